@@ -1,0 +1,418 @@
+//! The settings of a node: presets, const setters, and a checked builder for values that are known only at run time.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::hash;
+use crate::time::micros;
+
+/// The smallest [`Config::max_datagram`]: what a frame of IEEE 802.15.4 or LoRa carries.
+pub const MIN_DATAGRAM: usize = 96;
+/// The greatest [`Config::max_datagram`]: the payload of the largest UDP datagram over IPv4.
+pub const MAX_DATAGRAM: usize = 65_507;
+
+const SECOND: u64 = 1_000_000;
+
+/// The settings of a node. Valid by construction: whatever you can build runs.
+///
+/// Start from a preset and change what you need. The setters are `const`; a bad value in a `const` is a compile error
+/// with a sentence, and at run time the one documented panic of this crate. For values from a file or a command line
+/// use [`Config::builder`], which returns an error instead.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidings::Config;
+/// const CONFIG: Config = Config::LAN.with_cluster("orders").with_probe_period(Duration::from_millis(500));
+/// assert_eq!(CONFIG.probe_period(), Duration::from_millis(500));
+/// ```
+///
+/// Members of one cluster may run with different settings, except for the cluster name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    pub(crate) cluster: u64,
+    pub(crate) max_datagram: u16,
+    pub(crate) fanout: u8,
+    pub(crate) patience: u8,
+    pub(crate) probe_period: u64,
+    pub(crate) first_retry: u64,
+    pub(crate) suspicion: u64,
+    pub(crate) gossip_gap: u64,
+    pub(crate) dead_probe_period: u64,
+    pub(crate) leave_timeout: u64,
+}
+
+impl Config {
+    /// Members in one data centre: a crash is known to all in some 4 to 5 seconds.
+    pub const LAN: Config = Config {
+        cluster: hash::name(0x636c, ""),
+        max_datagram: 1_200,
+        fanout: 3,
+        patience: 0,
+        probe_period: SECOND,
+        first_retry: 25_000,
+        suspicion: 3_200_000,
+        gossip_gap: 5_000,
+        dead_probe_period: 10 * SECOND,
+        leave_timeout: 5 * SECOND,
+    };
+
+    /// Members on several continents: round trips up to a second are nothing unusual.
+    pub const WAN: Config = Config {
+        probe_period: 2 * SECOND,
+        first_retry: 250_000,
+        suspicion: 10 * SECOND,
+        gossip_gap: 20_000,
+        leave_timeout: 15 * SECOND,
+        ..Config::LAN
+    };
+
+    /// Processes on one host, and tests on loopback.
+    pub const LOCAL: Config = Config {
+        probe_period: SECOND / 2,
+        first_retry: 15_000,
+        suspicion: 1_600_000,
+        gossip_gap: 2_000,
+        dead_probe_period: 2 * SECOND,
+        leave_timeout: 2 * SECOND,
+        ..Config::LAN
+    };
+
+    /// Radios and batteries: small datagrams, a probe a minute, and 2 minutes of silence allowed.
+    pub const LOW_POWER: Config = Config {
+        max_datagram: 127,
+        fanout: 2,
+        patience: 7,
+        probe_period: 60 * SECOND,
+        first_retry: 2 * SECOND,
+        suspicion: 120 * SECOND,
+        gossip_gap: 100_000,
+        dead_probe_period: 600 * SECOND,
+        leave_timeout: 30 * SECOND,
+        ..Config::LAN
+    };
+
+    /// A builder that starts from `preset`, for values that are known only at run time.
+    pub const fn builder(preset: Config) -> ConfigBuilder {
+        ConfigBuilder { config: preset }
+    }
+
+    /// The cluster's name. Nodes of differently named clusters ignore each other's datagrams, so that two clusters
+    /// which reach each other never merge. Not a secret. Default: the empty name.
+    pub const fn with_cluster(mut self, name: &str) -> Self {
+        self.cluster = hash::name(0x636c, name);
+        self
+    }
+
+    /// The largest datagram that this node sends, [`MIN_DATAGRAM`] to [`MAX_DATAGRAM`] bytes of UDP payload; it
+    /// receives any size. LAN default: 1,200. Raise it only where no path fragments or drops larger ones.
+    pub const fn with_max_datagram(mut self, bytes: usize) -> Self {
+        self.max_datagram = datagram_size(bytes);
+        self.valid()
+    }
+
+    /// One member is probed each period, 10 ms to an hour; LAN default 1 s. Shorter finds a crash sooner and costs
+    /// 56 bytes per period each way.
+    pub const fn with_probe_period(mut self, period: Duration) -> Self {
+        self.probe_period = micros(period);
+        self.valid()
+    }
+
+    /// How long after the first try a probe is repeated until the round trip has been measured, and at least
+    /// afterwards: 1 ms to a quarter of the probe period. LAN default 25 ms. If unsure, take twice the usual round
+    /// trip.
+    pub const fn with_first_retry(mut self, wait: Duration) -> Self {
+        self.first_retry = micros(wait);
+        self.valid()
+    }
+
+    /// How long a member must have been silent, counted from the first unanswered try, before it is declared down:
+    /// eight first retries to a day; LAN default 3.2 s. It is also the longest stall that peers forgive.
+    pub const fn with_suspicion(mut self, silence: Duration) -> Self {
+        self.suspicion = micros(silence);
+        self.valid()
+    }
+
+    /// The shortest gap between bursts of news, 1 ms to the probe period; LAN default 5 ms.
+    pub const fn with_gossip_gap(mut self, gap: Duration) -> Self {
+        self.gossip_gap = micros(gap);
+        self.valid()
+    }
+
+    /// To how many members a burst of news goes, 1 to 16; LAN default 3.
+    pub const fn with_fanout(mut self, members: u8) -> Self {
+        self.fanout = members;
+        self.valid()
+    }
+
+    /// How long a silence this node itself may keep without being declared down, rounded up to a power of two
+    /// seconds, at most 2^14 (4.5 h); zero for the peers' usual. For nodes that sleep.
+    pub const fn with_patience(mut self, silence: Duration) -> Self {
+        self.patience = patience(silence);
+        self.valid()
+    }
+
+    /// How often one of the dead is tried again, so that partitions heal: the probe period to a day; LAN default 10 s.
+    pub const fn with_dead_probe_period(mut self, period: Duration) -> Self {
+        self.dead_probe_period = micros(period);
+        self.valid()
+    }
+
+    /// How long `leave` waits at most for peers to acknowledge, first retry to an hour; LAN default 5 s.
+    pub const fn with_leave_timeout(mut self, wait: Duration) -> Self {
+        self.leave_timeout = micros(wait);
+        self.valid()
+    }
+
+    /// The largest datagram that this node sends, in bytes.
+    pub const fn max_datagram(&self) -> usize {
+        self.max_datagram as usize
+    }
+
+    /// See [`with_probe_period`](Self::with_probe_period).
+    pub const fn probe_period(&self) -> Duration {
+        Duration::from_micros(self.probe_period)
+    }
+
+    /// See [`with_first_retry`](Self::with_first_retry).
+    pub const fn first_retry(&self) -> Duration {
+        Duration::from_micros(self.first_retry)
+    }
+
+    /// See [`with_suspicion`](Self::with_suspicion).
+    pub const fn suspicion(&self) -> Duration {
+        Duration::from_micros(self.suspicion)
+    }
+
+    /// See [`with_gossip_gap`](Self::with_gossip_gap).
+    pub const fn gossip_gap(&self) -> Duration {
+        Duration::from_micros(self.gossip_gap)
+    }
+
+    /// See [`with_fanout`](Self::with_fanout).
+    pub const fn fanout(&self) -> u8 {
+        self.fanout
+    }
+
+    /// See [`with_patience`](Self::with_patience).
+    pub const fn patience(&self) -> Duration {
+        if self.patience == 0 { Duration::ZERO } else { Duration::from_secs(1 << self.patience) }
+    }
+
+    /// See [`with_dead_probe_period`](Self::with_dead_probe_period).
+    pub const fn dead_probe_period(&self) -> Duration {
+        Duration::from_micros(self.dead_probe_period)
+    }
+
+    /// See [`with_leave_timeout`](Self::with_leave_timeout).
+    pub const fn leave_timeout(&self) -> Duration {
+        Duration::from_micros(self.leave_timeout)
+    }
+
+    /// By how much a tick may be late before the node blames itself (law 3): a sixteenth of the suspicion.
+    pub(crate) const fn grace(&self) -> u64 {
+        self.suspicion >> 4
+    }
+
+    const fn check(&self) -> Result<(), ConfigError> {
+        const HOUR: u64 = 3_600 * SECOND;
+        if (self.max_datagram as usize) < MIN_DATAGRAM || self.max_datagram as usize > MAX_DATAGRAM {
+            return Err(ConfigError::DatagramSize);
+        }
+        if self.probe_period < 10_000 || self.probe_period > HOUR {
+            return Err(ConfigError::ProbePeriod);
+        }
+        if self.first_retry < 1_000 || self.first_retry > self.probe_period / 4 {
+            return Err(ConfigError::FirstRetry);
+        }
+        if self.suspicion < self.first_retry.saturating_mul(8) || self.suspicion > 24 * HOUR {
+            return Err(ConfigError::Suspicion);
+        }
+        if self.gossip_gap < 1_000 || self.gossip_gap > self.probe_period {
+            return Err(ConfigError::GossipGap);
+        }
+        if self.fanout < 1 || self.fanout > 16 {
+            return Err(ConfigError::Fanout);
+        }
+        if self.patience > MAX_PATIENCE {
+            return Err(ConfigError::Patience);
+        }
+        if self.dead_probe_period < self.probe_period || self.dead_probe_period > 24 * HOUR {
+            return Err(ConfigError::DeadProbePeriod);
+        }
+        if self.leave_timeout < self.first_retry || self.leave_timeout > HOUR {
+            return Err(ConfigError::LeaveTimeout);
+        }
+        Ok(())
+    }
+
+    const fn valid(self) -> Self {
+        if let Err(error) = self.check() {
+            assert!(false, "{}", error.sentence());
+        }
+        self
+    }
+}
+
+impl Default for Config {
+    /// [`Config::LAN`].
+    fn default() -> Self {
+        Config::LAN
+    }
+}
+
+/// The greatest exponent that fits the record's four bits, one value kept in reserve.
+const MAX_PATIENCE: u8 = 14;
+
+/// A size beyond 16 bits becomes 0, which no rule accepts.
+const fn datagram_size(bytes: usize) -> u16 {
+    if bytes > u16::MAX as usize { 0 } else { bytes as u16 }
+}
+
+/// The least exponent whose power of two seconds is at least `silence`; 0 for none. At least 2 s otherwise.
+const fn patience(silence: Duration) -> u8 {
+    if silence.is_zero() {
+        return 0;
+    }
+    let mut exponent = 1;
+    while exponent <= MAX_PATIENCE && Duration::from_secs(1 << exponent).as_secs() < micros(silence).div_ceil(SECOND) {
+        exponent += 1;
+    }
+    exponent
+}
+
+/// Collects settings that are known only at run time and checks them together.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidings::{Config, ConfigError};
+/// let refused = Config::builder(Config::LAN).max_datagram(64).build();
+/// assert_eq!(refused, Err(ConfigError::DatagramSize));
+/// let config = Config::builder(Config::WAN).cluster("orders").fanout(4).build()?;
+/// # Ok::<(), ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ConfigBuilder {
+    config: Config,
+}
+
+impl ConfigBuilder {
+    /// See [`Config::with_cluster`].
+    pub const fn cluster(mut self, name: &str) -> Self {
+        self.config = self.config.with_cluster(name);
+        self
+    }
+
+    /// See [`Config::with_max_datagram`].
+    pub const fn max_datagram(mut self, bytes: usize) -> Self {
+        self.config.max_datagram = datagram_size(bytes);
+        self
+    }
+
+    /// See [`Config::with_probe_period`].
+    pub const fn probe_period(mut self, period: Duration) -> Self {
+        self.config.probe_period = micros(period);
+        self
+    }
+
+    /// See [`Config::with_first_retry`].
+    pub const fn first_retry(mut self, wait: Duration) -> Self {
+        self.config.first_retry = micros(wait);
+        self
+    }
+
+    /// See [`Config::with_suspicion`].
+    pub const fn suspicion(mut self, silence: Duration) -> Self {
+        self.config.suspicion = micros(silence);
+        self
+    }
+
+    /// See [`Config::with_gossip_gap`].
+    pub const fn gossip_gap(mut self, gap: Duration) -> Self {
+        self.config.gossip_gap = micros(gap);
+        self
+    }
+
+    /// See [`Config::with_fanout`].
+    pub const fn fanout(mut self, members: u8) -> Self {
+        self.config.fanout = members;
+        self
+    }
+
+    /// See [`Config::with_patience`].
+    pub const fn patience(mut self, silence: Duration) -> Self {
+        self.config.patience = patience(silence);
+        self
+    }
+
+    /// See [`Config::with_dead_probe_period`].
+    pub const fn dead_probe_period(mut self, period: Duration) -> Self {
+        self.config.dead_probe_period = micros(period);
+        self
+    }
+
+    /// See [`Config::with_leave_timeout`].
+    pub const fn leave_timeout(mut self, wait: Duration) -> Self {
+        self.config.leave_timeout = micros(wait);
+        self
+    }
+
+    /// The settings, or the first rule that they break.
+    pub const fn build(self) -> Result<Config, ConfigError> {
+        match self.config.check() {
+            Ok(()) => Ok(self.config),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The rule that a setting breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The largest datagram is outside 96 to 65,507 bytes.
+    DatagramSize,
+    /// The probe period is outside 10 ms to 1 h.
+    ProbePeriod,
+    /// The first retry is outside 1 ms to a quarter of the probe period.
+    FirstRetry,
+    /// The suspicion is outside eight first retries to 24 h.
+    Suspicion,
+    /// The gossip gap is outside 1 ms to the probe period.
+    GossipGap,
+    /// The fanout is outside 1 to 16.
+    Fanout,
+    /// The patience is longer than 2^14 seconds.
+    Patience,
+    /// The period of probing the dead is outside the probe period to 24 h.
+    DeadProbePeriod,
+    /// The leave timeout is outside the first retry to 1 h.
+    LeaveTimeout,
+    /// A running node cannot change the name of its cluster; start another.
+    ClusterChanged,
+}
+
+impl ConfigError {
+    const fn sentence(self) -> &'static str {
+        match self {
+            ConfigError::DatagramSize => "the largest datagram must be 96 to 65,507 bytes",
+            ConfigError::ProbePeriod => "the probe period must be 10 ms to 1 h",
+            ConfigError::FirstRetry => "the first retry must be 1 ms to a quarter of the probe period",
+            ConfigError::Suspicion => "the suspicion must be eight first retries to 24 h",
+            ConfigError::GossipGap => "the gossip gap must be 1 ms to the probe period",
+            ConfigError::Fanout => "the fanout must be 1 to 16 members",
+            ConfigError::Patience => "the patience must be at most 2^14 seconds",
+            ConfigError::DeadProbePeriod => "the period of probing the dead must be the probe period to 24 h",
+            ConfigError::LeaveTimeout => "the leave timeout must be the first retry to 1 h",
+            ConfigError::ClusterChanged => "a running node cannot change the name of its cluster",
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl core::error::Error for ConfigError {}

@@ -1,0 +1,18 @@
+//! What every part of the protocol works with.
+
+use crate::config::Config;
+use crate::event::Stats;
+use crate::member::Address;
+use crate::members::Members;
+use crate::rng::Rng;
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// The present time and what is shared: borrowed from the node for the length of one call.
+pub(crate) struct Context<'n, A: Address, S: Storage> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'n Config,
+    pub(crate) members: &'n mut Members<A, S>,
+    pub(crate) rng: &'n mut Rng,
+    pub(crate) stats: &'n mut Stats,
+}

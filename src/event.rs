@@ -1,0 +1,355 @@
+//! Everything that the application reads: events, counters, phases and errors.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::member::Member;
+
+/// Something that the application may want to know.
+///
+/// Member events are the difference between what the node knows and what it last told: they coalesce, cannot overflow
+/// and are never lost. A member that went down and came back between two polls is not reported at all, unless it came
+/// back in another life. Copy what you need before you call the node again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'n, A> {
+    /// A seed has admitted this node to the cluster, or another node has joined it.
+    Joined,
+    /// A member is alive: new, back, no longer suspected, or restarted (its life then differs from the one before).
+    MemberUp(Member<A>),
+    /// A member does not answer this node. Most recover; nothing has been told to others.
+    MemberSuspect(Member<A>),
+    /// A member was declared dead.
+    MemberDown(Member<A>),
+    /// A member left of its own accord.
+    MemberLeft(Member<A>),
+    /// A member is alive at another address than before, in the same life.
+    MemberMoved(Member<A>),
+    /// Nobody of those asked has answered for a while: this node, not the others, seems to be cut off. It judges
+    /// nobody until somebody answers.
+    Isolated,
+    /// Somebody answers again.
+    Reconnected,
+    /// Another live node has this node's id and keeps it. This node has fallen silent and is idle; `start` it with
+    /// another id.
+    IdTaken,
+    /// Leaving is done: peers acknowledged it, or the deadline passed. This node is silent now.
+    Left,
+    /// Something was refused for this reason, the first time since `start`. [`Stats`] counts them all.
+    Refused {
+        /// Why.
+        reason: DropReason,
+    },
+    /// Holds the place of events that will borrow a payload from the node; never constructed.
+    #[doc(hidden)]
+    Never(core::convert::Infallible, PhantomData<&'n ()>),
+}
+
+/// Where a node stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Phase {
+    /// Not started, or silent because its id is taken.
+    Idle,
+    /// Asking its seeds.
+    Joining,
+    /// A member of a cluster, be it of one.
+    Member,
+    /// A member that nobody answers.
+    Isolated,
+    /// Telling peers that it leaves.
+    Leaving,
+    /// Gone and silent, until `start`.
+    Left,
+}
+
+/// What the next deadline is for: readable logs, and an account of what wakes a battery-powered node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum WakeReason {
+    /// Nothing is due.
+    Idle,
+    /// The next member's probe.
+    Probe,
+    /// A probe that has not been answered: another try, another question to others, or a verdict.
+    Retry,
+    /// A probe on behalf of another member.
+    Errand,
+    /// One of the dead is tried again.
+    DeadProbe,
+    /// News waits for its next burst.
+    Gossip,
+    /// A step of anti-entropy waits for an answer.
+    Sync,
+    /// A seed is asked again.
+    Join,
+    /// Peers are told again that this node leaves.
+    Leave,
+    /// A claimant of this node's id is asked whether it lives.
+    Rival,
+}
+
+/// Why something from outside was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum DropReason {
+    /// The node is idle or has left.
+    NotRunning,
+    /// Shorter than the head of a datagram, or a frame longer than what is left of it.
+    Truncated,
+    /// A wire version that this node does not speak.
+    WireVersion,
+    /// The sealed form, which this version does not know.
+    Sealed,
+    /// Another cluster's name.
+    OtherCluster,
+    /// The check value is wrong: corrupted, or meant for another instance at this address.
+    Check,
+    /// A frame whose fields make no sense.
+    Malformed,
+    /// A frame of a kind that this version does not know; it was skipped.
+    UnknownFrame,
+    /// From a sender that is not a member and may not say this.
+    Stranger,
+    /// An answer to a question that was not asked, or no longer stands.
+    Unasked,
+    /// A cookie that this node did not give out for that address.
+    Cookie,
+    /// The table is full of living members.
+    TableFull,
+    /// A counter further ahead than anyone but its owner may move it.
+    CounterJump,
+    /// More to answer than there is room to remember.
+    Busy,
+    /// A claim that a member is dead, from someone else than the prober, when too many such claims are being checked.
+    TooManyClaims,
+    /// A datagram that claims to come from this very node.
+    OwnId,
+    /// The caller's buffer was too small for the datagram that was due; the datagram was kept.
+    SmallBuffer,
+}
+
+impl DropReason {
+    /// Every reason, in the order of the counters.
+    pub const ALL: [DropReason; 17] = [
+        DropReason::NotRunning,
+        DropReason::Truncated,
+        DropReason::WireVersion,
+        DropReason::Sealed,
+        DropReason::OtherCluster,
+        DropReason::Check,
+        DropReason::Malformed,
+        DropReason::UnknownFrame,
+        DropReason::Stranger,
+        DropReason::Unasked,
+        DropReason::Cookie,
+        DropReason::TableFull,
+        DropReason::CounterJump,
+        DropReason::Busy,
+        DropReason::TooManyClaims,
+        DropReason::OwnId,
+        DropReason::SmallBuffer,
+    ];
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            DropReason::NotRunning => "not running",
+            DropReason::Truncated => "truncated",
+            DropReason::WireVersion => "unknown wire version",
+            DropReason::Sealed => "sealed datagram",
+            DropReason::OtherCluster => "another cluster's",
+            DropReason::Check => "wrong check value",
+            DropReason::Malformed => "malformed frame",
+            DropReason::UnknownFrame => "unknown kind of frame",
+            DropReason::Stranger => "sender is no member",
+            DropReason::Unasked => "answer to no question",
+            DropReason::Cookie => "wrong cookie",
+            DropReason::TableFull => "table full",
+            DropReason::CounterJump => "counter too far ahead",
+            DropReason::Busy => "too many answers owed",
+            DropReason::TooManyClaims => "too many claims to check",
+            DropReason::OwnId => "sender has this node's id",
+            DropReason::SmallBuffer => "buffer too small",
+        })
+    }
+}
+
+/// Counters since the node was made. They wrap at 2^64.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Stats {
+    /// Datagrams handed in, refused ones included.
+    pub datagrams_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Datagrams handed out.
+    pub datagrams_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Probes begun.
+    pub probes: u64,
+    /// Further tries of probes that were not answered at once.
+    pub retries: u64,
+    /// Questions to other members whether they can reach a silent one.
+    pub questions: u64,
+    /// Members that this node suspected.
+    pub suspicions: u64,
+    /// Members that this node declared down.
+    pub declared_down: u64,
+    /// Times that this node spoke against being taken for dead.
+    pub refutations: u64,
+    /// Ticks so late that the node blamed itself and began its open cases anew.
+    pub late_ticks: u64,
+    /// Records sent as news.
+    pub news_out: u64,
+    /// Steps of anti-entropy asked for.
+    pub syncs: u64,
+    /// The dead that were forgotten to make room.
+    pub forgotten: u64,
+    /// Sends that the caller reported as failed.
+    pub send_errors: u64,
+    pub(crate) drops: [u64; DropReason::ALL.len()],
+}
+
+impl Stats {
+    pub(crate) const NONE: Stats = Stats {
+        datagrams_in: 0,
+        bytes_in: 0,
+        datagrams_out: 0,
+        bytes_out: 0,
+        probes: 0,
+        retries: 0,
+        questions: 0,
+        suspicions: 0,
+        declared_down: 0,
+        refutations: 0,
+        late_ticks: 0,
+        news_out: 0,
+        syncs: 0,
+        forgotten: 0,
+        send_errors: 0,
+        drops: [0; DropReason::ALL.len()],
+    };
+
+    pub(crate) fn count(&mut self, reason: DropReason) {
+        if let Some(count) = self.drops.get_mut(reason as usize) {
+            *count = count.wrapping_add(1);
+        }
+    }
+
+    /// How often something was refused for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// How often anything was refused.
+    pub fn dropped_in_all(&self) -> u64 {
+        self.drops.iter().fold(0, |sum, count| sum.wrapping_add(*count))
+    }
+}
+
+/// What the node has to tell about itself, apart from its members: a set of flags, so that it cannot overflow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Notices {
+    pending: u8,
+    refused_pending: u32,
+    refused_ever: u32,
+}
+
+/// One bit of [`Notices::pending`], in the order in which they are told.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(crate) enum Notice {
+    Joined,
+    Isolated,
+    Reconnected,
+    IdTaken,
+    Left,
+}
+
+impl Notices {
+    pub(crate) const NONE: Notices = Notices { pending: 0, refused_pending: 0, refused_ever: 0 };
+
+    pub(crate) fn raise(&mut self, notice: Notice) {
+        // Each of these two takes back what the other would have told.
+        match notice {
+            Notice::Isolated => self.pending &= !(1 << Notice::Reconnected as u8),
+            Notice::Reconnected if self.take_bit(Notice::Isolated) => return,
+            _ => {}
+        }
+        self.pending |= 1 << notice as u8;
+    }
+
+    pub(crate) fn refused(&mut self, reason: DropReason) {
+        let bit = 1 << reason as u8;
+        self.refused_pending |= bit & !self.refused_ever;
+        self.refused_ever |= bit;
+    }
+
+    fn take_bit(&mut self, notice: Notice) -> bool {
+        let bit = 1 << notice as u8;
+        let was = self.pending & bit != 0;
+        self.pending &= !bit;
+        was
+    }
+
+    pub(crate) fn poll<'n, A>(&mut self) -> Option<Event<'n, A>> {
+        let told: [(Notice, Event<'n, A>); 5] = [
+            (Notice::Joined, Event::Joined),
+            (Notice::Isolated, Event::Isolated),
+            (Notice::Reconnected, Event::Reconnected),
+            (Notice::IdTaken, Event::IdTaken),
+            (Notice::Left, Event::Left),
+        ];
+        for (notice, event) in told {
+            if self.take_bit(notice) {
+                return Some(event);
+            }
+        }
+        let reason = *DropReason::ALL.get(self.refused_pending.trailing_zeros() as usize)?;
+        self.refused_pending &= self.refused_pending - 1;
+        Some(Event::Refused { reason })
+    }
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<'b, A> {
+    /// Where to.
+    pub to: A,
+    /// The bytes, in the buffer that was handed in.
+    pub payload: &'b [u8],
+}
+
+/// Why the caller could not send a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SendFailure {
+    /// Local trouble: no buffer, an interface that is down, a datagram larger than the link takes. The peer is not
+    /// held to have been asked.
+    Local,
+    /// The peer's side answered that nobody listens or that it cannot be reached. Counts as an unanswered try.
+    Unreachable,
+}
+
+/// A table is at its limit; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct CapacityError;
+
+impl fmt::Display for CapacityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the table is at its limit")
+    }
+}
+
+impl core::error::Error for CapacityError {}

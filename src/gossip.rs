@@ -1,0 +1,87 @@
+//! Dissemination: when news leaves, how often it is told, and what rides on the next datagram.
+//!
+//! News leaves at once, in bursts to a few random members, and fills what room every other datagram has. The
+//! least-sent record goes first. A copy that is heard counts like a copy that was sent, so that what everybody tells
+//! stops by itself; what nobody heard is found by anti-entropy (`sync.rs`).
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::member::Address;
+use crate::members::{Index, Members};
+use crate::storage::Storage;
+use crate::time::Instant;
+use crate::wire::{Writer, kind};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Gossip {
+    last_burst: Instant,
+    /// How many members of the present burst are still to be sent to.
+    burst: u8,
+    /// The slot that was sent to last: a burst begins at a random one, so that it goes to distinct members.
+    at: Index,
+}
+
+/// How often a record is told: the logarithm of the cluster and four more. An epidemic in which each of n members
+/// tells c others misses a share e^-c of them (Demers et al. 1987); lost datagrams and echoes take their part.
+pub(crate) fn copies(live: u32) -> u8 {
+    (u32::BITS - live.leading_zeros() + 4).min(crate::news::LISTS as u32) as u8
+}
+
+impl Gossip {
+    pub(crate) const NEW: Self = Gossip { last_burst: Instant::ZERO, burst: 0, at: 0 };
+
+    /// When the next burst is due: the gap after the last one, doubled for news that most have heard already.
+    pub(crate) fn due<A: Address, S: Storage>(&self, members: &Members<A, S>, config: &Config) -> Instant {
+        let Some(lowest) = members.news().lowest().filter(|_| members.others() > 0) else {
+            return Instant::FAR_FUTURE;
+        };
+        let rounds = u32::from(lowest / config.fanout.max(1)).min(5);
+        self.last_burst.after(config.gossip_gap << rounds)
+    }
+
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+        if cx.now < self.due(cx.members, cx.config) {
+            return;
+        }
+        self.last_burst = cx.now;
+        self.burst = u32::from(cx.config.fanout).min(cx.members.others()) as u8;
+        self.at = cx.members.random_slot(cx.rng);
+    }
+
+    /// Whom the present burst goes to next.
+    pub(crate) fn target<A: Address, S: Storage>(&self, members: &Members<A, S>) -> Option<Index> {
+        if self.burst == 0 || members.news().lowest().is_none() {
+            return None;
+        }
+        members.next_live_slot(self.at)
+    }
+
+    pub(crate) fn sent(&mut self, to: Index) {
+        (self.burst, self.at) = (self.burst.saturating_sub(1), to);
+    }
+}
+
+/// Fills the rest of a datagram with news, least-sent first, and counts the copies.
+pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, cx: &mut Context<'_, A, S>) {
+    if cx.members.news().lowest().is_none() {
+        return;
+    }
+    let Some(frame) = writer.begin(kind::NEWS) else { return };
+    let limit = copies(cx.members.live());
+    let mut packed = 0u64;
+    // How many were sent so often before this datagram: those sent now join the end of the next queue.
+    let counts: [u32; crate::news::LISTS] = core::array::from_fn(|sent| cx.members.news().count(sent as u8));
+    'full: for (count, sent) in counts.into_iter().zip(0..) {
+        for _ in 0..count {
+            let Some(index) = cx.members.news().first(sent) else { break };
+            let Some(record) = cx.members.get(index).copied() else { break };
+            if writer.record(&record).is_none() {
+                break 'full;
+            }
+            cx.members.count_copy(index, limit);
+            packed += 1;
+        }
+    }
+    let _ = if packed == 0 { writer.cancel(frame) } else { writer.end(frame) };
+    cx.stats.news_out = cx.stats.news_out.wrapping_add(packed);
+}

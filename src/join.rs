@@ -1,0 +1,236 @@
+//! Arrival and departure: seeds, rivals for the own id, and the acknowledged leave.
+
+use heapless::Vec;
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::event::CapacityError;
+use crate::member::{Address, Life, NodeId};
+use crate::rng::Rng;
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// The most seeds that are kept.
+pub(crate) const SEEDS: usize = 8;
+/// How many peers are told of a leave; each acknowledges and passes it on.
+const WITNESSES: usize = 4;
+
+/// An address to join through.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Seed<A> {
+    pub(crate) addr: A,
+    /// Unpredictable, so that only who was asked can answer.
+    pub(crate) number: u32,
+    /// What the seed gave us to prove our address with, and the tag of its life.
+    pub(crate) proof: Option<(u64, u32)>,
+    next: Instant,
+    gap: u64,
+    owed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Seeds<A> {
+    seeds: Vec<Seed<A>, SEEDS>,
+}
+
+impl<A: Address> Seeds<A> {
+    pub(crate) const NONE: Self = Seeds { seeds: Vec::new() };
+
+    /// Keeps an address; one that is kept already is asked anew.
+    pub(crate) fn add(&mut self, addr: A, now: Instant) -> Result<(), CapacityError> {
+        let seed = Seed { addr, number: 0, proof: None, next: now, gap: 0, owed: false };
+        match self.seeds.iter_mut().find(|seed| seed.addr == addr) {
+            Some(kept) => *kept = seed,
+            None => self.seeds.push(seed).map_err(|_| CapacityError)?,
+        }
+        Ok(())
+    }
+
+    /// Asks all of them at once, without what an earlier life knew of them.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        for seed in &mut self.seeds {
+            *seed = Seed { addr: seed.addr, number: 0, proof: None, next: now, gap: 0, owed: false };
+        }
+    }
+
+    /// Whether there is anybody to ask but the node itself.
+    pub(crate) fn any_but(&self, addr: A) -> bool {
+        self.seeds.iter().any(|seed| seed.addr != addr)
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.seeds.iter().map(|seed| seed.next).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// Asks the seeds whose time has come, at gaps that double up to sixteen probe periods.
+    pub(crate) fn tick<S: Storage>(&mut self, myself: A, cx: &mut Context<'_, A, S>) {
+        for seed in &mut self.seeds {
+            if cx.now < seed.next {
+                continue;
+            }
+            let (least, most) = (cx.config.first_retry.saturating_mul(4), cx.config.probe_period.saturating_mul(16));
+            seed.gap = seed.gap.saturating_mul(2).clamp(least, most.max(least));
+            seed.next = cx.now.after(seed.gap);
+            if seed.addr == myself {
+                continue;
+            }
+            if seed.number == 0 {
+                seed.number = cx.rng.next_u32() | 1;
+            }
+            seed.owed = true;
+        }
+    }
+
+    pub(crate) fn owed(&self) -> Option<&Seed<A>> {
+        self.seeds.iter().find(|seed| seed.owed)
+    }
+
+    pub(crate) fn sent(&mut self, number: u32) {
+        if let Some(seed) = self.asked(number) {
+            seed.owed = false;
+        }
+    }
+
+    /// The seed that was asked under this number.
+    pub(crate) fn asked(&mut self, number: u32) -> Option<&mut Seed<A>> {
+        self.seeds.iter_mut().find(|seed| seed.number == number && number != 0)
+    }
+
+    /// Asks again at once those that have answered: this node's record has changed.
+    pub(crate) fn again(&mut self, now: Instant) {
+        for seed in self.seeds.iter_mut().filter(|seed| seed.proof.is_some()) {
+            (seed.next, seed.gap) = (now, 0);
+        }
+    }
+
+    /// Nobody needs to be asked any more.
+    pub(crate) fn rest(&mut self) {
+        for seed in &mut self.seeds {
+            seed.owed = false;
+        }
+    }
+}
+
+impl<A> Seed<A> {
+    /// Answers the seed's question whether the address is ours, at once.
+    pub(crate) fn prove(&mut self, cookie: u64, tag: u32) {
+        self.proof = Some((cookie, tag));
+        self.owed = true;
+    }
+}
+
+/// The cookie that proves an address: only this node can compute it, and it need not be remembered.
+pub(crate) fn cookie<A: Address>(rng: &Rng, addr: A) -> u64 {
+    let mut scratch = [0; crate::wire::MAX_ADDR];
+    let addr = postcard::to_slice(&addr, &mut scratch);
+    rng.keyed(0x636f_6f6b_6965, addr.as_deref().unwrap_or(&[]), 0)
+}
+
+/// Another life of this node's id, which is asked whether it lives: an answer makes it a twin, none the past.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Rival<A> {
+    pub(crate) life: Life,
+    pub(crate) addr: A,
+    pub(crate) number: u32,
+    until: Instant,
+    next: Instant,
+    pub(crate) owed: bool,
+}
+
+impl<A: Address> Rival<A> {
+    pub(crate) fn new(life: Life, addr: A, number: u32, now: Instant, config: &Config) -> Self {
+        Rival { life, addr, number, until: now.after(config.suspicion), next: now, owed: false }
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.next.min(self.until)
+    }
+
+    /// Asks again when it is time; true when the time to answer is over.
+    pub(crate) fn tick(&mut self, now: Instant, config: &Config) -> bool {
+        if now >= self.next {
+            self.next = now.after(config.suspicion / 16);
+            self.owed = true;
+        }
+        now >= self.until
+    }
+}
+
+/// A leave that is being told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Leave {
+    pub(crate) number: u32,
+    until: Instant,
+    next: Instant,
+    gap: u64,
+    acknowledged: u32,
+    /// Those asked to acknowledge, and whether they are to be asked now.
+    witnesses: Vec<(NodeId, bool), WITNESSES>,
+}
+
+impl Leave {
+    pub(crate) fn new(number: u32, now: Instant, config: &Config) -> Self {
+        Leave {
+            number,
+            until: now.after(config.leave_timeout),
+            next: now,
+            gap: config.first_retry,
+            acknowledged: 0,
+            witnesses: Vec::new(),
+        }
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.next.min(self.until)
+    }
+
+    /// Asks again those who have not acknowledged, replacing the ones who stay silent by others now and then. True
+    /// when enough have acknowledged, or the deadline has passed.
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> bool {
+        let needed = (WITNESSES as u32).min(cx.members.others());
+        if self.acknowledged >= needed || cx.now >= self.until {
+            return true;
+        }
+        if cx.now < self.next {
+            return false;
+        }
+        self.next = cx.now.after(self.gap);
+        self.gap = (self.gap + self.gap / 2).min(cx.config.probe_period / 4);
+        // A witness that has died meanwhile makes room for another.
+        self.witnesses.retain(|(id, _)| cx.members.find(*id).is_some_and(|index| cx.members.is_live(index)));
+        while self.acknowledged + (self.witnesses.len() as u32) < needed {
+            let witnesses = &self.witnesses;
+            let fresh = |record: &crate::member::Record<A>| !witnesses.iter().any(|(id, _)| *id == record.id);
+            let chosen = cx.members.random_live(cx.rng, fresh).and_then(|index| cx.members.get(index));
+            let Some(id) = chosen.map(|record| record.id) else { break };
+            if self.witnesses.push((id, true)).is_err() {
+                break;
+            }
+        }
+        for (_, owed) in &mut self.witnesses {
+            *owed = true;
+        }
+        false
+    }
+
+    pub(crate) fn owed(&self) -> Option<NodeId> {
+        self.witnesses.iter().find(|(_, owed)| *owed).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn sent(&mut self, to: NodeId) {
+        if let Some((_, owed)) = self.witnesses.iter_mut().find(|(id, _)| *id == to) {
+            *owed = false;
+        }
+    }
+
+    /// Whether this witness was asked under this number and had not acknowledged.
+    pub(crate) fn on_ack(&mut self, from: NodeId, number: u32) -> bool {
+        let before = self.witnesses.len();
+        if number == self.number {
+            self.witnesses.retain(|(id, _)| *id != from);
+        }
+        let acknowledged = self.witnesses.len() < before;
+        self.acknowledged += u32::from(acknowledged);
+        acknowledged
+    }
+}

@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs, unreachable_pub, clippy::incompatible_msrv)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod config;
+mod context;
+mod detector;
+mod event;
+mod gossip;
+mod hash;
+mod join;
+mod member;
+mod members;
+mod news;
+mod node;
+mod rng;
+mod storage;
+mod sync;
+mod time;
+mod wire;
+
+pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM};
+pub use event::{CapacityError, DropReason, Event, Phase, SendFailure, Stats, Transmit, WakeReason};
+pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
+#[cfg(feature = "alloc")]
+pub use node::HeapNode;
+pub use node::{FixedNode, Node};
+pub use rand_core;
+#[cfg(feature = "alloc")]
+pub use storage::{Heap, Limits};
+pub use storage::{Fixed, Storage};
+#[cfg(feature = "std")]
+pub use time::Clock;
+pub use time::Instant;

@@ -1,0 +1,349 @@
+//! What is known of one member, and the rule by which two accounts of it become one.
+
+use core::fmt;
+use core::hash::Hash;
+use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::str::FromStr;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::hash;
+
+/// A member's stable identity: 64 bits that the caller chooses and that survive restarts and changes of address.
+///
+/// Two members of one cluster must not share an id; a node that notices reports it (`Event::IdTaken`).
+/// Shown and parsed as 16 hexadecimal digits.
+///
+/// ```
+/// use tidings::NodeId;
+/// const DB: NodeId = NodeId::from_name("db-7");
+/// assert_eq!(DB.to_string().parse(), Ok(DB));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u64);
+
+impl NodeId {
+    /// The id with this number.
+    pub const fn new(number: u64) -> Self {
+        NodeId(number)
+    }
+
+    /// A 64-bit hash of a name, at compile time for a constant one. Among 10,000 names the chance that any two
+    /// collide is 3 in 10^12.
+    pub const fn from_name(name: &str) -> Self {
+        NodeId(hash::name(0x6964, name))
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({:016x})", self.0)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for NodeId {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{:016x}", self.0);
+    }
+}
+
+/// The text was not 1 to 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParseIdError;
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node id is 1 to 16 hexadecimal digits")
+    }
+}
+
+impl core::error::Error for ParseIdError {}
+
+impl FromStr for NodeId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if text.is_empty() || text.len() > 16 || !digits {
+            return Err(ParseIdError);
+        }
+        u64::from_str_radix(text, 16).map(NodeId).map_err(|_| ParseIdError)
+    }
+}
+
+/// Where a member is reached. Implemented for socket addresses, for the unsigned integers (radio addresses) and for
+/// byte arrays; implement it for your own type by naming its greatest encoded length.
+///
+/// An IPv6 scope does not travel: the receiver of a `SocketAddrV6` sees scope 0, so link-local addresses work only
+/// where the socket binds to one interface.
+pub trait Address: Copy + Ord + Hash + fmt::Debug + Serialize + DeserializeOwned {
+    /// The most bytes that postcard writes for any value; at most 31, so that a record fits the smallest datagram.
+    const MAX_LEN: usize;
+}
+
+macro_rules! addresses {
+    ($($kind:ty: $len:expr),* $(,)?) => { $(impl Address for $kind { const MAX_LEN: usize = $len; })* };
+}
+
+addresses! {
+    SocketAddr: 20, SocketAddrV4: 7, SocketAddrV6: 19,
+    u8: 1, u16: 3, u32: 5, u64: 10,
+    [u8; 2]: 2, [u8; 4]: 4, [u8; 6]: 6, [u8; 8]: 8, [u8; 16]: 16,
+}
+
+/// One life of a member, from `start` to its end: later lives of an id are greater.
+///
+/// A restarted node without memory begins at generation 0 with a fresh nonce. When it hears of its past it takes a
+/// generation above it, so that no disk and no clock is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Life {
+    pub(crate) generation: u32,
+    pub(crate) nonce: u32,
+}
+
+impl Life {
+    /// How often this id is known to have begun anew.
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+
+    /// Tells lives of one generation apart; random.
+    pub const fn nonce(self) -> u32 {
+        self.nonce
+    }
+
+    /// 24 bits that stand for this life of `id` in a datagram's head and seed its check value. Never zero, which
+    /// stands for "whoever is at this address".
+    pub(crate) const fn tag(self, id: NodeId) -> u32 {
+        let life = (self.generation as u64) << 32 | self.nonce as u64;
+        let tag = (hash::mix(id.0 ^ hash::mix(life)) >> 40) as u32;
+        if tag == 0 { 1 } else { tag }
+    }
+}
+
+/// What this node holds a member to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Status {
+    /// Answers, or nobody has reason to doubt that it does.
+    Alive,
+    /// Does not answer this node at present. Suspicion is this node's own and never told to others.
+    Suspect,
+    /// Declared dead: it answered neither the node that declared it nor those that were asked to try for themselves.
+    Down,
+    /// Left of its own accord.
+    Left,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Status::Alive => "alive",
+            Status::Suspect => "suspect",
+            Status::Down => "down",
+            Status::Left => "left",
+        })
+    }
+}
+
+/// A copy of what this node knows of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Member<A> {
+    pub(crate) record: Record<A>,
+    pub(crate) suspect: bool,
+}
+
+impl<A: Copy> Member<A> {
+    /// Its identity.
+    pub fn id(&self) -> NodeId {
+        self.record.id
+    }
+
+    /// Where it says that it can be reached.
+    pub fn addr(&self) -> A {
+        self.record.addr
+    }
+
+    /// Its present life. A `MemberUp` with another life than before means that it was restarted.
+    pub fn life(&self) -> Life {
+        self.record.life
+    }
+
+    /// How often it had to speak against being taken for dead in this life.
+    pub fn incarnation(&self) -> u32 {
+        self.record.incarnation
+    }
+
+    /// What this node holds it to be.
+    pub fn status(&self) -> Status {
+        match self.record.liveness {
+            Liveness::Alive if self.suspect => Status::Suspect,
+            Liveness::Alive => Status::Alive,
+            Liveness::Down => Status::Down,
+            Liveness::Left => Status::Left,
+        }
+    }
+}
+
+/// The part of a status that members tell each other. The order is the order of precedence in the merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Liveness {
+    Alive,
+    Down,
+    Left,
+}
+
+/// The greatest step of a counter that is believed from anyone but its owner: a counter pushed to its maximum would
+/// leave the owner nothing to answer with.
+pub(crate) const MAX_JUMP: u32 = 1 << 16;
+
+/// The account of a member that travels between nodes.
+///
+/// The derived order compares the fields from the first to the last, and for one id the later record is the greater:
+/// newer life, then incarnation, then Alive < Down < Left, then the address and the patience break the tie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Record<A> {
+    pub(crate) id: NodeId,
+    pub(crate) life: Life,
+    pub(crate) incarnation: u32,
+    pub(crate) liveness: Liveness,
+    pub(crate) addr: A,
+    /// How long a silence the member may keep: 2^patience seconds, 0 for the cluster's usual.
+    pub(crate) patience: u8,
+}
+
+impl<A: Ord + Copy> Record<A> {
+    /// Whether this record replaces `held`, an account of the same id. Taking the greater of the two by a total
+    /// order is a lattice join: commutative, associative and idempotent, so the order of arrival does not matter.
+    pub(crate) fn supersedes(&self, held: &Self) -> bool {
+        self.id == held.id && self > held
+    }
+
+    /// Whether believing this second-hand record after `held` (or after nothing) would move a counter too far.
+    pub(crate) fn jumps(&self, held: Option<&Self>) -> bool {
+        let generation = held.map_or(0, |held| held.life.generation);
+        let incarnation = held.filter(|held| held.life == self.life).map_or(0, |held| held.incarnation);
+        self.life.generation.saturating_sub(generation) > MAX_JUMP
+            || self.incarnation.saturating_sub(incarnation) > MAX_JUMP
+    }
+
+    pub(crate) fn tag(&self) -> u32 {
+        self.life.tag(self.id)
+    }
+
+    /// The same account with another verdict.
+    pub(crate) fn with(self, liveness: Liveness) -> Self {
+        Record { liveness, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn join(a: Record<u16>, b: Record<u16>) -> Record<u16> {
+        if b.supersedes(&a) { b } else { a }
+    }
+
+    /// Every record of one id over two generations, two nonces, three incarnations, all verdicts, two addresses and
+    /// two patiences: 144 of them.
+    fn small_space() -> Vec<Record<u16>> {
+        let mut space = Vec::new();
+        for bits in 0..2u32 * 2 * 2 * 2 * 9 {
+            let (flags, rest) = (bits % 16, bits / 16);
+            space.push(Record {
+                id: NodeId::new(1),
+                life: Life { generation: flags & 1, nonce: flags >> 1 & 1 },
+                incarnation: rest % 3,
+                liveness: [Liveness::Alive, Liveness::Down, Liveness::Left][rest as usize / 3],
+                addr: (flags >> 2 & 1) as u16,
+                patience: (flags >> 3) as u8,
+            });
+        }
+        space
+    }
+
+    #[test]
+    fn merge_is_a_lattice_join_over_the_whole_small_space() {
+        let space = small_space();
+        assert_eq!(space.len(), 144);
+        for &a in &space {
+            assert_eq!(join(a, a), a, "idempotent");
+            for &b in &space {
+                let ab = join(a, b);
+                assert_eq!(ab, join(b, a), "commutative: {a:?} {b:?}");
+                assert!(ab == a || ab == b, "the merge invents nothing");
+                assert!(!a.supersedes(&ab) && !b.supersedes(&ab), "an upper bound of both");
+                for &c in &space {
+                    assert_eq!(join(ab, c), join(a, join(b, c)), "associative: {a:?} {b:?} {c:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn precedence_is_life_then_incarnation_then_verdict_then_address() {
+        let base = Record {
+            id: NodeId::new(1),
+            life: Life { generation: 1, nonce: 5 },
+            incarnation: 3,
+            liveness: Liveness::Down,
+            addr: 7u16,
+            patience: 0,
+        };
+        let reborn = Life { generation: 2, nonce: 0 };
+        let other_nonce = Life { generation: 1, nonce: 6 };
+        let newer = [
+            Record { life: reborn, incarnation: 0, liveness: Liveness::Alive, addr: 0, ..base },
+            Record { life: other_nonce, incarnation: 0, liveness: Liveness::Alive, addr: 0, ..base },
+            Record { incarnation: 4, liveness: Liveness::Alive, addr: 0, ..base },
+            Record { liveness: Liveness::Left, addr: 0, ..base },
+            Record { addr: 8, ..base },
+            Record { patience: 1, ..base },
+        ];
+        for record in newer {
+            assert!(record.supersedes(&base) && !base.supersedes(&record), "{record:?}");
+        }
+        assert!(!base.supersedes(&base));
+        assert!(!base.with(Liveness::Alive).supersedes(&base), "a dead member does not rise at its old incarnation");
+        assert!(!Record { id: NodeId::new(2), ..newer[0] }.supersedes(&base), "another id is another member");
+    }
+
+    #[test]
+    fn counters_that_leap_are_not_believed_from_others() {
+        let held = Record {
+            id: NodeId::new(1),
+            life: Life { generation: 9, nonce: 5 },
+            incarnation: 100,
+            liveness: Liveness::Alive,
+            addr: 7u16,
+            patience: 0,
+        };
+        assert!(!Record { incarnation: 100 + MAX_JUMP, ..held }.jumps(Some(&held)));
+        assert!(Record { incarnation: 101 + MAX_JUMP, ..held }.jumps(Some(&held)));
+        let next = Life { generation: 9 + MAX_JUMP, nonce: 0 };
+        assert!(!Record { life: next, incarnation: 0, ..held }.jumps(Some(&held)));
+        assert!(Record { life: Life { generation: 10 + MAX_JUMP, nonce: 0 }, ..held }.jumps(Some(&held)));
+        assert!(Record { life: next, incarnation: MAX_JUMP + 1, ..held }.jumps(Some(&held)), "a new life counts from 0");
+        assert!(Record { incarnation: u32::MAX, ..held }.jumps(None));
+        assert!(!held.jumps(None));
+    }
+}

@@ -1,0 +1,552 @@
+//! The table of members: find, admit, evict, sample, order, and what is pending for each.
+//!
+//! Slots do not move while they are in use. `heads` has one bucket per member that the table can hold; a member's
+//! bucket is its place in the id space scaled to the table, and each chain is in order of place, so that one structure
+//! gives look-up in O(1) and ordered ranges. Members with news to tell are also in the list of their send count (see
+//! `news.rs`), and those of whom the application has not been told in a queue.
+
+use crate::event::Event;
+use crate::hash::{Sip, mix};
+use crate::member::{Address, Liveness, Member, NodeId, Record};
+use crate::news::News;
+use crate::rng::{Rng, ring_bits, shuffled};
+use crate::storage::{List, Storage};
+use crate::time::Instant;
+use crate::wire::MAX_ADDR;
+
+/// A slot's number.
+pub(crate) type Index = u32;
+/// No slot.
+pub(crate) const NONE: Index = Index::MAX;
+/// The slot of this node itself.
+pub(crate) const MYSELF: Index = 0;
+
+/// What the application was last told of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Told {
+    Nothing,
+    Up,
+    Suspect,
+    Down,
+    Left,
+}
+
+/// The slot is in the list of free ones.
+const FREE: u8 = 1 << 0;
+/// This node suspects the member.
+const SUSPECT: u8 = 1 << 1;
+/// The slot is in the queue of those to tell the application about.
+const UNTOLD: u8 = 1 << 2;
+/// The member has begun another life since the application was told.
+const REBORN: u8 = 1 << 3;
+/// The member has another address than the application was told.
+const MOVED: u8 = 1 << 4;
+/// `seen` holds a time.
+const SEEN: u8 = 1 << 5;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Slot<A> {
+    record: Record<A>,
+    /// When this node last heard the member itself, or when it learned of its end; in units of 1,024 us, wrapping.
+    seen: u32,
+    /// The next slot of the bucket, or of the free list.
+    chain: Index,
+    /// The next slot that the application has not been told of.
+    next_untold: Index,
+    /// Neighbours in the list of this send count.
+    pub(crate) before: Index,
+    pub(crate) behind: Index,
+    /// How often the record was sent as news; `news::SILENT` if it is none.
+    pub(crate) sent: u8,
+    told: Told,
+    marks: u8,
+}
+
+/// The table is full of living members.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Members<A: Address, S: Storage> {
+    slots: S::PerMember<Slot<A>>,
+    heads: S::PerMember<Index>,
+    free: Index,
+    live: u32,
+    used: u32,
+    root: u64,
+    key: u64,
+    untold: (Index, Index),
+    news: News,
+    pub(crate) forgotten: u64,
+}
+
+impl<A: Address, S: Storage> Members<A, S> {
+    pub(crate) const fn new(slots: S::PerMember<Slot<A>>, heads: S::PerMember<Index>) -> Self {
+        Members {
+            slots,
+            heads,
+            free: NONE,
+            live: 0,
+            used: 0,
+            root: 0,
+            key: 0,
+            untold: (NONE, NONE),
+            news: News::NONE,
+            forgotten: 0,
+        }
+    }
+
+    /// Forgets everybody and begins with this node alone.
+    pub(crate) fn reset(&mut self, key: u64, myself: Record<A>) {
+        self.slots.clear();
+        self.heads.clear();
+        while self.heads.push(NONE) {}
+        self.free = NONE;
+        (self.live, self.used, self.root) = (0, 0, 0);
+        self.key = key;
+        self.untold = (NONE, NONE);
+        self.news = News::NONE;
+        // Cannot be refused: every storage holds at least two members.
+        let _ = self.insert(myself);
+    }
+
+    // Looking up.
+
+    pub(crate) fn get(&self, index: Index) -> Option<&Record<A>> {
+        self.slot(index).map(|slot| &slot.record)
+    }
+
+    pub(crate) fn find(&self, id: NodeId) -> Option<Index> {
+        let place = self.place(id);
+        let mut at = self.heads.all().get(self.bucket(place)).copied()?;
+        while let Some(slot) = self.slot(at) {
+            if slot.record.id == id {
+                return Some(at);
+            }
+            at = slot.chain;
+        }
+        None
+    }
+
+    pub(crate) fn find_record(&self, id: NodeId) -> Option<&Record<A>> {
+        self.find(id).and_then(|index| self.get(index))
+    }
+
+    /// This node's own record; `None` before `start`.
+    pub(crate) fn myself(&self) -> Option<&Record<A>> {
+        self.get(MYSELF)
+    }
+
+    pub(crate) fn is_live(&self, index: Index) -> bool {
+        self.get(index).is_some_and(|record| record.liveness == Liveness::Alive)
+    }
+
+    pub(crate) fn member(&self, index: Index) -> Option<Member<A>> {
+        self.slot(index).map(Slot::member)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = Member<A>> {
+        self.slots.all().iter().filter(|slot| slot.marks & FREE == 0).map(Slot::member)
+    }
+
+    /// How many are alive, this node among them.
+    pub(crate) fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// How many others are alive.
+    pub(crate) fn others(&self) -> u32 {
+        self.live - u32::from(self.is_live(MYSELF))
+    }
+
+    /// How many are remembered as down or left.
+    pub(crate) fn dead(&self) -> u32 {
+        self.used - self.live
+    }
+
+    /// Whether another living member would be refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.live as usize >= self.slots.limit()
+    }
+
+    /// The fingerprint of all living members: a wrapping sum of one keyed hash each.
+    pub(crate) fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// Where in the id space an id stands; distinct ids have distinct places.
+    pub(crate) fn place(&self, id: NodeId) -> u64 {
+        mix(id.get() ^ self.key)
+    }
+
+    /// Slots from `low` on, in order of place, to the end of the id space.
+    pub(crate) fn from_place(&self, low: u64) -> impl Iterator<Item = (u64, Index)> {
+        let mut bucket = self.bucket(low);
+        let mut at = self.heads.all().get(bucket).copied().unwrap_or(NONE);
+        core::iter::from_fn(move || {
+            while at == NONE {
+                bucket += 1;
+                at = *self.heads.all().get(bucket)?;
+            }
+            let (slot, here) = (self.slot(at)?, at);
+            at = slot.chain;
+            Some((self.place(slot.record.id), here))
+        })
+        .filter(move |(place, _)| *place >= low)
+    }
+
+    // Choosing.
+
+    /// The next living member other than this node after a place, around the ring.
+    pub(crate) fn next_live(&self, after: u64) -> Option<Index> {
+        let eligible = |&(_, index): &(u64, Index)| index != MYSELF && self.is_live(index);
+        let behind = after.checked_add(1).and_then(|low| self.from_place(low).find(eligible));
+        behind.or_else(|| self.from_place(0).find(eligible)).map(|(_, index)| index)
+    }
+
+    /// A living member other than this node that satisfies `wanted`, at random; `None` if a bounded number of draws
+    /// and a look around the ring from a random place found none.
+    pub(crate) fn random_live(&self, rng: &mut Rng, wanted: impl Fn(&Record<A>) -> bool) -> Option<Index> {
+        let eligible = |index: Index| index != MYSELF && self.is_live(index) && self.get(index).is_some_and(&wanted);
+        for _ in 0..8 {
+            let index = self.random_slot(rng);
+            if eligible(index) {
+                return Some(index);
+            }
+        }
+        let around = self.from_place(rng.next_u64()).chain(self.from_place(0));
+        around.map(|(_, index)| index).find(|index| eligible(*index))
+    }
+
+    /// Any slot's number, at random.
+    pub(crate) fn random_slot(&self, rng: &mut Rng) -> Index {
+        rng.below(self.slots.all().len() as u32)
+    }
+
+    /// The next living member other than this node behind slot `after`, around the table.
+    pub(crate) fn next_live_slot(&self, after: Index) -> Option<Index> {
+        let len = self.slots.all().len() as Index;
+        let behind = after.saturating_add(1).min(len)..len;
+        behind.chain(0..len).find(|index| *index != MYSELF && self.is_live(*index))
+    }
+
+    /// How many positions the shuffled ring has: the slots, rounded up to an even power of two.
+    pub(crate) fn ring_len(&self) -> u32 {
+        1 << ring_bits(self.slots.all().len() as u32)
+    }
+
+    /// The first living member other than this node at or behind `position` on the ring shuffled with `key`, and the
+    /// position behind it. Nobody at the end of the ring, or after a bounded number of empty positions.
+    pub(crate) fn next_shuffled(&self, position: u32, key: u64) -> (Option<Index>, u32) {
+        let bits = ring_bits(self.slots.all().len() as u32);
+        let stop = self.ring_len().min(position.saturating_add(64));
+        for at in position..stop {
+            let index = shuffled(at, bits, key);
+            if index != MYSELF && self.is_live(index) {
+                return (Some(index), at + 1);
+            }
+        }
+        (None, stop.max(position))
+    }
+
+    /// The next member held for down, behind slot `after`, around the table.
+    pub(crate) fn next_down(&self, after: Index) -> Option<Index> {
+        if self.dead() == 0 {
+            return None;
+        }
+        let len = self.slots.all().len() as Index;
+        let behind = after.saturating_add(1).min(len)..len;
+        behind.chain(0..len).find(|index| self.get(*index).is_some_and(|record| record.liveness == Liveness::Down))
+    }
+
+    // Changing.
+
+    /// Adds a member that is not in the table, forgetting the longest dead if there is no other room.
+    pub(crate) fn admit(&mut self, record: Record<A>, now: Instant) -> Result<Index, Full> {
+        let index = self.insert(record)?;
+        if record.liveness != Liveness::Alive {
+            self.see(index, now);
+        }
+        self.note_change(index, 0);
+        Ok(index)
+    }
+
+    /// Replaces a member's record by a later one of the same id.
+    pub(crate) fn replace(&mut self, index: Index, record: Record<A>, now: Instant) {
+        let Some(held) = self.get(index).copied() else { return };
+        let reborn = if held.life == record.life { 0 } else { REBORN };
+        let moved = if held.addr == record.addr { 0 } else { MOVED };
+        let was_alive = held.liveness == Liveness::Alive;
+        let is_alive = record.liveness == Liveness::Alive;
+        if was_alive {
+            self.root = self.root.wrapping_sub(self.leaf(&held));
+        }
+        if is_alive {
+            self.root = self.root.wrapping_add(self.leaf(&record));
+        }
+        self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
+        let Some(slot) = self.slot_mut(index) else { return };
+        slot.record = record;
+        slot.marks &= !SUSPECT;
+        if reborn != 0 || was_alive != is_alive {
+            slot.marks &= !SEEN;
+        }
+        if !is_alive {
+            self.see(index, now);
+        }
+        self.note_change(index, reborn | moved);
+    }
+
+    /// Marks that this node suspects the member, or no longer does; whether that is a change.
+    pub(crate) fn suspect(&mut self, index: Index, suspect: bool) -> bool {
+        let Some(slot) = self.slot_mut(index) else { return false };
+        let marks = if suspect { slot.marks | SUSPECT } else { slot.marks & !SUSPECT };
+        let changed = marks != slot.marks;
+        slot.marks = marks;
+        if changed {
+            self.note_change(index, 0);
+        }
+        changed
+    }
+
+    /// Notes that the member itself was heard, or its end learned of.
+    pub(crate) fn see(&mut self, index: Index, now: Instant) {
+        if let Some(slot) = self.slot_mut(index) {
+            slot.seen = coarse(now);
+            slot.marks |= SEEN;
+        }
+    }
+
+    /// Microseconds since the member was last heard in its present life, to within a millisecond or so; the clock of
+    /// it wraps after 50 days.
+    pub(crate) fn silence(&self, index: Index, now: Instant) -> u64 {
+        match self.slot(index) {
+            Some(slot) if slot.marks & SEEN != 0 => u64::from(coarse(now).wrapping_sub(slot.seen)) << 10,
+            _ => u64::MAX,
+        }
+    }
+
+    // News.
+
+    pub(crate) fn news(&self) -> &News {
+        &self.news
+    }
+
+    /// Puts a member's record among the news as if it had been sent `sent` times already.
+    pub(crate) fn announce(&mut self, index: Index, sent: u8) {
+        self.news.put(self.slots.all_mut(), index, sent);
+    }
+
+    /// Counts one more copy of a member's record, sent or heard, towards `limit`.
+    pub(crate) fn count_copy(&mut self, index: Index, limit: u8) {
+        self.news.count_copy(self.slots.all_mut(), index, limit);
+    }
+
+    // Events.
+
+    /// The next difference between what a slot holds and what the application was told of it.
+    pub(crate) fn next_event<'n>(&mut self) -> Option<Event<'n, A>> {
+        while let Some(slot) = self.slot_mut(self.untold.0) {
+            if let Some(event) = slot.tell() {
+                return Some(event);
+            }
+            slot.marks &= !UNTOLD;
+            let next = slot.next_untold;
+            self.untold = if next == NONE { (NONE, NONE) } else { (next, self.untold.1) };
+        }
+        None
+    }
+
+    // Inside.
+
+    fn slot(&self, index: Index) -> Option<&Slot<A>> {
+        self.slots.all().get(index as usize).filter(|slot| slot.marks & FREE == 0)
+    }
+
+    fn slot_mut(&mut self, index: Index) -> Option<&mut Slot<A>> {
+        self.slots.all_mut().get_mut(index as usize)
+    }
+
+    fn bucket(&self, place: u64) -> usize {
+        // The top 32 bits suffice to spread and keep the order; a limit is at most 2^24.
+        ((place >> 32) * self.heads.all().len() as u64 >> 32) as usize
+    }
+
+    fn leaf(&self, record: &Record<A>) -> u64 {
+        let life = u64::from(record.life.generation) << 32 | u64::from(record.life.nonce);
+        let counters = u64::from(record.incarnation) << 8 | u64::from(record.patience);
+        let mut scratch = [0; MAX_ADDR];
+        let addr = postcard::to_slice(&record.addr, &mut scratch);
+        let addr: &[u8] = addr.as_deref().unwrap_or(&[]);
+        Sip::new(self.key, record.id.get()).word(life).word(counters).bytes(addr).finish()
+    }
+
+    fn note_change(&mut self, index: Index, marks: u8) {
+        let Some(slot) = self.slot_mut(index) else { return };
+        slot.marks |= marks;
+        if index == MYSELF || slot.marks & UNTOLD != 0 {
+            return;
+        }
+        slot.marks |= UNTOLD;
+        slot.next_untold = NONE;
+        match self.slot_mut(self.untold.1) {
+            Some(last) => last.next_untold = index,
+            None => self.untold.0 = index,
+        }
+        self.untold.1 = index;
+    }
+
+    fn insert(&mut self, record: Record<A>) -> Result<Index, Full> {
+        let slot = Slot {
+            record,
+            seen: 0,
+            chain: NONE,
+            next_untold: NONE,
+            before: NONE,
+            behind: NONE,
+            sent: crate::news::SILENT,
+            told: Told::Nothing,
+            marks: 0,
+        };
+        let index = self.place_slot(slot)?;
+        self.used += 1;
+        if record.liveness == Liveness::Alive {
+            self.live += 1;
+            self.root = self.root.wrapping_add(self.leaf(&record));
+        }
+        self.link(index);
+        Ok(index)
+    }
+
+    fn place_slot(&mut self, slot: Slot<A>) -> Result<Index, Full> {
+        if self.free == NONE {
+            let index = self.slots.all().len() as Index;
+            if self.slots.push(slot.clone()) {
+                return Ok(index);
+            }
+            // A dead newcomer is not worth another dead one's place.
+            if slot.record.liveness != Liveness::Alive {
+                return Err(Full);
+            }
+            self.forget_longest_dead();
+        }
+        let index = self.free;
+        let place = self.slots.all_mut().get_mut(index as usize).ok_or(Full)?;
+        self.free = place.chain;
+        *place = slot;
+        Ok(index)
+    }
+
+    /// Frees the slot of the member that has been dead for longest and of whose end the application knows. A scan of
+    /// the table, made only when a newcomer needs the room.
+    fn forget_longest_dead(&mut self) {
+        if self.dead() == 0 {
+            return;
+        }
+        let newest = self.slots.all().iter().map(|slot| slot.seen).max().unwrap_or(0);
+        let dead = self.slots.all().iter().zip(0..).filter(|(slot, index)| {
+            let settled = slot.marks & (FREE | UNTOLD) == 0 && slot.record.liveness != Liveness::Alive;
+            settled && *index != MYSELF
+        });
+        if let Some((_, index)) = dead.max_by_key(|(slot, _)| newest.wrapping_sub(slot.seen)) {
+            self.remove(index);
+            self.forgotten = self.forgotten.wrapping_add(1);
+        }
+    }
+
+    fn remove(&mut self, index: Index) {
+        self.news.remove(self.slots.all_mut(), index);
+        self.unlink(index);
+        self.used -= 1;
+        let free = self.free;
+        if let Some(slot) = self.slot_mut(index) {
+            slot.marks = FREE;
+            slot.chain = free;
+            self.free = index;
+        }
+    }
+
+    /// Puts a slot into its bucket's chain, in order of place.
+    fn link(&mut self, index: Index) {
+        let Some(place) = self.get(index).map(|record| self.place(record.id)) else { return };
+        let bucket = self.bucket(place);
+        let (mut before, mut at) = (NONE, self.heads.all().get(bucket).copied().unwrap_or(NONE));
+        while let Some(slot) = self.slot(at).filter(|slot| self.place(slot.record.id) < place) {
+            (before, at) = (at, slot.chain);
+        }
+        if let Some(slot) = self.slot_mut(index) {
+            slot.chain = at;
+        }
+        self.set_next(before, bucket, index);
+    }
+
+    fn unlink(&mut self, index: Index) {
+        let Some((place, next)) = self.slot(index).map(|slot| (self.place(slot.record.id), slot.chain)) else { return };
+        let bucket = self.bucket(place);
+        let (mut before, mut at) = (NONE, self.heads.all().get(bucket).copied().unwrap_or(NONE));
+        while let Some(slot) = self.slot(at).filter(|_| at != index) {
+            (before, at) = (at, slot.chain);
+        }
+        self.set_next(before, bucket, next);
+    }
+
+    /// Makes `next` follow slot `before`, or begin the bucket if there is none before.
+    fn set_next(&mut self, before: Index, bucket: usize, next: Index) {
+        match self.slot_mut(before) {
+            Some(slot) => slot.chain = next,
+            None => {
+                if let Some(head) = self.heads.all_mut().get_mut(bucket) {
+                    *head = next;
+                }
+            }
+        }
+    }
+}
+
+/// Milliseconds or so (1,024 us), wrapping.
+fn coarse(now: Instant) -> u32 {
+    (now.as_micros() >> 10) as u32
+}
+
+impl<A: Address> Slot<A> {
+    fn member(&self) -> Member<A> {
+        Member { record: self.record, suspect: self.marks & SUSPECT != 0 }
+    }
+
+    /// The next thing to tell of this slot, which then counts as told.
+    fn tell<'n>(&mut self) -> Option<Event<'n, A>> {
+        let member = self.member();
+        let known_up = matches!(self.told, Told::Up | Told::Suspect);
+        match self.record.liveness {
+            Liveness::Alive => {
+                let suspect = self.marks & SUSPECT != 0;
+                let reborn = self.marks & REBORN != 0;
+                let recovered = self.told == Told::Suspect && !suspect;
+                if !known_up || reborn || recovered {
+                    self.marks &= !(REBORN | MOVED);
+                    self.told = Told::Up;
+                    return Some(Event::MemberUp(member));
+                }
+                if self.marks & MOVED != 0 {
+                    self.marks &= !MOVED;
+                    return Some(Event::MemberMoved(member));
+                }
+                let newly = suspect && self.told == Told::Up;
+                self.told = if newly { Told::Suspect } else { self.told };
+                newly.then_some(Event::MemberSuspect(member))
+            }
+            // Of a member that the application never saw alive there is nothing to tell.
+            Liveness::Down => {
+                self.marks &= !(REBORN | MOVED);
+                self.told = if known_up { Told::Down } else { self.told };
+                known_up.then_some(Event::MemberDown(member))
+            }
+            Liveness::Left => {
+                self.marks &= !(REBORN | MOVED);
+                let told = known_up || self.told == Told::Down;
+                self.told = if told { Told::Left } else { self.told };
+                told.then_some(Event::MemberLeft(member))
+            }
+        }
+    }
+}

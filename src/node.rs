@@ -1,0 +1,401 @@
+//! The node: its verbs, commands and queries, and how they wire the parts together.
+//!
+//! A datagram comes in through `receive.rs`, what it says about members is weighed in `learn.rs`, and what is owed to
+//! others goes out through `send.rs`. Nothing is queued for sending but answers: everything else that is due is read
+//! off the state of the parts when the caller asks for it.
+
+/// Lends the shared parts of a node to one of its other parts.
+macro_rules! context {
+    ($node:ident) => {
+        Context {
+            now: $node.now,
+            config: &$node.config,
+            members: &mut $node.members,
+            rng: &mut $node.rng,
+            stats: &mut $node.stats,
+        }
+    };
+}
+
+mod learn;
+mod receive;
+mod send;
+
+use crate::config::{Config, ConfigError};
+use crate::context::Context;
+use crate::detector::Detector;
+use crate::event::{CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, Stats, WakeReason};
+use crate::gossip::Gossip;
+use crate::join::{Leave, Rival, Seeds};
+use crate::member::{Address, Life, Liveness, Member, NodeId, Record};
+use crate::members::{MYSELF, Members};
+use crate::rng::Rng;
+use crate::storage::{Fixed, Storage};
+use crate::sync::Sync;
+use crate::time::Instant;
+
+use send::Replies;
+
+#[cfg(feature = "alloc")]
+use crate::storage::{Heap, Limited, Limits};
+
+/// One member of a cluster, as a pure state machine: datagrams and time go in, datagrams and events come out.
+///
+/// Use it by one of its two aliases: [`FixedNode`], which keeps everything in itself, or `HeapNode` (feature
+/// `alloc`), which grows up to a limit. Both run the same code and send the same bytes.
+///
+/// Drive it with five verbs, in any order and as often as you like: hand in what arrives
+/// ([`handle_datagram`](Self::handle_datagram)) and the passing of time ([`handle_timeout`](Self::handle_timeout)),
+/// take out what is to be sent ([`poll_transmit`](Self::poll_transmit)), what happened
+/// ([`poll_event`](Self::poll_event)) and when to come back ([`poll_timeout`](Self::poll_timeout)). After handing
+/// something in or giving a command, poll until both give `None`; polling with nothing to do is cheap and changes
+/// nothing.
+///
+/// A clone behaves exactly as the original would.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node<A: Address, S: Storage> {
+    config: Config,
+    now: Instant,
+    phase: Phase,
+    rng: Rng,
+    members: Members<A, S>,
+    detector: Detector<A>,
+    gossip: Gossip,
+    sync: Sync,
+    seeds: Seeds<A>,
+    rival: Option<Rival<A>>,
+    leave: Option<Leave>,
+    replies: Replies<A>,
+    notices: Notices,
+    stats: Stats,
+}
+
+/// A node that keeps everything in itself and touches no allocator: for firmware, and for a `static`.
+///
+/// `MEMBERS` counts the node itself and the dead that it remembers; at least 2.
+pub type FixedNode<
+    const MEMBERS: usize,
+    A = core::net::SocketAddr,
+    const STATE_BYTES: usize = 1024,
+    const BROADCAST_BYTES: usize = 1024,
+> = Node<A, Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>>;
+
+/// A node whose tables grow on the heap, up to the limits given to [`new`](HeapNode::new).
+#[cfg(feature = "alloc")]
+pub type HeapNode<A = core::net::SocketAddr> = Node<A, Heap>;
+
+impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usize>
+    Node<A, Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>>
+{
+    /// An idle node. Only reserves memory, so it can initialise a `static`; [`start`](Self::start) begins its life.
+    pub const fn new(config: Config) -> Self {
+        const { assert!(MEMBERS >= 2 && MEMBERS <= 1 << 24, "a table holds 2 to 2^24 members") };
+        Self::with_tables(config, Members::new(heapless::Vec::new(), heapless::Vec::new()))
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<A: Address> Node<A, Heap> {
+    /// An idle node whose tables grow up to `limits` and then refuse, as a `FixedNode`'s do.
+    pub const fn new(config: Config, limits: Limits) -> Self {
+        let members = limits.members();
+        Self::with_tables(config, Members::new(Limited::new(members), Limited::new(members)))
+    }
+}
+
+impl<A: Address, S: Storage> Node<A, S> {
+    const fn with_tables(config: Config, members: Members<A, S>) -> Self {
+        const { assert!(A::MAX_LEN <= crate::wire::MAX_ADDR, "an address is encoded in at most 31 bytes") };
+        Node {
+            config,
+            now: Instant::ZERO,
+            phase: Phase::Idle,
+            rng: Rng::UNSEEDED,
+            members,
+            detector: Detector::NEW,
+            gossip: Gossip::NEW,
+            sync: Sync::NEW,
+            seeds: Seeds::NONE,
+            rival: None,
+            leave: None,
+            replies: Replies::NONE,
+            notices: Notices::NONE,
+            stats: Stats::NONE,
+        }
+    }
+
+    // Commands.
+
+    /// Begins a life: as `id`, reached at `addr`, with randomness from `rng` (16 bytes and a nonce are drawn).
+    ///
+    /// `addr` must be what others can send to, not a wildcard. Seeds given before are asked at once. On a node that
+    /// has been started before, everything that it knew is forgotten but its seeds, and under the same id its next
+    /// life begins.
+    pub fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut impl rand_core::Rng) {
+        self.now = self.now.max(now);
+        self.rng = Rng::seeded(rng);
+        let past = self.members.myself().filter(|past| past.id == id);
+        let generation = past.map_or(0, |past| past.life.generation.saturating_add(1));
+        let life = Life { generation, nonce: self.rng.next_u32() };
+        let patience = self.config.patience;
+        let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience };
+        self.members.reset(self.config.cluster, myself);
+        self.members.announce(MYSELF, 0);
+        (self.gossip, self.sync, self.replies) = (Gossip::NEW, Sync::NEW, Replies::NONE);
+        (self.rival, self.leave, self.notices) = (None, None, Notices::NONE);
+        self.seeds.restart(self.now);
+        self.phase = if self.seeds.any_but(addr) { Phase::Joining } else { Phase::Member };
+        let mut cx = context!(self);
+        self.detector.start(&mut cx);
+        self.act();
+    }
+
+    /// Asks the node at `seed` to be admitted to its cluster: now, or from `start` on. Give several; all are asked,
+    /// at growing intervals, until one answers, and again whenever this node knows nobody alive.
+    ///
+    /// The node's own address is kept but not asked, so that all members can be given the same list. An error means
+    /// that eight seeds are kept already, and nothing changed.
+    pub fn join(&mut self, now: Instant, seed: A) -> Result<(), CapacityError> {
+        self.advance(now);
+        self.seeds.add(seed, self.now)?;
+        let alone = self.members.others() == 0 && self.addr() != Some(seed);
+        if self.phase == Phase::Member && alone {
+            self.phase = Phase::Joining;
+        }
+        self.act();
+        Ok(())
+    }
+
+    /// Tells peers that this node leaves, until four of them (or all, if fewer) have acknowledged it or
+    /// [`Config::leave_timeout`] has passed; [`Event::Left`] then says that it is done. Drive the node until then.
+    /// Does nothing on a node that is idle, leaving or gone.
+    pub fn leave(&mut self, now: Instant) {
+        self.advance(now);
+        if !self.is_running() || self.phase == Phase::Leaving {
+            return;
+        }
+        let Some(myself) = self.members.myself().copied() else { return };
+        self.members.replace(MYSELF, myself.with(Liveness::Left), self.now);
+        self.members.announce(MYSELF, 0);
+        self.phase = Phase::Leaving;
+        self.rival = None;
+        self.seeds.rest();
+        self.leave = Some(Leave::new(self.rng.next_u32(), self.now, &self.config));
+        self.act();
+    }
+
+    /// Changes the settings of a running node; they hold from the next deadline on. The cluster's name cannot be
+    /// changed, and if that is asked for, nothing is.
+    pub fn set_config(&mut self, now: Instant, config: Config) -> Result<(), ConfigError> {
+        self.advance(now);
+        if config.cluster != self.config.cluster {
+            return Err(ConfigError::ClusterChanged);
+        }
+        self.config = config;
+        self.detector.hurry(self.now, &self.config);
+        self.act();
+        Ok(())
+    }
+
+    // In.
+
+    /// Takes a datagram that arrived from `from` at `now`. Never fails: what cannot be used is counted by reason
+    /// ([`Stats::dropped`]). The contents of `datagram` are unspecified afterwards.
+    ///
+    /// Deadlines that have passed are served first, so that a flood of datagrams does not hold up the timers.
+    pub fn handle_datagram(&mut self, now: Instant, from: A, datagram: &mut [u8]) {
+        self.advance(now);
+        self.receive(from, datagram);
+        self.act();
+    }
+
+    /// Does what is due at `now`. Calling it early or more often than needed changes nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+    }
+
+    /// Takes note that a datagram to `to` could not be sent. Local trouble is not held against the peer: what it has
+    /// not yet answered counts as not asked.
+    pub fn handle_send_error(&mut self, now: Instant, to: A, error: SendFailure) {
+        self.advance(now);
+        self.stats.send_errors = self.stats.send_errors.wrapping_add(1);
+        if error == SendFailure::Local {
+            self.detector.not_sent(to, self.now, &self.members);
+            self.act();
+        }
+    }
+
+    // Out.
+
+    /// What the application should know, or `None` when it has been told everything.
+    pub fn poll_event(&mut self) -> Option<Event<'_, A>> {
+        self.notices.poll().or_else(|| self.members.next_event())
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next; [`Instant::FAR_FUTURE`] if never. It may change
+    /// with every call that takes `&mut self`.
+    pub fn poll_timeout(&self) -> Instant {
+        self.due().0
+    }
+
+    /// What the next deadline is for.
+    pub fn wake_reason(&self) -> WakeReason {
+        self.due().1
+    }
+
+    // Looking.
+
+    /// This node's id; the id 0 before `start`.
+    pub fn id(&self) -> NodeId {
+        self.members.myself().map_or(NodeId::new(0), |myself| myself.id)
+    }
+
+    /// Where this node is reached; `None` before `start`, as not every type of address has a value for nowhere.
+    pub fn addr(&self) -> Option<A> {
+        self.members.myself().map(|myself| myself.addr)
+    }
+
+    /// Where this node stands in its life.
+    pub fn phase(&self) -> Phase {
+        match self.phase {
+            Phase::Member if self.detector.isolated => Phase::Isolated,
+            phase => phase,
+        }
+    }
+
+    /// Every known member, this node and the remembered dead included, in no particular order.
+    pub fn members(&self) -> impl Iterator<Item = Member<A>> {
+        self.members.all()
+    }
+
+    /// What is known of one member, in constant time.
+    pub fn member(&self, id: NodeId) -> Option<Member<A>> {
+        self.members.find(id).and_then(|index| self.members.member(index))
+    }
+
+    /// How many members are alive, this node included.
+    pub fn live(&self) -> usize {
+        self.members.live() as usize
+    }
+
+    /// A fingerprint of all living members: two nodes with equal fingerprints have the same view, but for a chance of
+    /// 1 in 2^64.
+    pub fn fingerprint(&self) -> u64 {
+        self.members.root()
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    // Inside.
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Joining | Phase::Member | Phase::Isolated | Phase::Leaving)
+    }
+
+    /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
+    fn wants_seeds(&self) -> bool {
+        match self.phase {
+            Phase::Joining => true,
+            Phase::Member => self.members.others() == 0,
+            _ => false,
+        }
+    }
+
+    fn due(&self) -> (Instant, WakeReason) {
+        if !self.is_running() {
+            return (Instant::FAR_FUTURE, WakeReason::Idle);
+        }
+        let mut due = match &self.leave {
+            Some(leave) => (leave.due(), WakeReason::Leave),
+            None => self.detector.due(&self.members, &self.config),
+        };
+        let mut sooner = |at: Instant, reason| {
+            if at < due.0 {
+                due = (at, reason);
+            }
+        };
+        if !self.detector.isolated {
+            sooner(self.gossip.due(&self.members, &self.config), WakeReason::Gossip);
+        }
+        sooner(self.sync.due(), WakeReason::Sync);
+        if self.wants_seeds() {
+            sooner(self.seeds.due(), WakeReason::Join);
+        }
+        if let Some(rival) = &self.rival {
+            sooner(rival.due(), WakeReason::Rival);
+        }
+        due
+    }
+
+    /// Lets time pass up to `now`, and serves what is due. An older `now` counts as the newest seen (law 2).
+    fn advance(&mut self, now: Instant) {
+        let due = self.poll_timeout();
+        self.now = self.now.max(now);
+        if self.now < due {
+            return;
+        }
+        if self.now.since(due) > self.config.grace() {
+            self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
+            self.detector.forgive(self.now);
+        }
+        self.act();
+    }
+
+    /// Serves whatever is due now. Everything that a node does of its own accord begins here.
+    fn act(&mut self) {
+        if !self.is_running() {
+            return;
+        }
+        let mut cx = context!(self);
+        if self.leave.as_mut().is_some_and(|leave| leave.tick(&mut cx)) {
+            self.leave = None;
+            self.phase = Phase::Left;
+            return self.notices.raise(Notice::Left);
+        }
+        if self.leave.is_none() {
+            self.detect();
+        }
+        if self.wants_seeds()
+            && let Some(addr) = self.addr()
+        {
+            self.seeds.tick(addr, &mut context!(self));
+        }
+        self.sync.tick(self.now, self.config.first_retry);
+        if self.rival.as_mut().is_some_and(|rival| rival.tick(self.now, &self.config)) {
+            self.outlive_rival();
+        }
+        if !self.detector.isolated {
+            self.gossip.tick(&mut context!(self));
+        }
+    }
+
+    fn detect(&mut self) {
+        let was_isolated = self.detector.isolated;
+        while let Some(dead) = self.detector.tick(&mut context!(self)) {
+            self.declare_down(dead);
+        }
+        self.note_isolation(was_isolated);
+    }
+
+    fn note_isolation(&mut self, was_isolated: bool) {
+        match (was_isolated, self.detector.isolated) {
+            (false, true) => self.notices.raise(Notice::Isolated),
+            (true, false) => self.notices.raise(Notice::Reconnected),
+            _ => {}
+        }
+    }
+
+    /// Counts something refused, and tells the application if it is the first of its kind.
+    fn refuse(&mut self, reason: DropReason) {
+        self.stats.count(reason);
+        self.notices.refused(reason);
+    }
+}

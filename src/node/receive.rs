@@ -1,0 +1,307 @@
+//! In: from the bytes of a datagram, frame by frame, to what it changes.
+
+use super::Node;
+use super::send::Say;
+use crate::context::Context;
+use crate::detector::Answered;
+use crate::event::{DropReason, Notice, Phase};
+use crate::join::cookie;
+use crate::member::{Address, Liveness, NodeId, Record};
+use crate::members::Index;
+use crate::node::learn::Source;
+use crate::storage::Storage;
+use crate::sync;
+use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Roots, Seal};
+
+/// Who a datagram is from.
+#[derive(Clone, Copy)]
+struct Speaker<A> {
+    addr: A,
+    head: Head,
+    /// Its slot, if the table has it in this life.
+    known: Option<Index>,
+    /// It has answered a question of ours in this datagram.
+    proven: bool,
+}
+
+impl<A> Speaker<A> {
+    fn is_trusted(&self) -> bool {
+        self.known.is_some() || self.proven
+    }
+}
+
+impl<A: Address, S: Storage> Node<A, S> {
+    pub(super) fn receive(&mut self, from: A, datagram: &[u8]) {
+        self.stats.datagrams_in = self.stats.datagrams_in.wrapping_add(1);
+        self.stats.bytes_in = self.stats.bytes_in.wrapping_add(datagram.len() as u64);
+        if !self.is_running() {
+            return self.refuse(DropReason::NotRunning);
+        }
+        let Some(myself) = self.members.myself().copied() else { return };
+        let seal = Seal { cluster: self.config.cluster, addressee: myself.tag() };
+        let (head, frames) = match wire::open(datagram, seal) {
+            Ok(opened) => opened,
+            Err(reason) => return self.refuse(reason),
+        };
+        let was_isolated = self.detector.isolated;
+        if head.sender == myself.id {
+            self.hear_own_id(from, head, frames, myself.tag());
+        } else {
+            self.hear(from, head, frames);
+        }
+        self.note_isolation(was_isolated);
+    }
+
+    fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>) {
+        let known = self.members.find(head.sender);
+        let known = known.filter(|index| self.members.get(*index).is_some_and(|record| record.tag() == head.tag));
+        // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
+        if let Some(index) = known.filter(|_| !head.open) {
+            self.first_hand(index, from, head);
+        }
+        let mut speaker = Speaker { addr: from, head, known, proven: false };
+        while !frames.is_empty() {
+            let body = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+            match body {
+                Ok(frame) => self.on_frame(frame, &mut speaker),
+                Err(reason) => {
+                    self.refuse(reason);
+                    // Behind a broken length there is nothing to find.
+                    if reason == DropReason::Truncated {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A datagram from a member itself, meant for this life of ours: it lives, at the incarnation that it says.
+    fn first_hand(&mut self, index: Index, from: A, head: Head) {
+        let Some(record) = self.members.get(index).copied() else { return };
+        match record.liveness {
+            Liveness::Alive | Liveness::Down if head.incarnation > record.incarnation => {
+                let incarnation = head.incarnation;
+                self.adopt(index, Record { incarnation, ..record.with(Liveness::Alive) }, 0);
+                self.members.see(index, self.now);
+            }
+            Liveness::Alive => self.members.see(index, self.now),
+            // It does not know that it is held for dead, or it would have spoken against it.
+            Liveness::Down => self.reply(from, head.tag, Say::About(head.sender)),
+            Liveness::Left => {}
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
+        match frame {
+            Frame::Join { number, cookie, speaks, record } if speaks => self.on_join(number, cookie, record, speaker),
+            Frame::Join { .. } => self.refuse(DropReason::WireVersion),
+            // All else must be meant for this life of ours.
+            _ if speaker.head.open => self.refuse(DropReason::Stranger),
+            Frame::Ping { number, roots } => self.on_ping(number, roots, speaker),
+            Frame::Welcome { number, answer, record } => self.on_welcome(number, answer, record, speaker),
+            _ if !speaker.is_trusted() => self.refuse(DropReason::Stranger),
+            Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
+            Frame::Ask { question, target } => self.on_ask(question, target, speaker),
+            Frame::Verdict { question, target, heard } => {
+                let from = speaker.head.sender;
+                let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
+                self.note(taken);
+            }
+            Frame::News(records) => {
+                self.learn_all(records, Source::News);
+            }
+            Frame::Sync { low, high, records } => self.on_sync(low, high, records, speaker),
+            Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
+            Frame::Leave { number } => self.on_leave(number, speaker),
+            Frame::LeaveAck { number } => {
+                let leave = self.leave.as_mut();
+                if !leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number)) {
+                    self.refuse(DropReason::Unasked);
+                }
+            }
+            Frame::Introduce { cookie } => self.reply(speaker.addr, speaker.head.tag, Say::Join { cookie }),
+        }
+    }
+
+    fn note(&mut self, answered: Answered) {
+        if let Some(reason) = answered.refusal() {
+            self.refuse(reason);
+        }
+    }
+
+    // Probes.
+
+    fn on_ping(&mut self, number: u32, roots: Roots, speaker: &Speaker<A>) {
+        let differs = roots != self.roots(number);
+        let introduce = speaker.known.is_none();
+        self.reply(speaker.addr, speaker.head.tag, Say::Ack { number, differs, introduce });
+    }
+
+    fn on_ack(&mut self, number: u32, roots: Option<Roots>, speaker: &Speaker<A>) {
+        let from = speaker.head.sender;
+        let answered = self.detector.on_ack(from, number, &mut context!(self));
+        self.note(answered);
+        // A node that had to refuse members cannot become equal, and need not be asked.
+        if answered == Answered::Yes && !speaker.head.full && !self.members.is_full() {
+            let equal = roots.is_none_or(|roots| roots == self.roots(number));
+            self.sync.compare(from, equal, self.now, &self.config);
+        }
+    }
+
+    fn on_ask(&mut self, question: u32, target: NodeId, speaker: &Speaker<A>) {
+        let asker = (speaker.head.sender, speaker.head.tag, speaker.addr);
+        match self.members.find(target) {
+            Some(index) if self.members.is_live(index) && index != crate::members::MYSELF => {
+                if !self.detector.on_ask(asker, question, target, &mut context!(self)) {
+                    self.refuse(DropReason::Busy);
+                }
+            }
+            // Its end, or that it is this very node, is answer enough.
+            Some(_) => self.reply(speaker.addr, speaker.head.tag, Say::About(target)),
+            None => {}
+        }
+    }
+
+    // Anti-entropy.
+
+    fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
+        let diff = sync::compare(&self.members, low, high, records);
+        self.learn_all(records, Source::Sync);
+        self.reply(speaker.addr, speaker.head.tag, Say::Diff(diff));
+    }
+
+    fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
+        let changed = self.learn_all(records, Source::Sync);
+        if !self.sync.on_diff(speaker.head.sender, low, high, changed, self.now) {
+            self.refuse(DropReason::Unasked);
+        }
+    }
+
+    // Arrival and departure.
+
+    /// A join. It is first sent to the address that it names to prove that it is there; the proof costs us no memory.
+    fn on_join(&mut self, number: u32, proof: u64, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
+        let head = speaker.head;
+        let newcomer = record.record::<A>().filter(|record| {
+            let own = record.id == head.sender && record.tag() == head.tag;
+            own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
+        });
+        let Some(newcomer) = newcomer else { return self.refuse(DropReason::Malformed) };
+        let expected = cookie(&self.rng, newcomer.addr);
+        let answer = if proof == expected {
+            self.admit(newcomer, speaker)
+        } else {
+            if proof != 0 {
+                self.refuse(DropReason::Cookie);
+            }
+            Answer::Prove(expected)
+        };
+        let held = self.members.find_record(newcomer.id);
+        let about = held.filter(|held| **held != newcomer).map(|held| held.id);
+        self.reply(newcomer.addr, head.tag, Say::Welcome { number, answer, about });
+    }
+
+    fn admit(&mut self, newcomer: Record<A>, speaker: &mut Speaker<A>) -> Answer {
+        let held = self.members.find(newcomer.id);
+        match held.and_then(|index| self.members.get(index).copied().map(|held| (index, held))) {
+            Some((index, held)) if held.life == newcomer.life => {
+                if newcomer.supersedes(&held) {
+                    self.adopt(index, newcomer, 0);
+                }
+                speaker.known = Some(index);
+            }
+            // Whoever lives elsewhere under this id keeps it, unless the newcomer has asked it in vain and raised its
+            // generation above.
+            Some((index, held)) => {
+                let elsewhere = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
+                let raised = newcomer.life.generation > held.life.generation;
+                if newcomer.jumps(Some(&held)) {
+                    self.refuse(DropReason::CounterJump);
+                    return Answer::Taken;
+                }
+                if (elsewhere && !raised) || !newcomer.supersedes(&held) {
+                    return Answer::Taken;
+                }
+                self.adopt(index, newcomer, 0);
+                speaker.known = Some(index);
+            }
+            None => match self.welcome_newcomer(newcomer) {
+                Some(index) => speaker.known = Some(index),
+                None => return Answer::Full,
+            },
+        }
+        if let Some(index) = speaker.known {
+            self.members.see(index, self.now);
+        }
+        if self.phase == Phase::Joining {
+            self.become_member();
+        }
+        Answer::Admitted
+    }
+
+    fn become_member(&mut self) {
+        self.phase = Phase::Member;
+        self.seeds.rest();
+        self.notices.raise(Notice::Joined);
+    }
+
+    /// A seed's answer to our join, known by the number that only it was sent.
+    fn on_welcome(&mut self, number: u32, answer: Answer, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
+        let tag = speaker.head.tag;
+        let wanted = self.wants_seeds();
+        let Some(seed) = self.seeds.asked(number) else {
+            // The answer to an introduction carries no number.
+            if !(number == 0 && speaker.known.is_some()) {
+                self.refuse(DropReason::Unasked);
+            }
+            return;
+        };
+        match answer {
+            Answer::Prove(cookie) if wanted => {
+                speaker.proven = true;
+                seed.prove(cookie, tag);
+            }
+            // Another seed was quicker.
+            Answer::Prove(_) => {}
+            Answer::Full => self.refuse(DropReason::TableFull),
+            // The news about who holds the id follows in this datagram.
+            Answer::Taken => speaker.proven = true,
+            Answer::Admitted => {
+                let host = record.record::<A>().filter(|host| host.id == speaker.head.sender && host.tag() == tag);
+                let Some(host) = host else { return self.refuse(DropReason::Malformed) };
+                self.learn(host, Source::Owner);
+                speaker.known = self.members.find(host.id);
+                speaker.proven = true;
+                if self.phase == Phase::Joining {
+                    self.become_member();
+                    self.sync.pull(host.id, self.now);
+                }
+            }
+        }
+    }
+
+    fn on_leave(&mut self, number: u32, speaker: &Speaker<A>) {
+        let Some(index) = speaker.known else { return self.refuse(DropReason::Stranger) };
+        let Some(record) = self.members.get(index).copied() else { return };
+        let left = Record { incarnation: speaker.head.incarnation, ..record.with(Liveness::Left) };
+        if left.supersedes(&record) {
+            self.adopt(index, left, 0);
+        }
+        self.reply(speaker.addr, speaker.head.tag, Say::LeaveAck { number });
+    }
+
+    // Others who say that they are this node.
+
+    fn hear_own_id(&mut self, from: A, head: Head, mut frames: Reader<'_>, own_tag: u32) {
+        let rival = self.rival.as_ref().map(|rival| (rival.number, rival.life.tag(head.sender)));
+        let frame = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+        match frame {
+            // It asks whether we live; it may have to know.
+            Ok(Frame::Ping { number, .. }) if head.tag != own_tag && head.tag != ANYONE && !head.open => {
+                self.reply(from, head.tag, Say::Ack { number, differs: false, introduce: false });
+            }
+            Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(),
+            _ => self.refuse(DropReason::OwnId),
+        }
+    }
+}

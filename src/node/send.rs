@@ -1,0 +1,323 @@
+//! Out: what is owed, in order of urgency, written straight into the caller's buffer.
+
+use core::hash::{Hash, Hasher};
+
+use heapless::Deque;
+
+use super::Node;
+use crate::context::Context;
+use crate::detector::Probe;
+use crate::event::{DropReason, Transmit};
+use crate::gossip;
+use crate::member::{Address, Liveness, NodeId, Record};
+use crate::members::Index;
+use crate::storage::Storage;
+use crate::sync::Diff;
+use crate::wire::{ANYONE, Answer, Head, Roots, Seal, VERSION, Writer, kind};
+
+/// How many answers are remembered until they are sent.
+const REPLIES: usize = 16;
+
+/// The answers that are owed, first come first served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replies<A>(Deque<Reply<A>, REPLIES>);
+
+impl<A> Replies<A> {
+    pub(super) const NONE: Self = Replies(Deque::new());
+}
+
+impl<A: Hash> Hash for Replies<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_usize(self.0.len());
+        self.0.iter().for_each(|reply| reply.hash(state));
+    }
+}
+
+/// An answer that waits to be sent, to where the question came from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Reply<A> {
+    pub(super) to: A,
+    /// The life that is answered.
+    pub(super) tag: u32,
+    pub(super) say: Say,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Say {
+    /// I live; and here are my roots, if yours differ.
+    Ack { number: u32, differs: bool, introduce: bool },
+    /// This is what I hold of that member, perhaps you yourself.
+    About(NodeId),
+    /// What a join comes to, and what is held of the id that it is for, if that stands in the way.
+    Welcome { number: u32, answer: Answer, about: Option<NodeId> },
+    /// I am to introduce myself with this cookie.
+    Join { cookie: u64 },
+    Diff(Diff),
+    LeaveAck { number: u32 },
+}
+
+/// Something that is to be sent now.
+enum Owed<A> {
+    Reply(Reply<A>),
+    Probe(Probe<A>),
+    Rival,
+    Seed { number: u32 },
+    Leave(NodeId),
+    Sync(NodeId),
+    News(Index),
+}
+
+/// Why nothing was written.
+enum Unsent {
+    /// Whom it was for is no longer known.
+    Gone,
+    /// The buffer is too small.
+    Small,
+}
+
+impl<A: Address, S: Storage> Node<A, S> {
+    /// The next datagram to send, written into `buf`, or `None` if there is nothing to send. Call it until then.
+    ///
+    /// A buffer of [`Config::max_datagram`](crate::Config::max_datagram) bytes always suffices. If a smaller one does
+    /// not, the datagram is kept, `None` is returned, and [`DropReason::SmallBuffer`] is counted.
+    pub fn poll_transmit<'b>(&mut self, buf: &'b mut [u8]) -> Option<Transmit<'b, A>> {
+        // Everything that is owed is owed once, so this ends; each turn sends it or finds that nobody wants it.
+        while let Some(owed) = self.owed() {
+            let room = buf.len().min(self.config.max_datagram());
+            let space = buf.get_mut(..room)?;
+            match self.encode(&owed, space) {
+                Ok((to, len)) => {
+                    self.settle(owed);
+                    self.stats.datagrams_out = self.stats.datagrams_out.wrapping_add(1);
+                    self.stats.bytes_out = self.stats.bytes_out.wrapping_add(len as u64);
+                    return Some(Transmit { to, payload: buf.get(..len)? });
+                }
+                Err(Unsent::Gone) => self.settle(owed),
+                Err(Unsent::Small) => {
+                    self.refuse(DropReason::SmallBuffer);
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Remembers an answer; if there is no room, it is as if the question had been lost.
+    pub(super) fn reply(&mut self, to: A, tag: u32, say: Say) {
+        if self.replies.0.push_back(Reply { to, tag, say }).is_err() {
+            self.refuse(DropReason::Busy);
+        }
+    }
+
+    fn owed(&self) -> Option<Owed<A>> {
+        if let Some(reply) = self.replies.0.front() {
+            return Some(Owed::Reply(reply.clone()));
+        }
+        if !self.is_running() {
+            return None;
+        }
+        if let Some(leave) = &self.leave {
+            if let Some(witness) = leave.owed() {
+                return Some(Owed::Leave(witness));
+            }
+        } else if let Some(probe) = self.detector.owed() {
+            return Some(Owed::Probe(probe));
+        }
+        if self.rival.as_ref().is_some_and(|rival| rival.owed) {
+            return Some(Owed::Rival);
+        }
+        if let Some(seed) = self.seeds.owed() {
+            return Some(Owed::Seed { number: seed.number });
+        }
+        if let Some(peer) = self.sync.owed() {
+            return Some(Owed::Sync(peer));
+        }
+        self.gossip.target(&self.members).map(Owed::News)
+    }
+
+    /// Takes off the list what was sent, or will never be.
+    fn settle(&mut self, owed: Owed<A>) {
+        match owed {
+            Owed::Reply(_) => drop(self.replies.0.pop_front()),
+            Owed::Probe(probe) => self.detector.sent(probe),
+            Owed::Rival => {
+                if let Some(rival) = &mut self.rival {
+                    rival.owed = false;
+                }
+            }
+            Owed::Seed { number } => self.seeds.sent(number),
+            Owed::Leave(witness) => {
+                if let Some(leave) = &mut self.leave {
+                    leave.sent(witness);
+                }
+            }
+            Owed::Sync(peer) if self.members.find(peer).is_none() => self.sync.give_up(),
+            Owed::Sync(_) => {
+                self.sync.sent();
+                self.stats.syncs = self.stats.syncs.wrapping_add(1);
+            }
+            Owed::News(index) => self.gossip.sent(index),
+        }
+    }
+
+    /// Writes one datagram: what is owed, and as much news as there is room for.
+    fn encode(&mut self, owed: &Owed<A>, buf: &mut [u8]) -> Result<(A, usize), Unsent> {
+        let (to, tag) = self.addressee(owed).ok_or(Unsent::Gone)?;
+        let seal = Seal { cluster: self.config.cluster, addressee: tag };
+        let head = self.head(tag == ANYONE).ok_or(Unsent::Gone)?;
+        let written = Writer::new(buf, seal, head).and_then(|mut writer| {
+            self.write(owed, &mut writer)?;
+            // Strangers are told nothing: they may not be who they say, nor where.
+            if self.may_hear_news(owed) {
+                gossip::pack(&mut writer, &mut context!(self));
+            }
+            writer.finish(seal)
+        });
+        written.map(|len| (to, len)).ok_or(Unsent::Small)
+    }
+
+    fn head(&self, open: bool) -> Option<Head> {
+        let myself = self.members.myself()?;
+        let (sender, tag, incarnation) = (myself.id, myself.tag(), myself.incarnation);
+        Some(Head { sender, tag, incarnation, open, full: self.members.is_full() })
+    }
+
+    /// Where to, and for whom.
+    fn addressee(&self, owed: &Owed<A>) -> Option<(A, u32)> {
+        let of_member = |id| self.members.find_record(id).map(|record| (record.addr, record.tag()));
+        match owed {
+            Owed::Reply(reply) => Some((reply.to, reply.tag)),
+            Owed::Probe(Probe::Ping { target, .. }) => of_member(*target),
+            Owed::Probe(Probe::Ask { juror, .. }) => of_member(*juror),
+            Owed::Probe(Probe::Verdict { to, tag, .. }) => Some((*to, *tag)),
+            Owed::Rival => self.rival.as_ref().map(|rival| (rival.addr, rival.life.tag(self.id()))),
+            Owed::Seed { .. } => {
+                let seed = self.seeds.owed()?;
+                Some((seed.addr, seed.proof.map_or(ANYONE, |(_, tag)| tag)))
+            }
+            Owed::Leave(id) | Owed::Sync(id) => of_member(*id),
+            Owed::News(index) => self.members.get(*index).map(|record| (record.addr, record.tag())),
+        }
+    }
+
+    fn may_hear_news(&self, owed: &Owed<A>) -> bool {
+        match owed {
+            Owed::Reply(Reply { say: Say::Ack { introduce, .. }, .. }) => !introduce,
+            Owed::Reply(Reply { say: Say::Welcome { answer, .. }, .. }) => *answer == Answer::Admitted,
+            Owed::Reply(Reply { say: Say::Join { .. }, .. }) | Owed::Rival | Owed::Seed { .. } => false,
+            _ => true,
+        }
+    }
+
+    fn write(&mut self, owed: &Owed<A>, writer: &mut Writer<'_>) -> Option<()> {
+        match owed {
+            Owed::Reply(reply) => self.write_reply(reply, writer),
+            Owed::Probe(probe) => self.write_probe(probe, writer),
+            Owed::Rival => {
+                let number = self.rival.as_ref()?.number;
+                self.write_ping(number, writer)
+            }
+            Owed::Seed { .. } => {
+                let seed = self.seeds.owed()?;
+                let (number, cookie) = (seed.number, seed.proof.map_or(0, |(cookie, _)| cookie));
+                self.write_join(number, cookie, writer)
+            }
+            Owed::Leave(_) => {
+                let number = self.leave.as_ref()?.number;
+                writer.frame(kind::LEAVE, |body| body.u32(number))
+            }
+            Owed::Sync(_) => self.sync.write(writer, &self.members),
+            Owed::News(_) => Some(()),
+        }
+    }
+
+    fn write_ping(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {
+        let roots = self.roots(number);
+        writer.frame(kind::PING, |body| {
+            body.u32(number)?;
+            body.roots(roots)
+        })
+    }
+
+    fn write_probe(&self, probe: &Probe<A>, writer: &mut Writer<'_>) -> Option<()> {
+        match *probe {
+            Probe::Ping { target, number, claim } => {
+                self.write_ping(number, writer)?;
+                // What others say of it, so that it can speak against it at once (Lifeguard's buddy system).
+                let Some(incarnation) = claim else { return Some(()) };
+                let record = self.members.find_record(target)?.with(Liveness::Down);
+                writer.frame(kind::NEWS, |body| body.record(&Record { incarnation, ..record }))
+            }
+            Probe::Ask { question, target, .. } => writer.frame(kind::ASK, |body| {
+                body.u32(question)?;
+                body.id(target)
+            }),
+            Probe::Verdict { question, target, heard, .. } => writer.frame(kind::VERDICT, |body| {
+                body.u32(question)?;
+                body.id(target)?;
+                body.u8(u8::from(heard))
+            }),
+        }
+    }
+
+    fn write_reply(&self, reply: &Reply<A>, writer: &mut Writer<'_>) -> Option<()> {
+        match reply.say {
+            Say::Ack { number, differs, introduce } => {
+                let roots = self.roots(number);
+                writer.frame(kind::ACK, |body| {
+                    body.u32(number)?;
+                    if differs { body.roots(roots) } else { Some(()) }
+                })?;
+                if !introduce {
+                    return Some(());
+                }
+                let cookie = crate::join::cookie(&self.rng, reply.to);
+                writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
+            }
+            Say::About(id) => self.write_about(Some(id), writer),
+            Say::Welcome { number, answer, about } => {
+                let myself = self.members.myself()?;
+                let (code, cookie) = match answer {
+                    Answer::Prove(cookie) => (0, cookie),
+                    Answer::Admitted => (1, 0),
+                    Answer::Full => (2, 0),
+                    Answer::Taken => (3, 0),
+                };
+                writer.frame(kind::WELCOME, |body| {
+                    body.u32(number)?;
+                    body.u8(code)?;
+                    body.u64(cookie)?;
+                    body.record(myself)
+                })?;
+                self.write_about(about, writer)
+            }
+            Say::Join { cookie } => self.write_join(0, cookie, writer),
+            Say::Diff(diff) => diff.write(writer, &self.members),
+            Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
+        }
+    }
+
+    fn write_about(&self, id: Option<NodeId>, writer: &mut Writer<'_>) -> Option<()> {
+        match id.and_then(|id| self.members.find_record(id)) {
+            Some(record) => writer.frame(kind::NEWS, |body| body.record(record)),
+            None => Some(()),
+        }
+    }
+
+    fn write_join(&self, number: u32, cookie: u64, writer: &mut Writer<'_>) -> Option<()> {
+        let myself = self.members.myself()?;
+        writer.frame(kind::JOIN, |body| {
+            body.u32(number)?;
+            body.u64(cookie)?;
+            body.u8(VERSION)?;
+            body.u8(VERSION)?;
+            body.record(myself)
+        })
+    }
+
+    /// This node's roots, mixed with a ping's number.
+    pub(super) fn roots(&self, number: u32) -> Roots {
+        // Nothing counts towards progress yet: its place on the wire is kept.
+        Roots::of(self.members.root(), 0, number)
+    }
+}

@@ -1,0 +1,173 @@
+//! Where a node keeps its tables: in itself (`Fixed`) or on the heap (`Heap`). Everything else is written once.
+
+use core::fmt::Debug;
+use core::hash::Hash;
+
+mod sealed {
+    use super::{Debug, Hash};
+
+    /// A list with a limit, which refuses beyond it.
+    pub trait List<T>: Clone + Debug + Eq + Hash {
+        /// All elements.
+        fn all(&self) -> &[T];
+        /// All elements, to be changed.
+        fn all_mut(&mut self) -> &mut [T];
+        /// Adds an element at the end; false, and nothing changed, if the list is at its limit.
+        fn push(&mut self, element: T) -> bool;
+        /// Forgets all elements and keeps the memory.
+        fn clear(&mut self);
+        /// The most elements it will hold.
+        fn limit(&self) -> usize;
+    }
+
+    /// The associated types of a storage.
+    pub trait Kind: Clone + Debug + Eq + Hash {
+        /// One element a member.
+        type PerMember<T: Clone + Debug + Eq + Hash>: List<T>;
+    }
+}
+
+pub(crate) use sealed::List;
+
+/// Where a node keeps its tables. Sealed: [`Fixed`] and, with the feature `alloc`, [`Heap`] are the two there are.
+///
+/// Both have limits, refuse beyond them in the same manner and keep the same order, so that two nodes with equal
+/// limits send the same bytes whatever their storage.
+pub trait Storage: sealed::Kind {}
+
+impl<S: sealed::Kind> Storage for S {}
+
+/// Tables inside the node itself: no allocator is touched, and the node can sit in a `static`.
+///
+/// `MEMBERS` counts the node itself and the dead that it remembers. `STATE_BYTES` and `BROADCAST_BYTES` are set aside
+/// for replicated state and broadcasts, which this version does not have yet; they take no memory until it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fixed<const MEMBERS: usize, const STATE_BYTES: usize = 1024, const BROADCAST_BYTES: usize = 1024> {}
+
+impl<const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usize> sealed::Kind
+    for Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>
+{
+    type PerMember<T: Clone + Debug + Eq + Hash> = heapless::Vec<T, MEMBERS>;
+}
+
+impl<T: Clone + Debug + Eq + Hash, const N: usize> List<T> for heapless::Vec<T, N> {
+    fn all(&self) -> &[T] {
+        self
+    }
+
+    fn all_mut(&mut self) -> &mut [T] {
+        self
+    }
+
+    fn push(&mut self, element: T) -> bool {
+        heapless::Vec::push(self, element).is_ok()
+    }
+
+    fn clear(&mut self) {
+        heapless::Vec::clear(self);
+    }
+
+    fn limit(&self) -> usize {
+        N
+    }
+}
+
+#[cfg(feature = "alloc")]
+pub use heap::{Heap, Limits};
+
+#[cfg(feature = "alloc")]
+mod heap {
+    use alloc::vec::Vec;
+
+    use super::{Debug, Hash, List, sealed};
+
+    /// Tables on the heap, which grow up to their [`Limits`] and then refuse as [`Fixed`](super::Fixed) does.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Heap {}
+
+    impl sealed::Kind for Heap {
+        type PerMember<T: Clone + Debug + Eq + Hash> = Limited<T>;
+    }
+
+    /// How far the tables of a `HeapNode` may grow.
+    ///
+    /// ```
+    /// use tidings::Limits;
+    /// assert_eq!(Limits::DEFAULT.with_members(500).members(), 500);
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct Limits {
+        members: usize,
+    }
+
+    impl Limits {
+        /// 4,096 members.
+        pub const DEFAULT: Limits = Limits { members: 4_096 };
+        /// The most members that a table can be given, 2^24.
+        pub const MAX_MEMBERS: usize = 1 << 24;
+
+        /// At most this many members, this node and the remembered dead among them. Below 2 it counts as 2, above
+        /// [`MAX_MEMBERS`](Self::MAX_MEMBERS) as that.
+        pub const fn with_members(self, members: usize) -> Self {
+            let members = if members < 2 { 2 } else { members };
+            Limits { members: if members > Self::MAX_MEMBERS { Self::MAX_MEMBERS } else { members } }
+        }
+
+        /// The most members.
+        pub const fn members(self) -> usize {
+            self.members
+        }
+    }
+
+    impl Default for Limits {
+        fn default() -> Self {
+            Limits::DEFAULT
+        }
+    }
+
+    /// A vector that grows by an eighth at a time, never past its limit: doubling would leave half of it empty.
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    pub struct Limited<T> {
+        elements: Vec<T>,
+        limit: usize,
+    }
+
+    impl<T> Limited<T> {
+        pub(crate) const fn new(limit: usize) -> Self {
+            Limited { elements: Vec::new(), limit }
+        }
+    }
+
+    impl<T: Clone + Debug + Eq + Hash> List<T> for Limited<T> {
+        fn all(&self) -> &[T] {
+            &self.elements
+        }
+
+        fn all_mut(&mut self) -> &mut [T] {
+            &mut self.elements
+        }
+
+        fn push(&mut self, element: T) -> bool {
+            let len = self.elements.len();
+            if len >= self.limit {
+                return false;
+            }
+            if len == self.elements.capacity() {
+                self.elements.reserve_exact((len / 8).max(8).min(self.limit - len));
+            }
+            self.elements.push(element);
+            true
+        }
+
+        fn clear(&mut self) {
+            self.elements.clear();
+        }
+
+        fn limit(&self) -> usize {
+            self.limit
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+pub(crate) use heap::Limited;
