@@ -151,7 +151,7 @@ impl Config {
         self.valid()
     }
 
-    /// How often one of the dead is tried again, so that partitions heal: the probe period to a day; LAN default 10 s.
+    /// How often one of the dead is visited, so that partitions heal: the probe period to a day; LAN default 10 s.
     pub const fn with_dead_probe_period(mut self, period: Duration) -> Self {
         self.dead_probe_period = micros(period);
         self.valid()

@@ -18,8 +18,8 @@ use heapless::Vec;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::{DropReason, WakeReason};
-use crate::member::{Address, Liveness, NodeId, Record};
-use crate::members::{Index, Members, NONE};
+use crate::member::{Address, Liveness, Member, NodeId, Record, Status};
+use crate::members::{Index, Members};
 use crate::storage::Storage;
 use crate::time::Instant;
 
@@ -92,6 +92,8 @@ impl Tries {
 struct Juror {
     id: NodeId,
     silent_since: Option<Instant>,
+    /// It was itself suspected when it was asked: its silence is nothing new.
+    suspect: bool,
     owed: bool,
 }
 
@@ -106,6 +108,8 @@ struct Case {
     asked: Instant,
     jurors: Vec<Juror, JURORS>,
     next_jury: Instant,
+    /// The target was suspected already when somebody else last answered: its silence is its own affair.
+    excused: bool,
     /// Others hold the target dead at this incarnation; it is told, and its silence confirms them.
     claim: Option<u32>,
 }
@@ -145,7 +149,9 @@ pub(crate) fn is_dead(evidence: Evidence) -> bool {
     if evidence.claimed && evidence.silence >= evidence.allowed / 2 {
         return true;
     }
-    let needed = evidence.bystanders.min(2);
+    // Where most have died, two who answer may not be found: then one is enough, after thrice the silence.
+    let enough = if evidence.silence >= 3 * evidence.allowed { 1 } else { 2 };
+    let needed = evidence.bystanders.min(enough);
     needed > 0 && evidence.silent_jurors >= needed && evidence.silence >= evidence.allowed
 }
 
@@ -203,10 +209,9 @@ pub(crate) struct Detector<A> {
     health: u32,
     /// Members that were asked and have not answered, since anybody last did.
     unanswered: Vec<NodeId, JURORS>,
+    /// How many members were suspected already when anybody last answered.
+    excused: u32,
     pub(crate) isolated: bool,
-    next_dead: Instant,
-    dead_at: Index,
-    dead: Option<(NodeId, u32, bool)>,
 }
 
 impl<A: Address> Detector<A> {
@@ -220,10 +225,8 @@ impl<A: Address> Detector<A> {
         round_trip: RoundTrip { smoothed: 0, deviation: 0 },
         health: 0,
         unanswered: Vec::new(),
+        excused: 0,
         isolated: false,
-        next_dead: Instant::ZERO,
-        dead_at: NONE,
-        dead: None,
     };
 
     /// Begins a life; the first probe comes at a random part of the period, so that nodes started together do not
@@ -232,7 +235,6 @@ impl<A: Address> Detector<A> {
         *self = Self::NEW;
         self.place = cx.rng.next_u64();
         self.next_probe = cx.now.after(scaled(cx.config.probe_period, cx.rng.next_u32()));
-        self.next_dead = cx.now.after(scaled(cx.config.dead_probe_period, cx.rng.next_u32()));
     }
 
     /// The next deadline and what it is for.
@@ -245,9 +247,6 @@ impl<A: Address> Detector<A> {
         };
         if members.others() > 0 {
             sooner(self.next_probe, WakeReason::Probe);
-        }
-        if members.dead() > 0 {
-            sooner(self.next_dead, WakeReason::DeadProbe);
         }
         if !self.isolated {
             for case in &self.cases {
@@ -285,7 +284,6 @@ impl<A: Address> Detector<A> {
     /// The settings have changed: no deadline of the old ones is longer than the new.
     pub(crate) fn hurry(&mut self, now: Instant, config: &Config) {
         self.next_probe = self.next_probe.min(now.after(config.probe_period));
-        self.next_dead = self.next_dead.min(now.after(config.dead_probe_period));
     }
 
     pub(crate) fn worsen(&mut self) {
@@ -311,9 +309,6 @@ impl<A: Address> Detector<A> {
         if cx.now >= self.next_probe {
             self.begin_probe(cx);
         }
-        if cx.now >= self.next_dead && cx.members.dead() > 0 {
-            self.probe_dead(cx);
-        }
         self.tick_errands(cx);
         if self.isolated {
             return None;
@@ -332,7 +327,7 @@ impl<A: Address> Detector<A> {
         let next = self.next_probe.after(cx.config.probe_period);
         self.next_probe = if next > cx.now { next } else { cx.now.after(cx.config.probe_period) };
         if self.isolated {
-            self.cases.clear();
+            self.drop_cases(cx);
         }
         let Some(target) = self.next_target(cx) else { return };
         cx.stats.probes = cx.stats.probes.wrapping_add(1);
@@ -345,6 +340,21 @@ impl<A: Address> Detector<A> {
         }
     }
 
+    /// Gives up the cases that have had their time; their targets are suspected, and not more, until they are heard.
+    fn drop_cases<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+        self.close_settled(cx);
+        let health = self.health;
+        self.cases.retain(|case| {
+            let Some(index) = cx.members.find(case.target) else { return false };
+            let patience = cx.members.get(index).map_or(0, |record| record.patience);
+            let young = cx.now.since(case.opened) < suspect_after(allowed(cx.config, patience, health));
+            if !young {
+                cx.members.suspect(index, true);
+            }
+            young
+        });
+    }
+
     /// Alternately the next member in id order, so that nobody goes unprobed for long, and the next of a ring that is
     /// shuffled anew each time round. Members with an open case are passed over.
     fn next_target<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
@@ -355,7 +365,7 @@ impl<A: Address> Detector<A> {
             if self.in_order {
                 self.place = cx.members.place(id);
             }
-            if !self.cases.iter().any(|case| case.target == id) {
+            if !self.doubts(id) {
                 return Some(id);
             }
         }
@@ -377,7 +387,8 @@ impl<A: Address> Detector<A> {
     }
 
     fn open_case<S: Storage>(&mut self, target: NodeId, claim: Option<u32>, cx: &mut Context<'_, A, S>) -> bool {
-        let Some(tag) = cx.members.find_record(target).map(Record::tag) else { return false };
+        let Some(index) = cx.members.find(target) else { return false };
+        let Some(tag) = cx.members.get(index).map(Record::tag) else { return false };
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
         let case = Case {
             target,
@@ -388,6 +399,7 @@ impl<A: Address> Detector<A> {
             asked: cx.now,
             jurors: Vec::new(),
             next_jury: cx.now.after(6 * self.unit(cx.config)),
+            excused: cx.members.is_suspect(index),
             claim,
         };
         self.cases.push(case).is_ok()
@@ -406,8 +418,7 @@ impl<A: Address> Detector<A> {
         if cx.now >= case.next_jury {
             case.ask_others(allowed, cx);
         }
-        // Three sixteenths of what is allowed: 0.6 s of 3.2 s.
-        if cx.now.since(case.opened) >= allowed / 16 * 3
+        if cx.now.since(case.opened) >= suspect_after(allowed)
             && let Some(index) = cx.members.find(case.target)
             && cx.members.suspect(index, true)
         {
@@ -432,43 +443,49 @@ impl<A: Address> Detector<A> {
         });
     }
 
-    fn probe_dead<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
-        self.next_dead = cx.now.after(cx.config.dead_probe_period);
-        self.dead = None;
-        if let Some(index) = cx.members.next_down(self.dead_at) {
-            self.dead_at = index;
-            self.dead = cx.members.get(index).map(|record| (record.id, cx.rng.next_u32(), true));
-        }
-    }
-
     // Isolation.
 
     /// Adds those who were asked in vain to those who do not answer, and holds this node for isolated if they are
-    /// three, or all there are. Mere silence proves nothing: nobody need have had reason to speak.
+    /// three, or all there are. Mere silence proves nothing: nobody need have had reason to speak. Nor does that of
+    /// members who were silent already while others answered.
     fn judge_isolation<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
-        let others = cx.members.others() as usize;
         for case in &self.cases {
             if cx.now.since(case.opened) < self.allowed_for(case.target, cx.members, cx.config) / 2 {
                 continue;
             }
             // A juror takes its time, and its answer a round trip.
             let answers_due = cx.now.since(case.asked) >= cx.config.suspicion / 8 * 3;
-            let mute = case.jurors.iter().filter(|juror| answers_due && juror.silent_since.is_none());
-            for id in core::iter::once(case.target).chain(mute.map(|juror| juror.id)) {
+            let mute = |juror: &&Juror| answers_due && !juror.suspect && juror.silent_since.is_none();
+            let mute = case.jurors.iter().filter(mute).map(|juror| juror.id);
+            let target = core::iter::once(case.target).filter(|_| !case.excused);
+            for id in target.chain(mute) {
                 if !self.unanswered.contains(&id) {
                     // Full means three, which is enough.
                     let _ = self.unanswered.push(id);
                 }
             }
         }
-        if others > 0 && self.unanswered.len() >= others.min(JURORS) {
+        // If all were silent already, and the last who answered has left, nobody is expected to.
+        let others = cx.members.others();
+        let expected = others.saturating_sub(self.excused) as usize;
+        if others > 0 && self.unanswered.len() >= expected.min(JURORS) {
             self.isolated = true;
         }
     }
 
-    fn answered(&mut self) {
+    /// Whether a member's answer is being waited for.
+    pub(crate) fn doubts(&self, id: NodeId) -> bool {
+        self.cases.iter().any(|case| case.target == id)
+    }
+
+    /// Somebody has answered: the silence was not ours.
+    pub(crate) fn answered<S: Storage>(&mut self, members: &Members<A, S>) {
         self.unanswered.clear();
         self.isolated = false;
+        self.excused = members.suspects();
+        for case in &mut self.cases {
+            case.excused = members.find(case.target).is_some_and(|index| members.is_suspect(index));
+        }
     }
 
     // What others say.
@@ -484,10 +501,6 @@ impl<A: Address> Detector<A> {
             self.hears(from, cx);
             return Answered::Yes;
         }
-        if self.dead.is_some_and(|(id, expected, _)| id == from && expected == number) {
-            self.answered();
-            return Answered::Yes;
-        }
         let mut errands = self.errands.iter_mut();
         let Some(errand) = errands.find(|errand| errand.target == from && errand.tries.asked(number)) else {
             return Answered::Unasked;
@@ -496,7 +509,7 @@ impl<A: Address> Detector<A> {
             (errand.heard, errand.owed) = (Some(true), true);
             errand.tries.owed = false;
         }
-        self.answered();
+        self.answered(cx.members);
         Answered::Yes
     }
 
@@ -504,7 +517,7 @@ impl<A: Address> Detector<A> {
         if let Some(index) = cx.members.find(member) {
             cx.members.suspect(index, false);
         }
-        self.answered();
+        self.answered(cx.members);
     }
 
     /// Takes a request to probe `target`. False if there is no room for it.
@@ -522,17 +535,8 @@ impl<A: Address> Detector<A> {
             return true;
         }
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
-        let errand = Errand {
-            asker,
-            asker_tag,
-            asker_addr,
-            question,
-            target,
-            begun: cx.now,
-            tries,
-            heard: None,
-            owed: false,
-        };
+        let errand =
+            Errand { asker, asker_tag, asker_addr, question, target, begun: cx.now, tries, heard: None, owed: false };
         let taken = self.errands.push(errand).is_ok();
         self.tick_errands(cx);
         taken
@@ -573,7 +577,7 @@ impl<A: Address> Detector<A> {
             self.hears(target, cx);
         } else {
             juror.silent_since.get_or_insert(cx.now);
-            self.answered();
+            self.answered(cx.members);
         }
         Answered::Yes
     }
@@ -620,7 +624,7 @@ impl<A: Address> Detector<A> {
                 return Some(Probe::Verdict { to, tag, question, target, heard });
             }
         }
-        self.dead.filter(|(_, _, owed)| *owed).map(|(target, number, _)| Probe::Ping { target, number, claim: None })
+        None
     }
 
     pub(crate) fn sent(&mut self, probe: Probe<A>) {
@@ -631,8 +635,6 @@ impl<A: Address> Detector<A> {
                 let mut all = of_cases.chain(of_errands);
                 if let Some((_, tries)) = all.find(|(id, tries)| *id == target && tries.current() == number) {
                     tries.owed = false;
-                } else if let Some(dead) = self.dead.as_mut().filter(|dead| dead.0 == target) {
-                    dead.2 = false;
                 }
             }
             Probe::Ask { juror, question, .. } => {
@@ -668,14 +670,16 @@ impl Case {
         (self.question, self.asked) = (cx.rng.next_u32(), cx.now);
         self.jurors.clear();
         for _ in 0..JURORS {
-            let jurors = &self.jurors;
-            let fresh = |record: &Record<A>| {
-                record.id != self.target && !jurors.iter().any(|juror: &Juror| juror.id == record.id)
+            let (target, jurors) = (self.target, &self.jurors);
+            let fresh = |member: &Member<A>| {
+                member.id() != target && !jurors.iter().any(|juror: &Juror| juror.id == member.id())
             };
-            let chosen = cx.members.random_live(cx.rng, fresh);
-            let Some(id) = chosen.and_then(|index| cx.members.get(index)).map(|record| record.id) else { return };
+            let sound = |member: &Member<A>| fresh(member) && member.status() == Status::Alive;
+            let chosen = cx.members.random_live(cx.rng, sound).or_else(|| cx.members.random_live(cx.rng, fresh));
+            let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };
             cx.stats.questions = cx.stats.questions.wrapping_add(1);
-            let _ = self.jurors.push(Juror { id, silent_since: None, owed: true });
+            let suspect = member.status() == Status::Suspect;
+            let _ = self.jurors.push(Juror { id: member.id(), silent_since: None, suspect, owed: true });
         }
     }
 
@@ -713,6 +717,11 @@ fn errand_time(config: &Config) -> u64 {
     config.suspicion / 32 * 9
 }
 
+/// How long a silence makes a member suspect: 0.6 s of the 3.2 s that it is allowed.
+fn suspect_after(allowed: u64) -> u64 {
+    allowed / 16 * 3
+}
+
 /// How long a silence is allowed to a member of this patience, judged by a node of this health.
 pub(crate) fn allowed(config: &Config, patience: u8, health: u32) -> u64 {
     let patience = if patience == 0 { 0 } else { 1_000_000u64 << patience.min(32) };
@@ -721,7 +730,7 @@ pub(crate) fn allowed(config: &Config, patience: u8, health: u32) -> u64 {
 }
 
 /// A random part of a time.
-fn scaled(micros: u64, random: u32) -> u64 {
+pub(crate) fn scaled(micros: u64, random: u32) -> u64 {
     (micros >> 8).saturating_mul(u64::from(random >> 8)) >> 16
 }
 

@@ -77,8 +77,8 @@ pub enum WakeReason {
     Retry,
     /// A probe on behalf of another member.
     Errand,
-    /// One of the dead is tried again.
-    DeadProbe,
+    /// One of the dead, or a seed that nobody is known to be at, is visited.
+    Visit,
     /// News waits for its next burst.
     Gossip,
     /// A step of anti-entropy waits for an answer.

@@ -5,7 +5,8 @@ use heapless::Vec;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::CapacityError;
-use crate::member::{Address, Life, NodeId};
+use crate::member::{Address, Life, Member, NodeId, Status};
+use crate::members::{Index, Members};
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -28,17 +29,25 @@ pub(crate) struct Seed<A> {
     owed: bool,
 }
 
+/// Whom to ask for admission: the seeds that the caller gave and, so that what was torn apart grows together without
+/// them, now and then one who is held for dead. Whoever is at that address by now answers a join; a ping would reach
+/// only the life that is dead.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Seeds<A> {
     seeds: Vec<Seed<A>, SEEDS>,
+    visit: Option<Seed<A>>,
+    next_visit: Instant,
+    turn: usize,
+    visited: Index,
 }
 
 impl<A: Address> Seeds<A> {
-    pub(crate) const NONE: Self = Seeds { seeds: Vec::new() };
+    pub(crate) const NONE: Self =
+        Seeds { seeds: Vec::new(), visit: None, next_visit: Instant::ZERO, turn: 0, visited: 0 };
 
     /// Keeps an address; one that is kept already is asked anew.
     pub(crate) fn add(&mut self, addr: A, now: Instant) -> Result<(), CapacityError> {
-        let seed = Seed { addr, number: 0, proof: None, next: now, gap: 0, owed: false };
+        let seed = Seed::new(addr, now);
         match self.seeds.iter_mut().find(|seed| seed.addr == addr) {
             Some(kept) => *kept = seed,
             None => self.seeds.push(seed).map_err(|_| CapacityError)?,
@@ -47,10 +56,12 @@ impl<A: Address> Seeds<A> {
     }
 
     /// Asks all of them at once, without what an earlier life knew of them.
-    pub(crate) fn restart(&mut self, now: Instant) {
+    pub(crate) fn restart(&mut self, now: Instant, first_visit: Instant) {
+        self.next_visit = first_visit;
         for seed in &mut self.seeds {
-            *seed = Seed { addr: seed.addr, number: 0, proof: None, next: now, gap: 0, owed: false };
+            *seed = Seed::new(seed.addr, now);
         }
+        self.visit = None;
     }
 
     /// Whether there is anybody to ask but the node itself.
@@ -77,12 +88,49 @@ impl<A: Address> Seeds<A> {
             if seed.number == 0 {
                 seed.number = cx.rng.next_u32() | 1;
             }
-            seed.owed = true;
+            // Another instance may be there by now: whoever it is, is asked.
+            (seed.proof, seed.owed) = (None, true);
         }
     }
 
+    /// When the next visit is due, if there may be anybody to visit.
+    pub(crate) fn visit_due<S: Storage>(&self, members: &Members<A, S>, isolated: bool) -> Instant {
+        let anybody = !self.seeds.is_empty() || members.dead() > 0 || isolated;
+        if anybody { self.next_visit } else { Instant::FAR_FUTURE }
+    }
+
+    /// Chooses somebody to visit when it is time: by turns one of the dead, and a seed that no living member is at.
+    pub(crate) fn tick_visit<S: Storage>(&mut self, isolated: bool, cx: &mut Context<'_, A, S>) {
+        if cx.now < self.visit_due(cx.members, isolated) {
+            return;
+        }
+        self.next_visit = cx.now.after(cx.config.dead_probe_period);
+        self.turn = self.turn.wrapping_add(1);
+        let seed = self.stray_seed(cx.members).filter(|_| self.turn % 2 == 0);
+        // To an isolated node the living are as good as dead.
+        let dead = cx.members.next_lost(self.visited, isolated).filter(|_| seed.is_none());
+        self.visited = dead.unwrap_or(self.visited);
+        let addr = seed.or_else(|| Some(cx.members.get(dead?)?.addr));
+        self.visit = addr.map(|addr| {
+            let number = cx.rng.next_u32() | 1;
+            Seed { number, owed: true, ..Seed::new(addr, cx.now) }
+        });
+    }
+
+    /// The next seed, if no living member is at its address.
+    fn stray_seed<S: Storage>(&self, members: &Members<A, S>) -> Option<A> {
+        let lives = |member: &Member<A>| matches!(member.status(), Status::Alive | Status::Suspect);
+        let at = |addr: A| members.all().any(|member| member.addr() == addr && lives(&member));
+        let seed = self.seeds.get(self.turn / 2 % self.seeds.len().max(1))?;
+        (!at(seed.addr)).then_some(seed.addr)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Seed<A>> {
+        self.seeds.iter_mut().chain(self.visit.as_mut())
+    }
+
     pub(crate) fn owed(&self) -> Option<&Seed<A>> {
-        self.seeds.iter().find(|seed| seed.owed)
+        self.seeds.iter().chain(self.visit.as_ref()).find(|seed| seed.owed)
     }
 
     pub(crate) fn sent(&mut self, number: u32) {
@@ -93,13 +141,18 @@ impl<A: Address> Seeds<A> {
 
     /// The seed that was asked under this number.
     pub(crate) fn asked(&mut self, number: u32) -> Option<&mut Seed<A>> {
-        self.seeds.iter_mut().find(|seed| seed.number == number && number != 0)
+        self.all_mut().find(|seed| seed.number == number && number != 0)
+    }
+
+    /// Whether this number is that of the present visit.
+    pub(crate) fn is_visit(&self, number: u32) -> bool {
+        self.visit.as_ref().is_some_and(|visit| visit.number == number)
     }
 
     /// Asks again at once those that have answered: this node's record has changed.
-    pub(crate) fn again(&mut self, now: Instant) {
+    pub(crate) fn again(&mut self) {
         for seed in self.seeds.iter_mut().filter(|seed| seed.proof.is_some()) {
-            (seed.next, seed.gap) = (now, 0);
+            (seed.owed, seed.gap) = (true, 0);
         }
     }
 
@@ -112,6 +165,10 @@ impl<A: Address> Seeds<A> {
 }
 
 impl<A> Seed<A> {
+    fn new(addr: A, now: Instant) -> Self {
+        Seed { addr, number: 0, proof: None, next: now, gap: 0, owed: false }
+    }
+
     /// Answers the seed's question whether the address is ours, at once.
     pub(crate) fn prove(&mut self, cookie: u64, tag: u32) {
         self.proof = Some((cookie, tag));
@@ -200,7 +257,7 @@ impl Leave {
         self.witnesses.retain(|(id, _)| cx.members.find(*id).is_some_and(|index| cx.members.is_live(index)));
         while self.acknowledged + (self.witnesses.len() as u32) < needed {
             let witnesses = &self.witnesses;
-            let fresh = |record: &crate::member::Record<A>| !witnesses.iter().any(|(id, _)| *id == record.id);
+            let fresh = |member: &Member<A>| !witnesses.iter().any(|(id, _)| *id == member.id());
             let chosen = cx.members.random_live(cx.rng, fresh).and_then(|index| cx.members.get(index));
             let Some(id) = chosen.map(|record| record.id) else { break };
             if self.witnesses.push((id, true)).is_err() {

@@ -23,6 +23,8 @@ mod members;
 mod news;
 mod node;
 mod rng;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod storage;
 mod sync;
 mod time;
@@ -35,9 +37,9 @@ pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
 pub use node::HeapNode;
 pub use node::{FixedNode, Node};
 pub use rand_core;
+pub use storage::{Fixed, Storage};
 #[cfg(feature = "alloc")]
 pub use storage::{Heap, Limits};
-pub use storage::{Fixed, Storage};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

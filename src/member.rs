@@ -342,7 +342,10 @@ mod tests {
         let next = Life { generation: 9 + MAX_JUMP, nonce: 0 };
         assert!(!Record { life: next, incarnation: 0, ..held }.jumps(Some(&held)));
         assert!(Record { life: Life { generation: 10 + MAX_JUMP, nonce: 0 }, ..held }.jumps(Some(&held)));
-        assert!(Record { life: next, incarnation: MAX_JUMP + 1, ..held }.jumps(Some(&held)), "a new life counts from 0");
+        assert!(
+            Record { life: next, incarnation: MAX_JUMP + 1, ..held }.jumps(Some(&held)),
+            "a new life counts from 0"
+        );
         assert!(Record { incarnation: u32::MAX, ..held }.jumps(None));
         assert!(!held.jumps(None));
     }

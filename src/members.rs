@@ -73,6 +73,7 @@ pub(crate) struct Members<A: Address, S: Storage> {
     free: Index,
     live: u32,
     used: u32,
+    suspects: u32,
     root: u64,
     key: u64,
     untold: (Index, Index),
@@ -88,6 +89,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             free: NONE,
             live: 0,
             used: 0,
+            suspects: 0,
             root: 0,
             key: 0,
             untold: (NONE, NONE),
@@ -102,7 +104,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.heads.clear();
         while self.heads.push(NONE) {}
         self.free = NONE;
-        (self.live, self.used, self.root) = (0, 0, 0);
+        (self.live, self.used, self.suspects, self.root) = (0, 0, 0, 0);
         self.key = key;
         self.untold = (NONE, NONE);
         self.news = News::NONE;
@@ -159,6 +161,15 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.live - u32::from(self.is_live(MYSELF))
     }
 
+    /// How many of them this node suspects.
+    pub(crate) fn suspects(&self) -> u32 {
+        self.suspects
+    }
+
+    pub(crate) fn is_suspect(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.marks & SUSPECT != 0)
+    }
+
     /// How many are remembered as down or left.
     pub(crate) fn dead(&self) -> u32 {
         self.used - self.live
@@ -206,8 +217,9 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// A living member other than this node that satisfies `wanted`, at random; `None` if a bounded number of draws
     /// and a look around the ring from a random place found none.
-    pub(crate) fn random_live(&self, rng: &mut Rng, wanted: impl Fn(&Record<A>) -> bool) -> Option<Index> {
-        let eligible = |index: Index| index != MYSELF && self.is_live(index) && self.get(index).is_some_and(&wanted);
+    pub(crate) fn random_live(&self, rng: &mut Rng, wanted: impl Fn(&Member<A>) -> bool) -> Option<Index> {
+        let wanted = |index: Index| self.member(index).is_some_and(|member| wanted(&member));
+        let eligible = |index: Index| index != MYSELF && self.is_live(index) && wanted(index);
         for _ in 0..8 {
             let index = self.random_slot(rng);
             if eligible(index) {
@@ -249,14 +261,19 @@ impl<A: Address, S: Storage> Members<A, S> {
         (None, stop.max(position))
     }
 
-    /// The next member held for down, behind slot `after`, around the table.
-    pub(crate) fn next_down(&self, after: Index) -> Option<Index> {
-        if self.dead() == 0 {
+    /// The next other member held for down, or with `all` any that has not left, behind slot `after`, around the table.
+    pub(crate) fn next_lost(&self, after: Index, all: bool) -> Option<Index> {
+        let lost = |record: &Record<A>| match record.liveness {
+            Liveness::Alive => all,
+            Liveness::Down => true,
+            Liveness::Left => false,
+        };
+        if self.dead() == 0 && !all {
             return None;
         }
         let len = self.slots.all().len() as Index;
         let behind = after.saturating_add(1).min(len)..len;
-        behind.chain(0..len).find(|index| self.get(*index).is_some_and(|record| record.liveness == Liveness::Down))
+        behind.chain(0..len).find(|index| *index != MYSELF && self.get(*index).is_some_and(lost))
     }
 
     // Changing.
@@ -285,9 +302,9 @@ impl<A: Address, S: Storage> Members<A, S> {
             self.root = self.root.wrapping_add(self.leaf(&record));
         }
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
+        self.suspect(index, false);
         let Some(slot) = self.slot_mut(index) else { return };
         slot.record = record;
-        slot.marks &= !SUSPECT;
         if reborn != 0 || was_alive != is_alive {
             slot.marks &= !SEEN;
         }
@@ -304,6 +321,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         let changed = marks != slot.marks;
         slot.marks = marks;
         if changed {
+            self.suspects = if suspect { self.suspects + 1 } else { self.suspects - 1 };
             self.note_change(index, 0);
         }
         changed

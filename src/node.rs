@@ -23,7 +23,7 @@ mod send;
 
 use crate::config::{Config, ConfigError};
 use crate::context::Context;
-use crate::detector::Detector;
+use crate::detector::{Detector, scaled};
 use crate::event::{CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, Stats, WakeReason};
 use crate::gossip::Gossip;
 use crate::join::{Leave, Rival, Seeds};
@@ -143,7 +143,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.announce(MYSELF, 0);
         (self.gossip, self.sync, self.replies) = (Gossip::NEW, Sync::NEW, Replies::NONE);
         (self.rival, self.leave, self.notices) = (None, None, Notices::NONE);
-        self.seeds.restart(self.now);
+        let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
+        self.seeds.restart(self.now, self.now.after(visit));
         self.phase = if self.seeds.any_but(addr) { Phase::Joining } else { Phase::Member };
         let mut cx = context!(self);
         self.detector.start(&mut cx);
@@ -284,6 +285,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.root()
     }
 
+    /// The newest time that this node has been told.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     /// The settings in force.
     pub fn config(&self) -> &Config {
         &self.config
@@ -329,6 +335,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.wants_seeds() {
             sooner(self.seeds.due(), WakeReason::Join);
         }
+        if self.phase == Phase::Member {
+            sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
+        }
         if let Some(rival) = &self.rival {
             sooner(rival.due(), WakeReason::Rival);
         }
@@ -367,6 +376,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             && let Some(addr) = self.addr()
         {
             self.seeds.tick(addr, &mut context!(self));
+        }
+        if self.phase == Phase::Member {
+            self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
         }
         self.sync.tick(self.now, self.config.first_retry);
         if self.rival.as_mut().is_some_and(|rival| rival.tick(self.now, &self.config)) {

@@ -23,6 +23,8 @@ struct Walk {
     low: u64,
     /// To the end of the id space, not only as far as there are differences.
     whole: bool,
+    /// By a newcomer, to whom alone it is news.
+    newcomer: bool,
     tries: u8,
     next: Instant,
     owed: bool,
@@ -51,13 +53,13 @@ impl Sync {
     }
 
     /// Compares everything with this peer, from the beginning.
-    pub(crate) fn pull(&mut self, peer: NodeId, now: Instant) {
-        self.walk = Some(Walk { peer, low: 0, whole: true, tries: 0, next: now, owed: false });
+    pub(crate) fn pull(&mut self, peer: NodeId, newcomer: bool, now: Instant) {
+        self.walk = Some(Walk { peer, low: 0, whole: true, newcomer, tries: 0, next: now, owed: false });
     }
 
-    /// Whether everything is being compared, so that what comes is old news to the rest of the cluster.
-    pub(crate) fn in_bulk(&self) -> bool {
-        self.walk.as_ref().is_some_and(|walk| walk.whole)
+    /// Whether this node is new and learns what all others know.
+    pub(crate) fn by_newcomer(&self) -> bool {
+        self.walk.as_ref().is_some_and(|walk| walk.newcomer)
     }
 
     /// Takes note of whether this peer's roots are as ours. One page is compared at once, from a cursor that goes
@@ -73,9 +75,10 @@ impl Sync {
         }
         if now.since(since) >= config.probe_period {
             self.unequal_since = Some(now);
-            self.pull(peer, now);
+            self.pull(peer, false, now);
         } else {
-            self.walk = Some(Walk { peer, low: self.cursor, whole: false, tries: 0, next: now, owed: false });
+            self.walk =
+                Some(Walk { peer, low: self.cursor, whole: false, newcomer: false, tries: 0, next: now, owed: false });
         }
     }
 
@@ -107,11 +110,7 @@ impl Sync {
     }
 
     /// Writes the page that is owed: the own records from the walk's place on, as many as fit.
-    pub(crate) fn write<A: Address, S: Storage>(
-        &self,
-        writer: &mut Writer<'_>,
-        members: &Members<A, S>,
-    ) -> Option<()> {
+    pub(crate) fn write<A: Address, S: Storage>(&self, writer: &mut Writer<'_>, members: &Members<A, S>) -> Option<()> {
         let low = self.walk.as_ref()?.low;
         let all = members.from_place(low).take(LOOK).map(|(place, index)| (place, Some(index)));
         // One more than is looked at tells whether this is all there is.
@@ -160,11 +159,7 @@ pub(crate) fn compare<A: Address, S: Storage>(
 }
 
 impl Diff {
-    pub(crate) fn write<A: Address, S: Storage>(
-        &self,
-        writer: &mut Writer<'_>,
-        members: &Members<A, S>,
-    ) -> Option<()> {
+    pub(crate) fn write<A: Address, S: Storage>(&self, writer: &mut Writer<'_>, members: &Members<A, S>) -> Option<()> {
         let own = members.from_place(self.low).take_while(|(place, _)| *place <= self.high).take(LOOK);
         let picked = own.zip(0..).map(|((place, index), bit)| (place, (self.needed >> bit & 1 == 1).then_some(index)));
         write_page(writer, kind::DIFF, self.low, self.high, picked, members)

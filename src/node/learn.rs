@@ -117,7 +117,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn copies_sent(&self, source: Source) -> u8 {
         match source {
             Source::Owner | Source::News => 0,
-            Source::Sync if self.sync.in_bulk() => crate::news::SILENT,
+            Source::Sync if self.sync.by_newcomer() => crate::news::SILENT,
             Source::Sync => gossip::copies(self.members.live()) / 2,
         }
     }
@@ -184,7 +184,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let generation = past.generation.max(myself.life.generation).saturating_add(1);
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, 0);
-        self.seeds.again(self.now);
+        self.seeds.again();
     }
 
     /// Nobody answered for the other life: it was this node's own past.

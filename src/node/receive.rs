@@ -84,7 +84,13 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.adopt(index, Record { incarnation, ..record.with(Liveness::Alive) }, 0);
                 self.members.see(index, self.now);
             }
-            Liveness::Alive => self.members.see(index, self.now),
+            Liveness::Alive => {
+                self.members.see(index, self.now);
+                // Left over from when this node was cut off. Where a case is open, only an answer closes it.
+                if !self.detector.doubts(head.sender) {
+                    self.members.suspect(index, false);
+                }
+            }
             // It does not know that it is held for dead, or it would have spoken against it.
             Liveness::Down => self.reply(from, head.tag, Say::About(head.sender)),
             Liveness::Left => {}
@@ -172,7 +178,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
         let changed = self.learn_all(records, Source::Sync);
-        if !self.sync.on_diff(speaker.head.sender, low, high, changed, self.now) {
+        if self.sync.on_diff(speaker.head.sender, low, high, changed, self.now) {
+            self.detector.answered(&self.members);
+        } else {
             self.refuse(DropReason::Unasked);
         }
     }
@@ -233,6 +241,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(index) = speaker.known {
             self.members.see(index, self.now);
         }
+        // It has returned our cookie.
+        self.detector.answered(&self.members);
         if self.phase == Phase::Joining {
             self.become_member();
         }
@@ -248,7 +258,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// A seed's answer to our join, known by the number that only it was sent.
     fn on_welcome(&mut self, number: u32, answer: Answer, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
         let tag = speaker.head.tag;
-        let wanted = self.wants_seeds();
+        let visit = self.seeds.is_visit(number);
+        let wanted = self.wants_seeds() || visit;
         let Some(seed) = self.seeds.asked(number) else {
             // The answer to an introduction carries no number.
             if !(number == 0 && speaker.known.is_some()) {
@@ -272,9 +283,13 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.learn(host, Source::Owner);
                 speaker.known = self.members.find(host.id);
                 speaker.proven = true;
-                if self.phase == Phase::Joining {
+                self.detector.answered(&self.members);
+                let newcomer = self.phase == Phase::Joining;
+                if newcomer {
                     self.become_member();
-                    self.sync.pull(host.id, self.now);
+                }
+                if newcomer || visit {
+                    self.sync.pull(host.id, newcomer, self.now);
                 }
             }
         }

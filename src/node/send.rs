@@ -45,15 +45,27 @@ pub(super) struct Reply<A> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Say {
     /// I live; and here are my roots, if yours differ.
-    Ack { number: u32, differs: bool, introduce: bool },
+    Ack {
+        number: u32,
+        differs: bool,
+        introduce: bool,
+    },
     /// This is what I hold of that member, perhaps you yourself.
     About(NodeId),
     /// What a join comes to, and what is held of the id that it is for, if that stands in the way.
-    Welcome { number: u32, answer: Answer, about: Option<NodeId> },
+    Welcome {
+        number: u32,
+        answer: Answer,
+        about: Option<NodeId>,
+    },
     /// I am to introduce myself with this cookie.
-    Join { cookie: u64 },
+    Join {
+        cookie: u64,
+    },
     Diff(Diff),
-    LeaveAck { number: u32 },
+    LeaveAck {
+        number: u32,
+    },
 }
 
 /// Something that is to be sent now.

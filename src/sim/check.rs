@@ -1,0 +1,111 @@
+//! What must hold after every step, whatever the network does.
+
+use std::collections::BTreeMap;
+use std::format;
+use std::string::String;
+
+use super::machine::HostAddress;
+use super::world::{Sim, Watch};
+use crate::member::{Life, Member, NodeId, Status};
+use crate::node::Node;
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// How often the costlier checks are made, in steps.
+const NOW_AND_THEN: u64 = 16;
+
+/// The safety properties of a network of honest [`Node`]s, checked on the host that each step touched:
+///
+/// * incarnations and lives grow only by their owner: nobody holds a later one than the owner ever had;
+/// * what a node holds of a member never goes back in the order of the merge: the dead do not rise at the incarnation
+///   at which they died;
+/// * the table stays within its limit and datagrams within theirs;
+/// * polling again changes nothing, and does not make a deadline due.
+#[derive(Debug)]
+pub struct Safety {
+    limit: usize,
+    owned: BTreeMap<NodeId, (Life, u32)>,
+    held: BTreeMap<(usize, NodeId), (Life, u32, u8)>,
+    lives: BTreeMap<usize, Life>,
+}
+
+impl Safety {
+    /// Checks for tables that hold at most `limit` members.
+    pub fn new(limit: usize) -> Self {
+        Safety { limit, owned: BTreeMap::new(), held: BTreeMap::new(), lives: BTreeMap::new() }
+    }
+
+    fn owner<A: HostAddress>(&mut self, host: usize, myself: Member<A>) {
+        let now = (myself.life(), myself.incarnation());
+        let known = self.owned.entry(myself.id()).or_insert(now);
+        *known = (*known).max(now);
+        if self.lives.insert(host, myself.life()) != Some(myself.life()) {
+            // Another life of this host, perhaps without memory of what it held.
+            self.held.retain(|(holder, _), _| *holder != host);
+        }
+    }
+
+    fn member<A: HostAddress>(&mut self, host: usize, member: Member<A>) -> Result<(), String> {
+        let rank = match member.status() {
+            Status::Alive | Status::Suspect => 0,
+            Status::Down => 1,
+            Status::Left => 2,
+        };
+        let now = (member.life(), member.incarnation(), rank);
+        if self.owned.get(&member.id()).is_none_or(|owned| (now.0, now.1) > *owned) {
+            return Err(format!("host {host} holds {member:?}, which its owner never was"));
+        }
+        match self.held.insert((host, member.id()), now) {
+            Some(before) if before > now => Err(format!("host {host} went back from {before:?} to {member:?}")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Safety {
+    fn after_step(&mut self, sim: &Sim<Node<A, S>>, host: usize) -> Result<(), String> {
+        let Some(node) = sim.machine(host) else { return Ok(()) };
+        let Some(myself) = node.member(node.id()) else { return Ok(()) };
+        self.owner(host, myself);
+        let mut count = 0;
+        for member in node.members() {
+            count += 1;
+            self.member(host, member)?;
+        }
+        if count > self.limit {
+            return Err(format!("host {host} holds {count} members, its limit is {}", self.limit));
+        }
+        if sim.is_running(host) && node.poll_timeout() <= node.now() {
+            return Err(format!("host {host} wants to be called in the past: {:?}", node.wake_reason()));
+        }
+        if sim.steps() % NOW_AND_THEN == 0 {
+            idle_polls_change_nothing(host, node)?;
+        }
+        Ok(())
+    }
+
+    fn on_transmit(&mut self, sim: &Sim<Node<A, S>>, host: usize, datagram: &[u8]) -> Result<(), String> {
+        let Some(node) = sim.machine(host) else { return Ok(()) };
+        let most = node.config().max_datagram();
+        // A node may have moved on (refuted, begun another life) by what it is sending this very moment.
+        if let Some(myself) = node.member(node.id()) {
+            self.owner(host, myself);
+        }
+        if datagram.len() > most {
+            return Err(format!("host {host} sends {} bytes, more than {most}", datagram.len()));
+        }
+        Ok(())
+    }
+}
+
+fn idle_polls_change_nothing<A: HostAddress, S: Storage>(host: usize, node: &Node<A, S>) -> Result<(), String> {
+    let mut copy = node.clone();
+    let mut buf = [0; 2_048];
+    let sends = copy.poll_transmit(&mut buf).is_some();
+    let tells = copy.poll_event().is_some();
+    copy.handle_timeout(Instant::ZERO);
+    if sends || tells || copy != *node {
+        return Err(format!("polling host {host} with nothing to do does something"));
+    }
+    Ok(())
+}

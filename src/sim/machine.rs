@@ -1,0 +1,146 @@
+//! What the simulator drives.
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use super::network::SimRng;
+use crate::event::Event;
+use crate::member::{Address, NodeId, Status};
+use crate::node::Node;
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// Something that a machine told its application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Report {
+    /// A member's status, as this machine now sees it.
+    Member(NodeId, Status),
+    /// Anything else, for instance about the machine itself.
+    Other,
+}
+
+/// A protocol that the simulator can drive: the verbs of a [`Node`], and what the simulator must know to judge it.
+pub trait Machine {
+    /// Where a machine is reached.
+    type Addr: Copy + Ord + core::fmt::Debug;
+
+    /// The address of the simulator's `host`-th host; distinct for distinct hosts.
+    fn addr_of(host: u32) -> Self::Addr;
+
+    /// Begins a life, with all randomness from `rng`.
+    fn start(&mut self, now: Instant, id: NodeId, addr: Self::Addr, rng: &mut SimRng);
+    /// Joins through a seed.
+    fn join(&mut self, now: Instant, seed: Self::Addr);
+    /// Leaves gracefully.
+    fn leave(&mut self, now: Instant);
+    /// Takes a datagram.
+    fn handle_datagram(&mut self, now: Instant, from: Self::Addr, datagram: &mut [u8]);
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant);
+    /// Writes the next datagram into `buf`: where to, and how long it is.
+    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(Self::Addr, usize)>;
+    /// The next thing that it tells its application.
+    fn poll_report(&mut self) -> Option<Report>;
+    /// When it wants to be called next.
+    fn poll_timeout(&self) -> Instant;
+    /// What it holds a member to be; `None` if it does not know it.
+    fn status(&self, id: NodeId) -> Option<Status>;
+    /// How many members it holds to be alive or suspect, itself included.
+    fn live(&self) -> usize;
+    /// Whether its life has come to a graceful end.
+    fn has_left(&self) -> bool;
+}
+
+/// An address type that can number the simulator's hosts.
+pub trait HostAddress: Address {
+    /// The address of the `host`-th host.
+    fn of_host(host: u32) -> Self;
+}
+
+impl HostAddress for u16 {
+    fn of_host(host: u32) -> Self {
+        host as u16
+    }
+}
+
+impl HostAddress for u32 {
+    fn of_host(host: u32) -> Self {
+        host
+    }
+}
+
+impl HostAddress for u64 {
+    fn of_host(host: u32) -> Self {
+        host.into()
+    }
+}
+
+impl HostAddress for SocketAddrV4 {
+    fn of_host(host: u32) -> Self {
+        SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0001 + host), 7400)
+    }
+}
+
+impl HostAddress for SocketAddr {
+    fn of_host(host: u32) -> Self {
+        SocketAddrV4::of_host(host).into()
+    }
+}
+
+impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
+    type Addr = A;
+
+    fn addr_of(host: u32) -> A {
+        A::of_host(host)
+    }
+
+    fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut SimRng) {
+        Node::start(self, now, id, addr, rng);
+    }
+
+    fn join(&mut self, now: Instant, seed: A) {
+        Node::join(self, now, seed).expect("the simulator was given more seeds than a node keeps");
+    }
+
+    fn leave(&mut self, now: Instant) {
+        Node::leave(self, now);
+    }
+
+    fn handle_datagram(&mut self, now: Instant, from: A, datagram: &mut [u8]) {
+        Node::handle_datagram(self, now, from, datagram);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        Node::handle_timeout(self, now);
+    }
+
+    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(A, usize)> {
+        Node::poll_transmit(self, buf).map(|transmit| (transmit.to, transmit.payload.len()))
+    }
+
+    fn poll_report(&mut self) -> Option<Report> {
+        Some(match self.poll_event()? {
+            Event::MemberUp(member)
+            | Event::MemberSuspect(member)
+            | Event::MemberDown(member)
+            | Event::MemberLeft(member) => Report::Member(member.id(), member.status()),
+            _ => Report::Other,
+        })
+    }
+
+    fn poll_timeout(&self) -> Instant {
+        Node::poll_timeout(self)
+    }
+
+    fn status(&self, id: NodeId) -> Option<Status> {
+        self.member(id).map(|member| member.status())
+    }
+
+    fn live(&self) -> usize {
+        Node::live(self)
+    }
+
+    fn has_left(&self) -> bool {
+        self.phase() == crate::Phase::Left
+    }
+}

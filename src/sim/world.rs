@@ -1,0 +1,590 @@
+//! Hosts, the queue of events, and the passing of simulated time.
+
+use core::cmp::Reverse;
+use core::time::Duration;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::vec::Vec;
+
+use super::machine::{Machine, Report};
+use super::network::{Conditions, SimRng};
+use crate::member::{NodeId, Status};
+use crate::time::Instant;
+
+/// What a socket holds for a process that does not read it; more is lost.
+const BACKLOG: usize = 512;
+/// What a machine may do without time passing before the simulator calls it an endless loop.
+const PATIENCE: u32 = 10_000;
+
+/// What one host has put on the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Datagrams handed to the network.
+    pub datagrams: u64,
+    /// Their bytes of payload.
+    pub bytes: u64,
+}
+
+/// A machine's report, and whose and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reported {
+    /// When, in the simulator's time.
+    pub at: Instant,
+    /// The number of the host that reports.
+    pub host: usize,
+    /// What.
+    pub report: Report,
+}
+
+/// Looks at a host after each step that touched it: for checks that must hold at all times. An error ends the run.
+pub trait Watch<M: Machine> {
+    /// Called with the simulation as it is after the step.
+    fn after_step(&mut self, sim: &Sim<M>, host: usize) -> Result<(), std::string::String>;
+    /// Called for every datagram that the host sends.
+    fn on_transmit(&mut self, _sim: &Sim<M>, _host: usize, _datagram: &[u8]) -> Result<(), std::string::String> {
+        Ok(())
+    }
+}
+
+enum Process<M> {
+    /// Not there.
+    Absent,
+    Running(M),
+    /// There, but not scheduled: datagrams wait in its socket.
+    Stopped(M, VecDeque<(u32, Vec<u8>)>),
+}
+
+struct Host<M> {
+    id: NodeId,
+    process: Process<M>,
+    plugged: bool,
+    loss_in: f64,
+    loss_out: f64,
+    side: u32,
+    clock: HostClock,
+    wake: Option<Instant>,
+    lives: u64,
+    traffic: Traffic,
+}
+
+/// A clock that need not be right.
+struct HostClock {
+    /// When it was last set, in the simulator's time, and what it showed then.
+    since: Instant,
+    shown: Instant,
+    drift_ppm: i64,
+}
+
+impl HostClock {
+    fn local(&self, now: Instant) -> Instant {
+        let passed = i128::from(now.since(self.since)) * i128::from(1_000_000 + self.drift_ppm) / 1_000_000;
+        self.shown.after(passed as u64)
+    }
+
+    /// When it will show this, rounded up.
+    fn global(&self, local: Instant) -> Instant {
+        let rate = i128::from(1_000_000 + self.drift_ppm);
+        let passed = (i128::from(local.since(self.shown)) * 1_000_000 + rate - 1) / rate;
+        self.since.after(passed.min(i128::from(u64::MAX)) as u64)
+    }
+}
+
+enum Happening {
+    Arrival { to: u32, from: u32, bytes: Vec<u8> },
+    Wake { host: u32 },
+}
+
+struct Entry {
+    at: Instant,
+    order: u64,
+    what: Happening,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// A simulated network of hosts, each with one machine.
+pub struct Sim<M: Machine> {
+    now: Instant,
+    seed: u64,
+    rng: SimRng,
+    conditions: Conditions,
+    hosts: Vec<Host<M>>,
+    addresses: BTreeMap<M::Addr, u32>,
+    queue: BinaryHeap<Reverse<Entry>>,
+    order: u64,
+    steps: u64,
+    reports: Vec<Reported>,
+    watches: Vec<std::boxed::Box<dyn Watch<M>>>,
+    failure: Option<std::string::String>,
+    transcript: Option<std::string::String>,
+    buffer: Vec<u8>,
+}
+
+impl<M: Machine> Sim<M> {
+    /// An empty network.
+    pub fn new(seed: u64, conditions: Conditions) -> Self {
+        Sim {
+            now: Instant::ZERO,
+            seed,
+            rng: SimRng::new(seed),
+            conditions,
+            hosts: Vec::new(),
+            addresses: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            order: 0,
+            steps: 0,
+            reports: Vec::new(),
+            watches: Vec::new(),
+            failure: None,
+            transcript: None,
+            buffer: std::vec![0; crate::MAX_DATAGRAM],
+        }
+    }
+
+    // Hosts.
+
+    /// Adds a host with a machine that is not started yet; its number, from 0 on. Its id is that number plus one.
+    pub fn add(&mut self, machine: M) -> usize {
+        let host = self.hosts.len();
+        self.addresses.insert(M::addr_of(host as u32), host as u32);
+        self.hosts.push(Host {
+            id: NodeId::new(host as u64 + 1),
+            process: Process::Running(machine),
+            plugged: true,
+            loss_in: 0.0,
+            loss_out: 0.0,
+            side: 0,
+            clock: HostClock { since: Instant::ZERO, shown: Instant::ZERO, drift_ppm: 0 },
+            wake: None,
+            lives: 0,
+            traffic: Traffic::default(),
+        });
+        host
+    }
+
+    /// Gives the host another id, for its next start.
+    pub fn set_id(&mut self, host: usize, id: NodeId) {
+        self.hosts[host].id = id;
+    }
+
+    /// Starts the host's machine and has it join through the hosts of these numbers.
+    pub fn start(&mut self, host: usize, seeds: &[usize]) {
+        self.hosts[host].lives += 1;
+        let mut rng = SimRng::new(self.seed ^ (host as u64) << 32 ^ self.hosts[host].lives << 16);
+        let (id, addr) = (self.hosts[host].id, M::addr_of(host as u32));
+        let seeds: Vec<M::Addr> = seeds.iter().map(|seed| M::addr_of(*seed as u32)).collect();
+        self.with(host, |machine, now| {
+            for seed in seeds {
+                machine.join(now, seed);
+            }
+            machine.start(now, id, addr, &mut rng);
+        });
+    }
+
+    /// Ends the host's process without a word.
+    pub fn crash(&mut self, host: usize) {
+        self.hosts[host].process = Process::Absent;
+        self.hosts[host].wake = None;
+    }
+
+    /// Puts another machine in the host's place and starts it: the same id and address, no memory.
+    pub fn restart(&mut self, host: usize, machine: M, seeds: &[usize]) {
+        self.hosts[host].process = Process::Running(machine);
+        self.hosts[host].wake = None;
+        self.start(host, seeds);
+    }
+
+    /// Has the host's machine leave gracefully.
+    pub fn leave(&mut self, host: usize) {
+        self.with(host, |machine, now| machine.leave(now));
+    }
+
+    /// Stops the host's process: no timers, and datagrams wait in its socket, some of them in vain.
+    pub fn stop(&mut self, host: usize) {
+        let process = core::mem::replace(&mut self.hosts[host].process, Process::Absent);
+        self.hosts[host].process = match process {
+            Process::Running(machine) => Process::Stopped(machine, VecDeque::new()),
+            other => other,
+        };
+        self.hosts[host].wake = None;
+    }
+
+    /// Lets the host's process go on: by chance the timers first, or what waits in its socket.
+    pub fn resume(&mut self, host: usize) {
+        let process = core::mem::replace(&mut self.hosts[host].process, Process::Absent);
+        let Process::Stopped(machine, backlog) = process else {
+            self.hosts[host].process = process;
+            return;
+        };
+        self.hosts[host].process = Process::Running(machine);
+        if self.rng.chance(0.5) {
+            self.with(host, |machine, now| machine.handle_timeout(now));
+        }
+        for (from, mut bytes) in backlog {
+            self.with(host, |machine, now| machine.handle_datagram(now, M::addr_of(from), &mut bytes));
+        }
+        self.settle(host);
+    }
+
+    /// Takes the host off the network, or puts it back; its timers run on.
+    pub fn set_plugged(&mut self, host: usize, plugged: bool) {
+        self.hosts[host].plugged = plugged;
+    }
+
+    /// Loses this part of what the host receives and of what it sends, on top of the general loss.
+    pub fn set_host_loss(&mut self, host: usize, inwards: f64, outwards: f64) {
+        (self.hosts[host].loss_in, self.hosts[host].loss_out) = (inwards, outwards);
+    }
+
+    /// Puts the host on a side of a partition: only hosts of the same side reach each other. All begin on side 0.
+    pub fn set_side(&mut self, host: usize, side: u32) {
+        self.hosts[host].side = side;
+    }
+
+    /// Lets the host's clock run this many parts in a million too fast (or too slow), at most a tenth.
+    pub fn set_drift(&mut self, host: usize, parts_per_million: i64) {
+        let shown = self.local(host);
+        let drift_ppm = parts_per_million.clamp(-100_000, 100_000);
+        self.hosts[host].clock = HostClock { since: self.now, shown, drift_ppm };
+        self.settle(host);
+    }
+
+    /// Sets the host's clock forward, as a suspended machine's is when it wakes.
+    pub fn jump_clock(&mut self, host: usize, forward: Duration) {
+        let clock = &mut self.hosts[host].clock;
+        clock.shown = clock.shown + forward;
+        self.settle(host);
+    }
+
+    /// Puts everything right: no loss, no partition, everybody plugged in and running, clocks steady.
+    pub fn heal(&mut self) {
+        let Conditions { least_latency, most_latency, .. } = self.conditions;
+        self.conditions = Conditions { least_latency, most_latency, ..Conditions::LAN };
+        for host in 0..self.hosts.len() {
+            self.resume(host);
+            let host = &mut self.hosts[host];
+            (host.plugged, host.loss_in, host.loss_out, host.side) = (true, 0.0, 0.0, 0);
+        }
+    }
+
+    /// Puts a datagram on the network as if the host had sent it.
+    pub fn inject(&mut self, from: usize, to: usize, datagram: &[u8]) {
+        self.dispatch(from, to as u32, datagram);
+    }
+
+    // The network.
+
+    /// The weather.
+    pub fn conditions(&self) -> Conditions {
+        self.conditions
+    }
+
+    /// Changes the weather, for datagrams sent from now on.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
+    }
+
+    // Looking.
+
+    /// The present time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// How many hosts there are.
+    pub fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// How many events there have been.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// A host's id.
+    pub fn id(&self, host: usize) -> NodeId {
+        self.hosts[host].id
+    }
+
+    /// A host's machine, if its process is there, stopped or not.
+    pub fn machine(&self, host: usize) -> Option<&M> {
+        match &self.hosts[host].process {
+            Process::Running(machine) | Process::Stopped(machine, _) => Some(machine),
+            Process::Absent => None,
+        }
+    }
+
+    /// Whether the host's process is there, not stopped, and has not left.
+    pub fn is_running(&self, host: usize) -> bool {
+        matches!(&self.hosts[host].process, Process::Running(machine) if !machine.has_left())
+    }
+
+    /// Whether the host is on the network.
+    pub fn is_plugged(&self, host: usize) -> bool {
+        self.hosts[host].plugged
+    }
+
+    /// The numbers of the running hosts.
+    pub fn running(&self) -> impl Iterator<Item = usize> {
+        (0..self.hosts.len()).filter(|host| self.is_running(*host))
+    }
+
+    /// What a host has sent so far.
+    pub fn traffic(&self, host: usize) -> Traffic {
+        self.hosts[host].traffic
+    }
+
+    /// What all have sent so far.
+    pub fn total_traffic(&self) -> Traffic {
+        self.hosts.iter().fold(Traffic::default(), |sum, host| Traffic {
+            datagrams: sum.datagrams + host.traffic.datagrams,
+            bytes: sum.bytes + host.traffic.bytes,
+        })
+    }
+
+    /// Whether every running host holds exactly the running hosts to be alive.
+    pub fn agrees(&self) -> bool {
+        let running: Vec<usize> = self.running().collect();
+        running.iter().all(|host| {
+            let machine = self.machine(*host).expect("it runs");
+            let alive = |other: &usize| machine.status(self.id(*other)) == Some(Status::Alive);
+            machine.live() == running.len() && running.iter().all(alive)
+        })
+    }
+
+    /// What was reported since this was last called.
+    pub fn take_reports(&mut self) -> Vec<Reported> {
+        core::mem::take(&mut self.reports)
+    }
+
+    /// Whether a watch has found fault; the run has then ended.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Has this watch look on from now on.
+    pub fn watch(&mut self, watch: impl Watch<M> + 'static) {
+        self.watches.push(std::boxed::Box::new(watch));
+    }
+
+    /// Writes down every datagram and report from now on.
+    pub fn record_transcript(&mut self) {
+        self.transcript = Some(std::string::String::new());
+    }
+
+    /// What was written down.
+    pub fn transcript(&self) -> &str {
+        self.transcript.as_deref().unwrap_or("")
+    }
+
+    // Running.
+
+    /// Calls a host's running machine at its present local time, and sees to what it wants to send and tell. Nothing
+    /// happens if its process is not running.
+    pub fn with(&mut self, host: usize, call: impl FnOnce(&mut M, Instant)) {
+        let now = self.local(host);
+        if let Process::Running(machine) = &mut self.hosts[host].process {
+            call(machine, now);
+        }
+        self.settle(host);
+    }
+
+    /// Lets the next thing happen; false if nothing ever will.
+    pub fn step(&mut self) -> bool {
+        let Some(Reverse(entry)) = self.queue.pop() else { return false };
+        self.now = self.now.max(entry.at);
+        self.steps += 1;
+        match entry.what {
+            Happening::Wake { host } => {
+                let host = host as usize;
+                if self.hosts[host].wake == Some(entry.at) {
+                    self.hosts[host].wake = None;
+                    self.with(host, |machine, now| machine.handle_timeout(now));
+                    self.look(host);
+                }
+            }
+            Happening::Arrival { to, from, mut bytes } => {
+                let host = to as usize;
+                match &mut self.hosts[host].process {
+                    Process::Running(_) => {
+                        self.with(host, |machine, now| machine.handle_datagram(now, M::addr_of(from), &mut bytes));
+                        self.look(host);
+                    }
+                    Process::Stopped(_, backlog) if backlog.len() < BACKLOG => backlog.push_back((from, bytes)),
+                    _ => {}
+                }
+            }
+        }
+        true
+    }
+
+    /// Runs until this time, or until a watch finds fault.
+    pub fn run_until(&mut self, end: Instant) {
+        while self.failure.is_none() && self.queue.peek().is_some_and(|Reverse(entry)| entry.at <= end) {
+            self.step();
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Runs for this long, or until a watch finds fault.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_until(self.now + duration);
+    }
+
+    /// Runs until every running host has reported this status of a host since this call; how long it took, or `None`
+    /// if it took longer than `limit`.
+    pub fn run_until_all_report(&mut self, subject: usize, status: Status, limit: Duration) -> Option<Duration> {
+        let (begun, wanted) = (self.now, Report::Member(self.id(subject), status));
+        let mut waiting: Vec<bool> = (0..self.hosts()).map(|host| host != subject && self.is_running(host)).collect();
+        let mut left = waiting.iter().filter(|waits| **waits).count();
+        self.reports.clear();
+        while left > 0 && self.failure.is_none() {
+            if self.now > begun + limit || !self.step() {
+                return None;
+            }
+            for reported in self.reports.drain(..) {
+                if reported.report == wanted && core::mem::take(&mut waiting[reported.host]) {
+                    left -= 1;
+                }
+            }
+        }
+        (left == 0).then(|| self.now.duration_since(begun))
+    }
+
+    /// Runs until all agree, looking every `pace`; how long it took, or `None` if it took longer than `limit`.
+    pub fn run_until_agreed(&mut self, pace: Duration, limit: Duration) -> Option<Duration> {
+        self.run_until_true(Self::agrees, pace, limit)
+    }
+
+    /// Runs until this is so, looking every `pace`; how long it took, or `None` if it took longer than `limit`.
+    pub fn run_until_true(
+        &mut self,
+        wanted: impl Fn(&Self) -> bool,
+        pace: Duration,
+        limit: Duration,
+    ) -> Option<Duration> {
+        let begun = self.now;
+        while !wanted(self) {
+            if self.failure.is_some() || self.now > begun + limit {
+                return None;
+            }
+            self.run_for(pace);
+        }
+        Some(self.now.duration_since(begun))
+    }
+
+    // Inside.
+
+    /// What the host's clock shows.
+    fn local(&self, host: usize) -> Instant {
+        self.hosts[host].clock.local(self.now)
+    }
+
+    /// Takes out what the host's machine wants to send and tell, and notes when it wants to be called.
+    fn settle(&mut self, host: usize) {
+        let mut buf = core::mem::take(&mut self.buffer);
+        for turn in 0.. {
+            let Process::Running(machine) = &mut self.hosts[host].process else { break };
+            assert!(turn < PATIENCE, "host {host} never stops sending");
+            match machine.poll_transmit(&mut buf) {
+                Some((to, len)) => self.transmit(host, to, &buf[..len]),
+                None => break,
+            }
+        }
+        self.buffer = buf;
+        for turn in 0.. {
+            let Process::Running(machine) = &mut self.hosts[host].process else { return };
+            assert!(turn < PATIENCE, "host {host} never stops reporting");
+            let Some(report) = machine.poll_report() else { break };
+            self.reports.push(Reported { at: self.now, host, report });
+            if let (Some(transcript), Report::Member(id, status)) = (&mut self.transcript, report) {
+                transcript.push_str(&std::format!("{} host {host} reports {} {status}\n", clock(self.now), id.get()));
+            }
+        }
+        let Process::Running(machine) = &self.hosts[host].process else { return };
+        let due = machine.poll_timeout();
+        let wake = (due != Instant::FAR_FUTURE).then(|| self.hosts[host].clock.global(due).max(self.now));
+        if wake.is_some() && wake != self.hosts[host].wake {
+            let at = wake.expect("just seen");
+            self.push(at, Happening::Wake { host: host as u32 });
+        }
+        self.hosts[host].wake = wake;
+    }
+
+    fn transmit(&mut self, from: usize, to: M::Addr, bytes: &[u8]) {
+        self.hosts[from].traffic.datagrams += 1;
+        self.hosts[from].traffic.bytes += bytes.len() as u64;
+        let mut watches = core::mem::take(&mut self.watches);
+        for watch in &mut watches {
+            if let Err(complaint) = watch.on_transmit(self, from, bytes) {
+                self.failure.get_or_insert(complaint);
+            }
+        }
+        self.watches = watches;
+        if let Some(transcript) = &mut self.transcript {
+            let hex: std::string::String = bytes.iter().map(|byte| std::format!("{byte:02x}")).collect();
+            transcript.push_str(&std::format!("{} host {from} -> {to:?} {hex}\n", clock(self.now)));
+        }
+        if let Some(to) = self.addresses.get(&to).copied() {
+            self.dispatch(from, to, bytes);
+        }
+    }
+
+    fn dispatch(&mut self, from: usize, to: u32, bytes: &[u8]) {
+        let (sender, receiver) = (&self.hosts[from], &self.hosts[to as usize]);
+        if !sender.plugged || !receiver.plugged || sender.side != receiver.side {
+            return;
+        }
+        let (loss_out, loss_in) = (sender.loss_out, receiver.loss_in);
+        let conditions = self.conditions;
+        let copies = 1 + u32::from(self.rng.chance(conditions.duplicate));
+        for _ in 0..copies {
+            let lost = [conditions.loss, loss_out, loss_in].map(|loss| self.rng.chance(loss));
+            if lost.contains(&true) {
+                continue;
+            }
+            let mut bytes = bytes.to_vec();
+            conditions.damage(&mut bytes, &mut self.rng);
+            let at = self.now.after(conditions.draw_latency(&mut self.rng));
+            self.push(at, Happening::Arrival { to, from: from as u32, bytes });
+        }
+    }
+
+    fn push(&mut self, at: Instant, what: Happening) {
+        self.order += 1;
+        self.queue.push(Reverse(Entry { at, order: self.order, what }));
+    }
+
+    fn look(&mut self, host: usize) {
+        let mut watches = core::mem::take(&mut self.watches);
+        for watch in &mut watches {
+            if let Err(complaint) = watch.after_step(self, host) {
+                self.failure.get_or_insert(complaint);
+            }
+        }
+        self.watches = watches;
+    }
+}
+
+fn clock(now: Instant) -> std::string::String {
+    std::format!("{:>12}", now.as_micros())
+}
