@@ -6,7 +6,7 @@
 //! | the papers | here | because |
 //! |---|---|---|
 //! | one ping a period, then indirect pings | a ping is repeated at doubling gaps from the measured round trip on before anyone else is asked, and all along | a lost datagram is not a dead member |
-//! | members are probed in shuffled order | alternately the next in id order and the next of a shuffled ring | the shuffled order alone has an exponential tail to the first probe of a dead member |
+//! | members are probed in shuffled order | alternately the prober's successor in id order and the next of a shuffled ring | the shuffled order alone has an exponential tail to the first probe of a dead member |
 //! | a relay forwards a ping | a *juror* probes for itself, repeatedly, and answers "heard" at once or "silent" in time | one mechanism for indirect pings, nacks and second opinions |
 //! | suspicion is gossiped, and members wait for a refutation | suspicion is local; what travels is Down | bytes for published suspicion grow with the cluster |
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
@@ -200,8 +200,8 @@ pub(crate) enum Answered {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Detector<A> {
     next_probe: Instant,
-    in_order: bool,
-    place: u64,
+    /// Whether the last probe was of the successor.
+    successor: bool,
     ring: (u32, u64),
     cases: Vec<Case, CASES>,
     errands: Vec<Errand<A>, ERRANDS>,
@@ -217,8 +217,7 @@ pub(crate) struct Detector<A> {
 impl<A: Address> Detector<A> {
     pub(crate) const NEW: Self = Detector {
         next_probe: Instant::ZERO,
-        in_order: false,
-        place: 0,
+        successor: false,
         ring: (u32::MAX, 0),
         cases: Vec::new(),
         errands: Vec::new(),
@@ -233,7 +232,6 @@ impl<A: Address> Detector<A> {
     /// probe together.
     pub(crate) fn start<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
         *self = Self::NEW;
-        self.place = cx.rng.next_u64();
         self.next_probe = cx.now.after(scaled(cx.config.probe_period, cx.rng.next_u32()));
     }
 
@@ -355,19 +353,19 @@ impl<A: Address> Detector<A> {
         });
     }
 
-    /// Alternately the next member in id order, so that nobody goes unprobed for long, and the next of a ring that is
-    /// shuffled anew each time round. Members with an open case are passed over.
+    /// Alternately this node's successor in id order, so that everybody is probed every second period by its
+    /// predecessor at least, and the next of a ring that is shuffled anew each time round. Members with an open case
+    /// are passed over.
     fn next_target<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
-        self.in_order = !self.in_order;
+        self.successor = !self.successor;
+        let mut place = cx.members.myself().map_or(0, |myself| cx.members.place(myself.id));
         for _ in 0..=CASES {
-            let index = if self.in_order { cx.members.next_live(self.place) } else { self.next_of_ring(cx) };
+            let index = if self.successor { cx.members.next_live(place) } else { self.next_of_ring(cx) };
             let id = index.and_then(|index| cx.members.get(index)).map(|record| record.id)?;
-            if self.in_order {
-                self.place = cx.members.place(id);
-            }
             if !self.doubts(id) {
                 return Some(id);
             }
+            place = cx.members.place(id);
         }
         None
     }
