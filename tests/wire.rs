@@ -1,0 +1,238 @@
+//! The bytes on the wire: golden datagrams, sizes that the documentation states, and what is skipped or refused.
+
+#[path = "common/forge.rs"]
+mod forge;
+#[path = "common/golden.rs"]
+mod golden;
+
+use forge::Sender;
+use tidings::sim::SimRng;
+use tidings::{Config, DropReason, Event, HeapNode, Instant, Limits, NodeId, Status};
+
+const CONFIG: Config = Config::LAN.with_cluster("golden");
+
+fn node(id: u64, addr: u16) -> HeapNode<u16> {
+    let mut node = HeapNode::new(CONFIG, Limits::DEFAULT);
+    node.start(Instant::ZERO, NodeId::new(id), addr, &mut SimRng::new(id));
+    node
+}
+
+fn of(node: &HeapNode<u16>) -> Sender {
+    let myself = node.member(node.id()).unwrap();
+    let life = myself.life();
+    let (generation, nonce) = (life.generation(), life.nonce());
+    Sender { id: node.id().get(), generation, nonce, incarnation: myself.incarnation() }
+}
+
+fn sent(node: &mut HeapNode<u16>) -> Vec<(u16, Vec<u8>)> {
+    let mut buf = [0; 1_200];
+    std::iter::from_fn(|| node.poll_transmit(&mut buf).map(|transmit| (transmit.to, transmit.payload.to_vec())))
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A stranger who knows the cluster's name, and a node that it talks to.
+struct Talk {
+    node: HeapNode<u16>,
+    stranger: Sender,
+    now: Instant,
+}
+
+const STRANGER_ADDR: u16 = 0x1ff;
+
+impl Talk {
+    fn new() -> Self {
+        let stranger = Sender { id: 77, generation: 0, nonce: 0x0102_0304, incarnation: 0 };
+        Talk { node: node(1, 10), stranger, now: Instant::from_millis(5) }
+    }
+
+    fn say(&mut self, form: u8, addressee: u32, frames: &[Vec<u8>]) -> Vec<(u16, Vec<u8>)> {
+        let mut datagram = forge::datagram(forge::cluster("golden"), form, addressee, self.stranger, frames);
+        self.node.handle_datagram(self.now, STRANGER_ADDR, &mut datagram);
+        sent(&mut self.node)
+    }
+
+    /// Says something to the node's present life.
+    fn tell(&mut self, frames: &[Vec<u8>]) -> Vec<(u16, Vec<u8>)> {
+        let tag = of(&self.node).tag();
+        self.say(1, tag, frames)
+    }
+
+    /// Joins as an honest newcomer would.
+    fn join(mut self) -> Self {
+        let record = forge::record(0, self.stranger, STRANGER_ADDR);
+        let asked = self.say(0x11, 0, &[forge::join(9, 0, &record)]);
+        let cookie = forge::cookie(&asked[0].1).expect("it asks for proof");
+        self.tell(&[forge::join(9, cookie, &record)]);
+        assert_eq!(self.node.member(NodeId::new(77)).map(|member| member.status()), Some(Status::Alive));
+        self
+    }
+
+    fn dropped(&self, reason: DropReason) -> u64 {
+        self.node.stats().dropped(reason)
+    }
+}
+
+#[test]
+fn a_join_and_its_answers_have_these_bytes() {
+    let (mut seed, mut newcomer) = (node(1, 10), node(2, 11));
+    newcomer.join(Instant::ZERO, 10).unwrap();
+    let mut lines = String::new();
+    for turn in 0..6 {
+        let now = Instant::from_millis(turn);
+        for from_newcomer in [true, false] {
+            let (one, other) = if from_newcomer { (&mut newcomer, &mut seed) } else { (&mut seed, &mut newcomer) };
+            let from = one.addr().unwrap();
+            for (to, mut bytes) in sent(one) {
+                lines.push_str(&format!("{turn} ms {from} -> {to} {}\n", hex(&bytes)));
+                other.handle_datagram(now, from, &mut bytes);
+            }
+        }
+    }
+    golden::compare("join.txt", &lines);
+}
+
+#[test]
+fn a_ping_takes_31_bytes_and_an_ack_25_while_nothing_is_new() {
+    let mut talk = Talk::new().join();
+    // Let what is new be told.
+    for _ in 0..50 {
+        talk.now = talk.node.poll_timeout().max(talk.now);
+        talk.node.handle_timeout(talk.now);
+        let pings: Vec<_> =
+            sent(&mut talk.node).into_iter().filter(|(_, bytes)| bytes[19] == forge::kind::PING).collect();
+        let Some((_, ping)) = pings.last() else { continue };
+        if ping.len() > 31 {
+            continue;
+        }
+        assert_eq!(ping.len(), 31);
+        // The same roots under the same number: nothing differs.
+        let number = u32::from_le_bytes(ping[21..25].try_into().unwrap());
+        let roots: [u8; 6] = ping[25..31].try_into().unwrap();
+        let acks = talk.tell(&[forge::ping(number, roots)]);
+        assert_eq!(acks.len(), 1);
+        assert_eq!((acks[0].0, acks[0].1.len()), (STRANGER_ADDR, 25));
+        let differing = talk.tell(&[forge::ping(number, [0; 6])]);
+        assert_eq!(differing[0].1.len(), 31, "an ack whose roots differ says so");
+        return;
+    }
+    panic!("no ping without news was seen");
+}
+
+#[test]
+fn an_unknown_kind_of_frame_is_skipped_and_counted() {
+    let mut talk = Talk::new().join();
+    let answers = talk.tell(&[forge::frame(200, b"from the future"), forge::ping(5, [0; 6])]);
+    assert_eq!(talk.dropped(DropReason::UnknownFrame), 1);
+    assert!(answers.iter().any(|(_, bytes)| bytes[19] == forge::kind::ACK), "the frame behind it was served");
+}
+
+#[test]
+fn a_record_with_an_extension_is_understood_without_it() {
+    let mut talk = Talk::new().join();
+    let friend = Sender { id: 500, generation: 0, nonce: 9, incarnation: 3 };
+    let mut extended = forge::record(1 << 6, friend, 44);
+    extended.extend([3, 0xaa, 0xbb, 0xcc]);
+    let after = forge::record(0, Sender { id: 501, ..friend }, 45);
+    talk.tell(&[forge::frame(forge::kind::NEWS, &[extended, after].concat())]);
+    for id in [500, 501] {
+        assert_eq!(talk.node.member(NodeId::new(id)).map(|member| member.incarnation()), Some(3), "{id}");
+    }
+    assert_eq!(talk.dropped(DropReason::Malformed), 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_by_its_reason() {
+    let mut talk = Talk::new().join();
+    let tag = of(&talk.node).tag();
+    let ping = [forge::ping(5, [0; 6])];
+    talk.say(2, tag, &ping);
+    assert_eq!(talk.dropped(DropReason::WireVersion), 1, "another wire version");
+    talk.say(0x81, tag, &ping);
+    assert_eq!(talk.dropped(DropReason::Sealed), 1, "the sealed form");
+    talk.say(1, tag ^ 1, &ping);
+    assert_eq!(talk.dropped(DropReason::Check), 1, "meant for another life at this address");
+    let mut foreign = forge::datagram(forge::cluster("other"), 1, tag, talk.stranger, &ping);
+    talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut foreign);
+    assert_eq!(talk.dropped(DropReason::OtherCluster), 1, "another cluster");
+    talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut [1]);
+    assert_eq!(talk.dropped(DropReason::Truncated), 1, "hardly anything");
+    talk.tell(&[vec![forge::kind::PING, 200, 1, 2]]);
+    assert_eq!(talk.dropped(DropReason::Truncated), 2, "a frame longer than its datagram");
+    talk.tell(&[forge::frame(forge::kind::PING, &[1, 2])]);
+    assert_eq!(talk.dropped(DropReason::Malformed), 1, "a ping too short");
+    let nobody = Sender { id: 88, generation: 0, nonce: 1, incarnation: 0 };
+    let mut news = forge::datagram(forge::cluster("golden"), 1, tag, nobody, &[forge::frame(forge::kind::NEWS, &[])]);
+    talk.node.handle_datagram(talk.now, 5, &mut news);
+    assert_eq!(talk.dropped(DropReason::Stranger), 1, "news from no member");
+    let mut idle: HeapNode<u16> = HeapNode::new(CONFIG, Limits::DEFAULT);
+    idle.handle_datagram(talk.now, 5, &mut [1, 2, 3]);
+    assert_eq!(idle.stats().dropped(DropReason::NotRunning), 1, "before start");
+}
+
+#[test]
+fn a_corrupted_datagram_is_refused_whichever_bit_it_is() {
+    let mut talk = Talk::new().join();
+    let tag = of(&talk.node).tag();
+    let intact = forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[forge::ping(5, [0; 6])]);
+    for bit in 0..8 * intact.len() {
+        let mut corrupted = intact.clone();
+        corrupted[bit / 8] ^= 1 << (bit % 8);
+        talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut corrupted);
+        assert_eq!(sent(&mut talk.node), [], "bit {bit} was flipped and it was answered");
+    }
+    assert_eq!(talk.node.stats().dropped_in_all(), 8 * intact.len() as u64);
+}
+
+#[test]
+fn counters_that_leap_to_the_maximum_are_not_believed() {
+    let mut talk = Talk::new().join();
+    let member = Sender { id: 500, generation: 3, nonce: 9, incarnation: 3 };
+    talk.tell(&[forge::frame(forge::kind::NEWS, &forge::record(0, member, 44))]);
+    for forged in [
+        Sender { incarnation: u32::MAX, ..member },
+        Sender { generation: u32::MAX, ..member },
+        Sender { id: 501, incarnation: u32::MAX, ..member },
+    ] {
+        talk.tell(&[forge::frame(forge::kind::NEWS, &forge::record(1, forged, 44))]);
+    }
+    let me = of(&talk.node);
+    let about_me = forge::record(1, Sender { incarnation: u32::MAX, ..me }, 10);
+    talk.tell(&[forge::frame(forge::kind::NEWS, &about_me)]);
+    assert_eq!(talk.dropped(DropReason::CounterJump), 4);
+    assert_eq!(talk.node.member(NodeId::new(500)).unwrap().incarnation(), 3);
+    assert_eq!(of(&talk.node).incarnation, 0);
+    let refuses = |event: Event<'_, u16>| event == Event::Refused { reason: DropReason::CounterJump };
+    let mut told = 0;
+    while let Some(event) = talk.node.poll_event() {
+        told += u32::from(refuses(event));
+    }
+    assert_eq!(told, 1, "the first of its kind is told, the rest are counted");
+}
+
+#[test]
+fn any_bytes_from_anyone_are_survived_and_counted() {
+    let mut talk = Talk::new().join();
+    let mut rng = SimRng::new(1);
+    let tag = of(&talk.node).tag();
+    for turn in 0..20_000u64 {
+        let body: Vec<u8> = (0..rng.below(60)).map(|_| rng.next() as u8).collect();
+        // A third is noise, a third has a valid head and check, a third valid frames with random bodies.
+        let mut bytes = match turn % 3 {
+            0 => body,
+            1 => forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[body]),
+            _ => {
+                let kind = rng.below(14) as u8;
+                forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[forge::frame(kind, &body)])
+            }
+        };
+        talk.now = Instant::from_millis(5 + turn);
+        talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut bytes);
+        sent(&mut talk.node);
+    }
+    assert!(talk.node.members().count() <= Limits::DEFAULT.members());
+    assert!(talk.node.stats().dropped_in_all() > 10_000, "{:?}", talk.node.stats());
+}
