@@ -132,7 +132,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// has been started before, everything that it knew is forgotten but its seeds, and under the same id its next
     /// life begins.
     pub fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut impl rand_core::Rng) {
-        self.now = self.now.max(now);
+        self.tell_time(now);
         self.rng = Rng::seeded(rng);
         let past = self.members.myself().filter(|past| past.id == id);
         let generation = past.map_or(0, |past| past.life.generation.saturating_add(1));
@@ -347,7 +347,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Lets time pass up to `now`, and serves what is due. An older `now` counts as the newest seen (law 2).
     fn advance(&mut self, now: Instant) {
         let due = self.poll_timeout();
-        self.now = self.now.max(now);
+        self.tell_time(now);
         if self.now < due {
             return;
         }
@@ -356,6 +356,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.detector.forgive(self.now);
         }
         self.act();
+    }
+
+    /// Takes note of the time. Times so late that deadlines would run into `FAR_FUTURE` (half a million years after
+    /// the epoch) count as the last that do not.
+    fn tell_time(&mut self, now: Instant) {
+        const LATEST: Instant = Instant::from_micros(u64::MAX - (1 << 40));
+        self.now = self.now.max(now.min(LATEST));
     }
 
     /// Serves whatever is due now. Everything that a node does of its own accord begins here.

@@ -1,0 +1,305 @@
+//! The laws of the crate's documentation, each by its number.
+
+#[path = "common/counting.rs"]
+mod counting;
+
+use std::time::Duration;
+
+use tidings::sim::{Conditions, HostAddress, Machine, Report, Scenario, Sim, SimRng};
+use tidings::{
+    Clock, Config, DropReason, Event, FixedNode, HeapNode, Instant, Limits, Node, NodeId, Phase, SendFailure, Status,
+    Storage,
+};
+
+const MEMBERS: usize = 8;
+
+fn heap() -> HeapNode<u16> {
+    HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(MEMBERS))
+}
+
+fn fixed() -> FixedNode<MEMBERS, u16> {
+    FixedNode::new(Config::LAN)
+}
+
+/// A settled cluster.
+fn cluster(size: usize, seed: u64) -> Sim<HeapNode<u32>> {
+    let mut sim = Sim::new(seed, Conditions::LAN);
+    for host in 0..size {
+        sim.add(HeapNode::new(Config::LAN, Limits::DEFAULT));
+        sim.start(host, &[0]);
+    }
+    let agreed = sim.run_until_agreed(Duration::from_millis(100), Duration::from_secs(30));
+    assert!(agreed.is_some(), "seed {seed}: {size} nodes did not form a cluster");
+    sim.run_for(Duration::from_secs(3));
+    sim.take_reports();
+    sim
+}
+
+fn sent<A: HostAddress, S: Storage>(node: &mut Node<A, S>) -> Vec<(A, Vec<u8>)> {
+    let mut buf = [0; 1_200];
+    std::iter::from_fn(|| node.poll_transmit(&mut buf).map(|transmit| (transmit.to, transmit.payload.to_vec())))
+        .collect()
+}
+
+/// One call out of all there are, with whatever arguments.
+fn call_anything<S: Storage>(node: &mut Node<u16, S>, raw: &[Vec<u8>], rng: &mut SimRng) -> Option<Vec<u8>> {
+    let now = Instant::from_micros(match rng.below(10) {
+        0 => 0,
+        1 => u64::MAX,
+        2 => rng.next(),
+        _ => node.now().as_micros().saturating_add(rng.below(2_000_000)),
+    });
+    let addr = rng.below(12) as u16;
+    let mut buf = vec![0; rng.below(200) as usize];
+    match rng.below(14) {
+        0 => node.start(now, NodeId::new(rng.below(4)), addr, rng),
+        1 => drop(node.join(now, addr)),
+        2 => node.leave(now),
+        3 => drop(node.set_config(now, if rng.chance(0.5) { Config::LOW_POWER } else { Config::LOCAL })),
+        4 => node.handle_send_error(now, addr, SendFailure::Local),
+        5 | 6 => node.handle_timeout(now),
+        7 => drop(node.poll_event()),
+        8 => {
+            let (_, _, _) = (node.poll_timeout(), node.wake_reason(), node.phase());
+            let (_, _) = (node.members().count(), node.member(NodeId::new(1)));
+        }
+        9 | 10 => {
+            let mut bytes = raw.get(rng.below(raw.len().max(1) as u64) as usize).cloned().unwrap_or_default();
+            if rng.chance(0.2) && !bytes.is_empty() {
+                let at = rng.below(bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << rng.below(8);
+            }
+            node.handle_datagram(now, addr, &mut bytes);
+        }
+        _ => return node.poll_transmit(&mut buf).map(|transmit| transmit.payload.to_vec()),
+    }
+    None
+}
+
+#[test]
+fn law_1_any_order_of_any_calls_is_survived_and_idle_polls_change_nothing() {
+    for seed in 0..60 {
+        let (mut one, mut other) = (fixed(), heap());
+        let mut rng = SimRng::new(seed);
+        // What either has sent is what either may receive.
+        let mut raw: Vec<Vec<u8>> = Vec::new();
+        for step in 0..600 {
+            let mut same = rng.clone();
+            let bytes = call_anything(&mut one, &raw, &mut rng);
+            assert_eq!(bytes, call_anything(&mut other, &raw, &mut same), "seed {seed} step {step}");
+            raw.extend(bytes);
+            assert!(one.members().count() <= MEMBERS);
+        }
+        // Whatever it has been through, once drained it is quiet.
+        sent(&mut one);
+        while one.poll_event().is_some() {}
+        let before = one.clone();
+        assert!(one.poll_transmit(&mut [0; 1_200]).is_none() && one.poll_event().is_none());
+        one.handle_timeout(Instant::ZERO);
+        assert_eq!(one, before, "seed {seed}");
+    }
+}
+
+#[test]
+fn law_2_time_never_runs_backwards_and_deadlines_round_up() {
+    let mut sim = cluster(3, 1);
+    sim.with(1, |node, now| {
+        node.handle_timeout(now);
+        let before = node.clone();
+        node.handle_timeout(Instant::ZERO);
+        assert_eq!(*node, before, "an older time is no news");
+        node.handle_send_error(Instant::ZERO, 99, SendFailure::Unreachable);
+        assert_eq!(node.now(), now, "it counts as the newest seen");
+        let due = node.poll_timeout();
+        assert!(due > now);
+        let mut early = node.clone();
+        early.handle_timeout(Instant::from_micros(due.as_micros() - 1));
+        assert!(sent(&mut early).is_empty(), "nothing is done before its time");
+        early.handle_timeout(due);
+        assert!(early.poll_timeout() > due, "and at its time it is done");
+    });
+    let clock = Clock::start();
+    let wait = clock.until(clock.now() + Duration::from_micros(10_001));
+    assert!(wait >= Duration::from_millis(10) && wait.subsec_nanos() % 1_000_000 == 0, "{wait:?}");
+    assert_eq!(clock.until(Instant::ZERO), Duration::from_millis(1), "never zero");
+    assert_eq!(clock.until(Instant::FAR_FUTURE), Clock::LONGEST_WAIT);
+    assert_eq!(Instant::ZERO + Duration::from_nanos(1), Instant::from_micros(1));
+    assert_eq!(Instant::FAR_FUTURE + Duration::from_secs(1), Instant::FAR_FUTURE);
+}
+
+/// Who was reported down, by whom, since the last look.
+fn declared(sim: &mut Sim<HeapNode<u32>>) -> Vec<(usize, NodeId)> {
+    let reports = sim.take_reports();
+    let down = |reported: tidings::sim::Reported| match reported.report {
+        Report::Member(id, Status::Down) => Some((reported.host, id)),
+        _ => None,
+    };
+    reports.into_iter().filter_map(down).collect()
+}
+
+#[test]
+fn law_3_a_stalled_node_accuses_nobody_and_up_to_three_seconds_is_not_accused() {
+    for seed in 0..40 {
+        let mut sim = cluster(6, seed);
+        let stall = 300 + 90 * (seed % 31);
+        sim.stop(2);
+        sim.run_for(Duration::from_millis(stall));
+        sim.resume(2);
+        sim.run_for(Duration::from_secs(10));
+        assert_eq!(declared(&mut sim), [], "seed {seed}: a stall of {stall} ms");
+        let late = sim.machine(2).unwrap().stats().late_ticks;
+        assert!(late > 0 || stall < 1_300, "seed {seed}: it knows that it was late");
+    }
+}
+
+#[test]
+fn law_3_a_machine_suspended_for_an_hour_accuses_nobody() {
+    for seed in 0..20 {
+        let mut sim = cluster(6, seed);
+        sim.stop(2);
+        sim.run_for(Duration::from_secs(60));
+        sim.take_reports();
+        // Its clock may have run meanwhile, or jump when it wakes.
+        if seed % 2 == 0 {
+            sim.jump_clock(2, Duration::from_secs(3_600));
+        }
+        sim.resume(2);
+        sim.run_for(Duration::from_secs(20));
+        let accused = declared(&mut sim);
+        let others: Vec<_> = accused.iter().filter(|(host, id)| *host == 2 || *id != sim.id(2)).collect();
+        assert!(others.is_empty(), "seed {seed}: {others:?}");
+        assert!(sim.agrees(), "seed {seed}: it is taken back");
+    }
+}
+
+#[test]
+fn law_3_a_clock_that_jumps_an_hour_accuses_nobody() {
+    let mut sim = cluster(6, 1);
+    for host in 0..6 {
+        sim.jump_clock(host, Duration::from_secs(3_600));
+        sim.run_for(Duration::from_secs(5));
+    }
+    assert_eq!(declared(&mut sim), []);
+    assert!(sim.agrees());
+}
+
+#[test]
+fn law_4_a_datagram_that_does_not_fit_the_buffer_is_kept_and_counted() {
+    let mut node = heap();
+    node.join(Instant::ZERO, 7).unwrap();
+    node.start(Instant::ZERO, NodeId::new(1), 1, &mut SimRng::new(1));
+    let due = node.poll_timeout();
+    for size in 0..40 {
+        assert!(node.poll_transmit(&mut vec![0; size]).is_none());
+        assert_eq!(node.poll_timeout(), due, "it does not make a deadline due");
+    }
+    assert_eq!(node.stats().dropped(DropReason::SmallBuffer), 40);
+    assert_eq!(sent(&mut node).len(), 1, "it was kept");
+    let told: Vec<_> = std::iter::from_fn(|| node.poll_event().map(|event| format!("{event:?}"))).collect();
+    assert_eq!(told, ["Refused { reason: SmallBuffer }"]);
+}
+
+#[test]
+fn law_4_a_full_table_refuses_newcomers_counts_them_and_says_so() {
+    let mut sim = Sim::new(1, Conditions::LAN);
+    for host in 0..12 {
+        sim.add(heap());
+        sim.start(host, &[0]);
+    }
+    let mut told = 0;
+    for _ in 0..100 {
+        sim.run_for(Duration::from_millis(100));
+    }
+    sim.with(0, |seed, _| {
+        assert!(seed.stats().dropped(DropReason::TableFull) > 0);
+        assert_eq!(seed.live(), MEMBERS);
+        let mut copy = seed.clone();
+        while let Some(event) = copy.poll_event() {
+            told += u32::from(event == Event::Refused { reason: DropReason::TableFull });
+        }
+    });
+    assert_eq!(told, 0, "the simulator has taken the event already");
+    let left_out = (0..12).filter(|host| sim.machine(*host).is_some_and(|node| node.phase() == Phase::Joining)).count();
+    assert_eq!(left_out, 12 - MEMBERS, "who was refused knows that it is no member");
+}
+
+#[test]
+fn law_5_a_fixed_node_never_allocates_and_a_heap_node_only_to_grow() {
+    fn exercise<S: Storage>(mut one: Node<u16, S>, mut other: Node<u16, S>, rounds: u64) -> u64 {
+        one.start(Instant::ZERO, NodeId::new(1), 1, &mut SimRng::new(1));
+        other.start(Instant::ZERO, NodeId::new(2), 2, &mut SimRng::new(2));
+        other.join(Instant::ZERO, 1).unwrap();
+        let mut buf = [0; 1_200];
+        let mut grown = 0;
+        for round in 0..rounds {
+            let now = Instant::from_millis(20 * round);
+            let before = counting::allocations();
+            pump(&mut one, &mut other, now, &mut buf);
+            pump(&mut other, &mut one, now, &mut buf);
+            grown += if round < 50 { 0 } else { counting::allocations() - before };
+        }
+        assert_eq!(one.live(), 2);
+        grown
+    }
+    let before = counting::allocations();
+    exercise(fixed(), fixed(), 500);
+    assert_eq!(counting::allocations(), before, "a fixed node allocates nothing at all");
+    assert_eq!(exercise(heap(), heap(), 500), 0, "a heap node nothing while it does not grow");
+}
+
+/// One node's turn: time, what it says, what it tells.
+fn pump<S: Storage>(from: &mut Node<u16, S>, to: &mut Node<u16, S>, now: Instant, buf: &mut [u8]) {
+    from.handle_timeout(now);
+    while let Some(transmit) = from.poll_transmit(buf) {
+        let len = transmit.payload.len();
+        let addr = from.addr().unwrap();
+        if let Some(datagram) = buf.get_mut(..len) {
+            to.handle_datagram(now, addr, datagram);
+        }
+    }
+    while from.poll_event().is_some() {}
+}
+
+#[test]
+fn law_5_bytes_on_the_wire_are_flat_in_the_size_of_a_quiet_cluster() {
+    for size in [4, 16, 128] {
+        let mut sim = cluster(size, 3);
+        let before = sim.total_traffic();
+        sim.run_for(Duration::from_secs(60));
+        let bytes = (sim.total_traffic().bytes - before.bytes) / size as u64 / 60;
+        assert!(bytes <= 60, "{bytes} bytes per second and node in a quiet cluster of {size}");
+    }
+}
+
+#[test]
+fn law_6_the_same_seed_gives_the_same_bytes() {
+    let story = |seed| {
+        let mut sim = Sim::<HeapNode<u16>>::new(seed, Conditions::LAN.with_loss(0.1));
+        sim.record_transcript();
+        for host in 0..6 {
+            sim.add(heap());
+            sim.start(host, &[0, 1]);
+        }
+        sim.run_for(Duration::from_secs(10));
+        sim.crash(4);
+        sim.run_for(Duration::from_secs(10));
+        sim.transcript().to_string()
+    };
+    assert_eq!(story(1), story(1));
+    assert_ne!(story(1), story(2));
+}
+
+#[test]
+fn law_7_torn_halves_come_to_one_view_without_seeds() {
+    for (size, seed) in [(4, 1), (16, 2), (16, 3), (128, 4)] {
+        let mut sim = cluster(size, seed);
+        (0..size).for_each(|host| sim.set_side(host, host as u32 % 2));
+        sim.run_for(Duration::from_secs(60));
+        let half = size / 2;
+        assert!(sim.running().all(|host| Machine::live(sim.machine(host).unwrap()) <= half), "each half is by itself");
+        sim.heal();
+        let bound = Scenario::bound(&Config::LAN, size);
+        let healed = sim.run_until_agreed(Duration::from_millis(100), bound);
+        assert!(healed.is_some(), "{size} nodes, seed {seed}: no one view within {bound:?}");
+    }
+}
