@@ -92,8 +92,6 @@ impl Tries {
 struct Juror {
     id: NodeId,
     silent_since: Option<Instant>,
-    /// It was itself suspected when it was asked: its silence is nothing new.
-    suspect: bool,
     owed: bool,
 }
 
@@ -108,8 +106,6 @@ struct Case {
     asked: Instant,
     jurors: Vec<Juror, JURORS>,
     next_jury: Instant,
-    /// The target was suspected already when somebody else last answered: its silence is its own affair.
-    excused: bool,
     /// Others hold the target dead at this incarnation; it is told, and its silence confirms them.
     claim: Option<u32>,
 }
@@ -209,8 +205,6 @@ pub(crate) struct Detector<A> {
     health: u32,
     /// Members that were asked and have not answered, since anybody last did.
     unanswered: Vec<NodeId, JURORS>,
-    /// How many members were suspected already when anybody last answered.
-    excused: u32,
     pub(crate) isolated: bool,
 }
 
@@ -224,7 +218,6 @@ impl<A: Address> Detector<A> {
         round_trip: RoundTrip { smoothed: 0, deviation: 0 },
         health: 0,
         unanswered: Vec::new(),
-        excused: 0,
         isolated: false,
     };
 
@@ -385,8 +378,7 @@ impl<A: Address> Detector<A> {
     }
 
     fn open_case<S: Storage>(&mut self, target: NodeId, claim: Option<u32>, cx: &mut Context<'_, A, S>) -> bool {
-        let Some(index) = cx.members.find(target) else { return false };
-        let Some(tag) = cx.members.get(index).map(Record::tag) else { return false };
+        let Some(tag) = cx.members.find_record(target).map(Record::tag) else { return false };
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
         let case = Case {
             target,
@@ -397,7 +389,6 @@ impl<A: Address> Detector<A> {
             asked: cx.now,
             jurors: Vec::new(),
             next_jury: cx.now.after(6 * self.unit(cx.config)),
-            excused: cx.members.is_suspect(index),
             claim,
         };
         self.cases.push(case).is_ok()
@@ -453,11 +444,11 @@ impl<A: Address> Detector<A> {
             }
             // A juror takes its time, and its answer a round trip.
             let answers_due = cx.now.since(case.asked) >= cx.config.suspicion / 8 * 3;
-            let mute = |juror: &&Juror| answers_due && !juror.suspect && juror.silent_since.is_none();
+            let mute = |juror: &&Juror| answers_due && juror.silent_since.is_none();
             let mute = case.jurors.iter().filter(mute).map(|juror| juror.id);
-            let target = core::iter::once(case.target).filter(|_| !case.excused);
-            for id in target.chain(mute) {
-                if !self.unanswered.contains(&id) {
+            for id in core::iter::once(case.target).chain(mute) {
+                let excused = cx.members.find(id).is_some_and(|index| cx.members.is_excused(index));
+                if !excused && !self.unanswered.contains(&id) {
                     // Full means three, which is enough.
                     let _ = self.unanswered.push(id);
                 }
@@ -465,7 +456,7 @@ impl<A: Address> Detector<A> {
         }
         // If all were silent already, and the last who answered has left, nobody is expected to.
         let others = cx.members.others();
-        let expected = others.saturating_sub(self.excused) as usize;
+        let expected = others.saturating_sub(cx.members.excused()) as usize;
         if others > 0 && self.unanswered.len() >= expected.min(JURORS) {
             self.isolated = true;
         }
@@ -476,13 +467,16 @@ impl<A: Address> Detector<A> {
         self.cases.iter().any(|case| case.target == id)
     }
 
-    /// Somebody has answered: the silence was not ours.
-    pub(crate) fn answered<S: Storage>(&mut self, members: &Members<A, S>) {
+    /// Somebody has answered: whoever is silent now is so for itself.
+    pub(crate) fn answered<S: Storage>(&mut self, members: &mut Members<A, S>) {
         self.unanswered.clear();
-        self.isolated = false;
-        self.excused = members.suspects();
-        for case in &mut self.cases {
-            case.excused = members.find(case.target).is_some_and(|index| members.is_suspect(index));
+        if core::mem::take(&mut self.isolated) {
+            members.absolve();
+        }
+        for case in &self.cases {
+            if let Some(index) = members.find(case.target) {
+                members.excuse(index);
+            }
         }
     }
 
@@ -676,8 +670,7 @@ impl Case {
             let chosen = cx.members.random_live(cx.rng, sound).or_else(|| cx.members.random_live(cx.rng, fresh));
             let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };
             cx.stats.questions = cx.stats.questions.wrapping_add(1);
-            let suspect = member.status() == Status::Suspect;
-            let _ = self.jurors.push(Juror { id: member.id(), silent_since: None, suspect, owed: true });
+            let _ = self.jurors.push(Juror { id: member.id(), silent_since: None, owed: true });
         }
     }
 

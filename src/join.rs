@@ -79,7 +79,7 @@ impl<A: Address> Seeds<A> {
             if cx.now < seed.next {
                 continue;
             }
-            let (least, most) = (cx.config.first_retry.saturating_mul(4), cx.config.probe_period.saturating_mul(16));
+            let (least, most) = (least_gap(cx.config), cx.config.probe_period.saturating_mul(16));
             seed.gap = seed.gap.saturating_mul(2).clamp(least, most.max(least));
             seed.next = cx.now.after(seed.gap);
             if seed.addr == myself {
@@ -169,11 +169,17 @@ impl<A> Seed<A> {
         Seed { addr, number: 0, proof: None, next: now, gap: 0, owed: false }
     }
 
-    /// Answers the seed's question whether the address is ours, at once.
-    pub(crate) fn prove(&mut self, cookie: u64, tag: u32) {
-        self.proof = Some((cookie, tag));
-        self.owed = true;
+    /// Answers the seed's question whether the address is ours, at once. Now that it is known to be there, it is asked
+    /// again soon if this is lost.
+    pub(crate) fn prove(&mut self, cookie: u64, tag: u32, now: Instant, config: &Config) {
+        (self.proof, self.owed) = (Some((cookie, tag)), true);
+        (self.gap, self.next) = (0, now.after(least_gap(config)));
     }
+}
+
+/// The first gap between joins.
+fn least_gap(config: &Config) -> u64 {
+    config.first_retry.saturating_mul(4)
 }
 
 /// The cookie that proves an address: only this node can compute it, and it need not be remembered.

@@ -43,6 +43,8 @@ const REBORN: u8 = 1 << 3;
 const MOVED: u8 = 1 << 4;
 /// `seen` holds a time.
 const SEEN: u8 = 1 << 5;
+/// The member was silent while others answered: it is suspected with reason, not because this node was cut off.
+const EXCUSED: u8 = 1 << 6;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot<A> {
@@ -73,7 +75,7 @@ pub(crate) struct Members<A: Address, S: Storage> {
     free: Index,
     live: u32,
     used: u32,
-    suspects: u32,
+    excused: u32,
     root: u64,
     key: u64,
     untold: (Index, Index),
@@ -89,7 +91,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             free: NONE,
             live: 0,
             used: 0,
-            suspects: 0,
+            excused: 0,
             root: 0,
             key: 0,
             untold: (NONE, NONE),
@@ -104,7 +106,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.heads.clear();
         while self.heads.push(NONE) {}
         self.free = NONE;
-        (self.live, self.used, self.suspects, self.root) = (0, 0, 0, 0);
+        (self.live, self.used, self.excused, self.root) = (0, 0, 0, 0);
         self.key = key;
         self.untold = (NONE, NONE);
         self.news = News::NONE;
@@ -161,13 +163,13 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.live - u32::from(self.is_live(MYSELF))
     }
 
-    /// How many of them this node suspects.
-    pub(crate) fn suspects(&self) -> u32 {
-        self.suspects
+    /// How many of them were silent while others answered.
+    pub(crate) fn excused(&self) -> u32 {
+        self.excused
     }
 
-    pub(crate) fn is_suspect(&self, index: Index) -> bool {
-        self.slot(index).is_some_and(|slot| slot.marks & SUSPECT != 0)
+    pub(crate) fn is_excused(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.marks & EXCUSED != 0)
     }
 
     /// How many are remembered as down or left.
@@ -317,14 +319,34 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// Marks that this node suspects the member, or no longer does; whether that is a change.
     pub(crate) fn suspect(&mut self, index: Index, suspect: bool) -> bool {
         let Some(slot) = self.slot_mut(index) else { return false };
-        let marks = if suspect { slot.marks | SUSPECT } else { slot.marks & !SUSPECT };
-        let changed = marks != slot.marks;
-        slot.marks = marks;
+        let before = slot.marks;
+        slot.marks = if suspect { before | SUSPECT } else { before & !(SUSPECT | EXCUSED) };
+        let changed = (before ^ slot.marks) & SUSPECT != 0;
+        if before & !slot.marks & EXCUSED != 0 {
+            self.excused -= 1;
+        }
         if changed {
-            self.suspects = if suspect { self.suspects + 1 } else { self.suspects - 1 };
             self.note_change(index, 0);
         }
         changed
+    }
+
+    /// Somebody else answers while this member is suspected.
+    pub(crate) fn excuse(&mut self, index: Index) {
+        let Some(slot) = self.slot_mut(index).filter(|slot| slot.marks & (SUSPECT | EXCUSED) == SUSPECT) else {
+            return;
+        };
+        slot.marks |= EXCUSED;
+        self.excused += 1;
+    }
+
+    /// Takes back the suspicions that came of this node being cut off. A scan of the table.
+    pub(crate) fn absolve(&mut self) {
+        for index in 0..self.slots.all().len() as Index {
+            if self.slot(index).is_some_and(|slot| slot.marks & (SUSPECT | EXCUSED) == SUSPECT) {
+                self.suspect(index, false);
+            }
+        }
     }
 
     /// Notes that the member itself was heard, or its end learned of.

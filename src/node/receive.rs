@@ -179,7 +179,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
         let changed = self.learn_all(records, Source::Sync);
         if self.sync.on_diff(speaker.head.sender, low, high, changed, self.now) {
-            self.detector.answered(&self.members);
+            self.detector.answered(&mut self.members);
         } else {
             self.refuse(DropReason::Unasked);
         }
@@ -242,7 +242,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.members.see(index, self.now);
         }
         // It has returned our cookie.
-        self.detector.answered(&self.members);
+        self.detector.answered(&mut self.members);
         if self.phase == Phase::Joining {
             self.become_member();
         }
@@ -270,7 +270,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match answer {
             Answer::Prove(cookie) if wanted => {
                 speaker.proven = true;
-                seed.prove(cookie, tag);
+                seed.prove(cookie, tag, self.now, &self.config);
             }
             // Another seed was quicker.
             Answer::Prove(_) => {}
@@ -283,7 +283,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.learn(host, Source::Owner);
                 speaker.known = self.members.find(host.id);
                 speaker.proven = true;
-                self.detector.answered(&self.members);
+                self.detector.answered(&mut self.members);
                 let newcomer = self.phase == Phase::Joining;
                 if newcomer {
                     self.become_member();

@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 use core::time::Duration;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::vec::Vec;
 
 use super::machine::{Machine, Report};
@@ -129,6 +129,7 @@ pub struct Sim<M: Machine> {
     conditions: Conditions,
     hosts: Vec<Host<M>>,
     addresses: BTreeMap<M::Addr, u32>,
+    blocked: BTreeSet<(u32, u32)>,
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
     steps: u64,
@@ -149,6 +150,7 @@ impl<M: Machine> Sim<M> {
             conditions,
             hosts: Vec::new(),
             addresses: BTreeMap::new(),
+            blocked: BTreeSet::new(),
             queue: BinaryHeap::new(),
             order: 0,
             steps: 0,
@@ -255,6 +257,16 @@ impl<M: Machine> Sim<M> {
         (self.hosts[host].loss_in, self.hosts[host].loss_out) = (inwards, outwards);
     }
 
+    /// Blocks the way from one host to another, or opens it again; the way back is another.
+    pub fn set_blocked(&mut self, from: usize, to: usize, blocked: bool) {
+        let way = (from as u32, to as u32);
+        if blocked {
+            self.blocked.insert(way)
+        } else {
+            self.blocked.remove(&way)
+        };
+    }
+
     /// Puts the host on a side of a partition: only hosts of the same side reach each other. All begin on side 0.
     pub fn set_side(&mut self, host: usize, side: u32) {
         self.hosts[host].side = side;
@@ -279,6 +291,7 @@ impl<M: Machine> Sim<M> {
     pub fn heal(&mut self) {
         let Conditions { least_latency, most_latency, .. } = self.conditions;
         self.conditions = Conditions { least_latency, most_latency, ..Conditions::LAN };
+        self.blocked.clear();
         for host in 0..self.hosts.len() {
             self.resume(host);
             let host = &mut self.hosts[host];
@@ -551,7 +564,8 @@ impl<M: Machine> Sim<M> {
 
     fn dispatch(&mut self, from: usize, to: u32, bytes: &[u8]) {
         let (sender, receiver) = (&self.hosts[from], &self.hosts[to as usize]);
-        if !sender.plugged || !receiver.plugged || sender.side != receiver.side {
+        let cut = !sender.plugged || !receiver.plugged || sender.side != receiver.side;
+        if cut || self.blocked.contains(&(from as u32, to)) {
             return;
         }
         let (loss_out, loss_in) = (sender.loss_out, receiver.loss_in);

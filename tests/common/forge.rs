@@ -144,7 +144,7 @@ pub fn describe(datagram: &[u8]) -> String {
         "introduce",
     ];
     let mut at = 18;
-    let mut number = |at: &mut usize| {
+    let number = |at: &mut usize| {
         let mut value = 0usize;
         for shift in [0, 7, 14, 21, 28] {
             let byte = datagram[*at];

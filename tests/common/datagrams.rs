@@ -1,0 +1,589 @@
+//! A script of bytes drives four real nodes through a bad network, bad clocks and a hostile peer; whatever the script,
+//! everything that must always hold is checked after every step.
+//!
+//! The fuzz target `datagram` (in `fuzz/`) calls [`run`] on what the fuzzer invents, and `tests/corpus.rs` on the
+//! scripts that are kept. Each node runs twice, on `Fixed` and on `Heap` with equal limits and seeds, and the two must
+//! never differ (law 6).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tidings::{
+    Config, DropReason, Event, FixedNode, HeapNode, Instant, Limits, Member, Node, NodeId, Phase, SendFailure, Status,
+    Storage, rand_core,
+};
+
+#[path = "../../src/hash.rs"]
+#[allow(dead_code)]
+mod hash;
+
+const CLUSTER: &str = "fuzz";
+/// So few that members whom a hostile peer invents soon fill the table.
+const MEMBERS: usize = 8;
+const NODES: usize = 4;
+const LONGEST_SCRIPT: usize = 512;
+/// Events of the simulated network in one script, so that no script takes long.
+const PATIENCE: u32 = 2_000;
+/// Datagrams on their way at a time; beyond, the network drops the oldest.
+const IN_FLIGHT: usize = 64;
+/// More datagrams than any one call can make a node send. Every queue behind them has a fixed size (law 5).
+const BURST: usize = 128;
+/// Close to the end of time deadlines saturate, and "later than now" is no longer to be had.
+const END_OF_TIME: u64 = u64::MAX - (1 << 50);
+
+/// Runs a script.
+pub fn run(script: &[u8]) {
+    let mut script = Script(script);
+    let mut world = World::new(script.byte());
+    for _ in 0..LONGEST_SCRIPT {
+        if script.0.is_empty() {
+            return;
+        }
+        world.step(&mut script);
+    }
+}
+
+struct Script<'a>(&'a [u8]);
+
+impl<'a> Script<'a> {
+    /// The next byte; zero at the end.
+    fn byte(&mut self) -> u8 {
+        let (byte, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        self.0 = rest;
+        *byte
+    }
+
+    fn word(&mut self) -> u16 {
+        u16::from_le_bytes([self.byte(), self.byte()])
+    }
+
+    fn bytes(&mut self, most: usize) -> &'a [u8] {
+        let (bytes, rest) = self.0.split_at(most.min(self.0.len()));
+        self.0 = rest;
+        bytes
+    }
+}
+
+#[derive(Clone)]
+struct Datagram {
+    from: u16,
+    to: u16,
+    bytes: Vec<u8>,
+}
+
+/// The same seed gives the same numbers (SplitMix64).
+struct Seeded(u64);
+
+impl rand_core::TryRng for Seeded {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok((self.try_next_u64()? >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        Ok(hash::mix(self.0))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        for byte in bytes {
+            *byte = self.try_next_u64()? as u8;
+        }
+        Ok(())
+    }
+}
+
+/// Calls the same on both of a pair; both must answer the same.
+macro_rules! both {
+    ($pair:expr, $node:ident => $call:expr) => {{
+        let $node = &mut $pair.fixed;
+        let fixed = $call;
+        let $node = &mut $pair.heap;
+        let heap = $call;
+        assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits answer the same");
+        fixed
+    }};
+}
+
+/// One node on both storages, and what an application would know that reads its events.
+struct Pair {
+    fixed: FixedNode<MEMBERS, u16>,
+    heap: HeapNode<u16>,
+    told: BTreeMap<NodeId, Member<u16>>,
+}
+
+impl Pair {
+    fn new(config: Config) -> Self {
+        let heap = HeapNode::new(config, Limits::DEFAULT.with_members(MEMBERS));
+        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new() }
+    }
+
+    fn start(&mut self, now: Instant, id: u64, addr: u16, seed: u64) {
+        both!(self, node => node.start(now, NodeId::new(id), addr, &mut Seeded(seed)));
+        // A new life knows nobody, and does not speak of those whom the last one knew.
+        self.told.clear();
+    }
+
+    /// Polls everything out of the pair and checks all that must hold when nothing is left to poll.
+    fn drain(&mut self) -> Vec<Datagram> {
+        let sent = self.transmit();
+        self.read_events();
+        let (fixed, heap) = (self.fixed.clone(), self.heap.clone());
+        assert!(self.transmit().is_empty(), "a drained node has nothing to send");
+        self.read_events();
+        assert!(fixed == self.fixed && heap == self.heap, "law 1: polling with nothing to do changes nothing");
+        self.check();
+        sent
+    }
+
+    fn transmit(&mut self) -> Vec<Datagram> {
+        let mut sent = Vec::new();
+        let most = self.fixed.config().max_datagram();
+        // What is in the buffers, and how much more they hold than is needed, must not matter.
+        let (mut one, mut other) = (vec![0xaa; most], vec![0x55; 2 * most]);
+        loop {
+            let before = self.fixed.stats().dropped(DropReason::SmallBuffer);
+            let (fixed, heap) = (self.fixed.poll_transmit(&mut one), self.heap.poll_transmit(&mut other));
+            assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits send the same bytes");
+            let Some(datagram) = fixed else {
+                let after = self.fixed.stats().dropped(DropReason::SmallBuffer);
+                assert_eq!(before, after, "a buffer of max_datagram bytes always suffices");
+                return sent;
+            };
+            let from = self.fixed.addr().expect("only a started node sends");
+            assert!(datagram.payload.len() <= most, "law 5: no datagram is longer than max_datagram");
+            sent.push(Datagram { from, to: datagram.to, bytes: datagram.payload.to_vec() });
+            assert!(sent.len() <= BURST, "law 5: what one call makes a node send is bounded");
+        }
+    }
+
+    fn read_events(&mut self) {
+        loop {
+            let (fixed, heap) = (self.fixed.poll_event(), self.heap.poll_event());
+            assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits tell the same");
+            match fixed {
+                None => return,
+                Some(
+                    Event::MemberUp(member)
+                    | Event::MemberSuspect(member)
+                    | Event::MemberDown(member)
+                    | Event::MemberLeft(member)
+                    | Event::MemberMoved(member),
+                ) => drop(self.told.insert(member.id(), member)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        both!(self, node => node.poll_timeout());
+        both!(self, node => node.wake_reason());
+        both!(self, node => node.stats().clone());
+        both!(self, node => (node.phase(), node.id(), node.addr(), node.live(), node.fingerprint()));
+        let members = both!(self, node => table(node));
+        for (id, member) in &members {
+            if *id != self.fixed.id() {
+                self.check_told(member);
+            }
+        }
+        let alive = matches!(self.fixed.phase(), Phase::Joining | Phase::Member | Phase::Isolated);
+        let myself = members.get(&self.fixed.id());
+        assert!(!alive || myself.is_some_and(|me| me.status() == Status::Alive), "a running node holds itself alive");
+    }
+
+    /// What the application was told of a member is what the table holds (law 4).
+    fn check_told(&self, member: &Member<u16>) {
+        let told = self.told.get(&member.id());
+        match member.status() {
+            Status::Alive | Status::Suspect => {
+                let told = told.expect("law 4: a living member was announced");
+                let same = (told.status(), told.life(), told.addr()) == (member.status(), member.life(), member.addr());
+                assert!(same, "law 4: told {told:?}, held {member:?}");
+            }
+            Status::Down | Status::Left => {
+                let gone = told.is_none_or(|told| matches!(told.status(), Status::Down | Status::Left));
+                assert!(gone, "law 4: told {told:?}, held {member:?}");
+            }
+        }
+    }
+}
+
+/// A node's table, after checking it against what the node says of it elsewhere.
+fn table<S: Storage>(node: &Node<u16, S>) -> BTreeMap<NodeId, Member<u16>> {
+    let members: BTreeMap<_, _> = node.members().map(|member| (member.id(), member)).collect();
+    assert_eq!(members.len(), node.members().count(), "an id stands in the table once");
+    assert!(members.len() <= MEMBERS, "law 5: the table keeps to its limit");
+    let live = members.values().filter(|member| matches!(member.status(), Status::Alive | Status::Suspect)).count();
+    assert_eq!(live, node.live(), "the living are counted right");
+    for (id, member) in &members {
+        assert_eq!(node.member(*id), Some(*member), "a member is found by its id");
+    }
+    members
+}
+
+struct World {
+    now: u64,
+    nodes: Vec<Pair>,
+    flight: VecDeque<Datagram>,
+    patience: u32,
+    starts: u64,
+}
+
+/// What one step of the script does, apart from its operands.
+#[derive(Clone, Copy)]
+struct Step {
+    operation: u8,
+    node: usize,
+    /// Leave what the node has to say inside it for now.
+    hold: bool,
+    /// A second form of the operation.
+    twist: bool,
+}
+
+impl Step {
+    fn from_byte(byte: u8) -> Self {
+        let node = usize::from(byte >> 4) % NODES;
+        Step { operation: byte & 0xf, node, hold: byte & 0x40 != 0, twist: byte & 0x80 != 0 }
+    }
+}
+
+impl World {
+    fn new(kind: u8) -> Self {
+        let preset = [Config::LAN, Config::LOCAL, Config::WAN, Config::LOW_POWER][usize::from(kind & 3)];
+        let most = [96, 127, 300, 1_200][usize::from(kind >> 2 & 3)];
+        let config = preset.with_cluster(CLUSTER).with_max_datagram(most);
+        let nodes = (0..NODES).map(|_| Pair::new(config)).collect();
+        let mut world = World { now: 0, nodes, flight: VecDeque::new(), patience: PATIENCE, starts: 0 };
+        for at in 0..NODES {
+            both!(world.nodes[at], node => node.join(Instant::ZERO, 0)).expect("a seed fits");
+            if kind & 0x80 == 0 {
+                world.start(at, at as u64 + 1, at as u16);
+                world.collect(at);
+            }
+        }
+        world
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.now)
+    }
+
+    fn start(&mut self, at: usize, id: u64, addr: u16) {
+        self.starts += 1;
+        let (now, seed) = (self.now(), self.starts);
+        self.nodes[at].start(now, id, addr, seed);
+    }
+
+    fn step(&mut self, script: &mut Script<'_>) {
+        let step = Step::from_byte(script.byte());
+        let at = step.node;
+        match step.operation {
+            0 => return self.pass_time(script, step.twist),
+            1 => self.tick(at, script, step.twist),
+            2 => return self.tick_next(),
+            3 => return self.run_until(self.now.saturating_add(50_000 * (1 + u64::from(script.byte())))),
+            4..=8 => return self.disturb(step, script),
+            9 => {
+                let (from, len) = (script.word(), usize::from(script.byte()));
+                let bytes = script.bytes(len).to_vec();
+                self.hand_in(at, from, bytes);
+            }
+            10 => self.forge(step, script),
+            11 => {
+                let (now, seed) = (self.now(), u16::from(script.byte() & 15));
+                // Refused when there are too many, which both storages must agree on.
+                let _ = both!(self.nodes[at], node => node.join(now, seed));
+            }
+            12 => {
+                let now = self.now();
+                both!(self.nodes[at], node => node.leave(now));
+            }
+            13 => {
+                let choice = script.byte();
+                // Another address of the same node, and perhaps another's id.
+                self.start(at, 1 + u64::from(choice & 7), at as u16 | u16::from(choice >> 6) << 2);
+            }
+            14 => {
+                let (now, to) = (self.now(), u16::from(script.byte() & 15));
+                let error = if step.twist { SendFailure::Local } else { SendFailure::Unreachable };
+                both!(self.nodes[at], node => node.handle_send_error(now, to, error));
+            }
+            _ if step.twist => self.change_settings(at, script),
+            _ => self.poll_with_small_buffer(at, usize::from(script.byte())),
+        }
+        if !step.hold {
+            self.settle(at);
+        }
+    }
+
+    // Time.
+
+    fn pass_time(&mut self, script: &mut Script<'_>, leap: bool) {
+        let by = script.byte();
+        let step = if leap { 1 << (by & 63) } else { (u64::from(by & 15) + 1) << (6 + (by >> 4)) };
+        self.now = self.now.saturating_add(step);
+    }
+
+    /// Lets a node see the time, or a time that has passed already (law 2).
+    fn tick(&mut self, at: usize, script: &mut Script<'_>, backwards: bool) {
+        let now = self.now();
+        both!(self.nodes[at], node => node.handle_timeout(now));
+        if !backwards {
+            return;
+        }
+        let older = Instant::from_micros(self.now.saturating_sub(u64::from(script.word()) << 8));
+        let (mut newest, mut old) = (self.nodes[at].fixed.clone(), self.nodes[at].fixed.clone());
+        newest.handle_timeout(now);
+        old.handle_timeout(older);
+        assert!(newest == old, "law 2: an older now counts as the newest seen");
+        both!(self.nodes[at], node => node.handle_timeout(older));
+    }
+
+    fn tick_next(&mut self) {
+        let due = |pair: &Pair| pair.fixed.poll_timeout().as_micros();
+        let Some((due, at)) = self.nodes.iter().map(due).zip(0..).min() else { return };
+        if due < END_OF_TIME {
+            self.now = self.now.max(due);
+            self.tick(at, &mut Script(&[]), false);
+            self.settle(at);
+        }
+    }
+
+    /// Runs all nodes as good drivers would, on a network without faults.
+    fn run_until(&mut self, end: u64) {
+        while self.patience > 0 {
+            self.patience -= 1;
+            if let Some(datagram) = self.flight.pop_front() {
+                self.now = self.now.saturating_add(500);
+                self.deliver(datagram);
+                continue;
+            }
+            let due = self.nodes.iter().map(|pair| pair.fixed.poll_timeout().as_micros()).min().unwrap_or(u64::MAX);
+            if due > end {
+                self.now = self.now.max(end);
+                return;
+            }
+            self.tick_next();
+        }
+    }
+
+    // The network.
+
+    /// Does something to one of the datagrams on their way.
+    fn disturb(&mut self, step: Step, script: &mut Script<'_>) {
+        let choice = usize::from(script.byte());
+        if self.flight.is_empty() {
+            return;
+        }
+        let choice = choice % self.flight.len();
+        let Some(mut datagram) = self.flight.remove(choice) else { return };
+        match step.operation {
+            4 if step.twist => self.flight.push_back(datagram.clone()),
+            4 => {}
+            5 => return,
+            6 => {
+                let (place, flips) = (usize::from(script.byte()), script.byte());
+                let place = place % datagram.bytes.len();
+                datagram.bytes[place] ^= flips;
+            }
+            7 => datagram.bytes.truncate(usize::from(script.byte())),
+            _ => {
+                datagram.from = u16::from(script.byte());
+                datagram.to = step.node as u16;
+            }
+        }
+        if step.operation > 5 && step.twist {
+            let addressee = self.tag_of(usize::from(datagram.to) % NODES);
+            seal(&mut datagram.bytes, addressee);
+        }
+        self.deliver(datagram);
+    }
+
+    fn deliver(&mut self, datagram: Datagram) {
+        let at = usize::from(datagram.to) % NODES;
+        // Nobody is behind the addresses that were made up.
+        if datagram.to < 16 {
+            self.hand_in(at, datagram.from, datagram.bytes);
+            self.settle(at);
+        }
+    }
+
+    fn hand_in(&mut self, at: usize, from: u16, bytes: Vec<u8>) {
+        let now = self.now();
+        both!(self.nodes[at], node => node.handle_datagram(now, from, &mut bytes.clone()));
+    }
+
+    /// Takes out what a node has to send, and puts it on its way.
+    fn collect(&mut self, at: usize) {
+        for datagram in self.nodes[at].drain() {
+            if self.flight.len() == IN_FLIGHT {
+                self.flight.pop_front();
+            }
+            self.flight.push_back(datagram);
+        }
+    }
+
+    /// Drains a node that has just seen the present time. Its next deadline must then lie ahead: a driver that waits
+    /// for it would otherwise spin.
+    fn settle(&mut self, at: usize) {
+        self.collect(at);
+        let now = self.now();
+        if self.now >= END_OF_TIME {
+            return;
+        }
+        if self.nodes[at].fixed.poll_timeout() <= now {
+            both!(self.nodes[at], node => node.handle_timeout(now));
+            self.collect(at);
+        }
+        let (due, why) = (self.nodes[at].fixed.poll_timeout(), self.nodes[at].fixed.wake_reason());
+        assert!(due > now, "{why:?} is due at {due}, but it is {now} and everything has been done");
+    }
+
+    // A hostile peer that knows the cluster's name.
+
+    fn tag_of(&self, at: usize) -> u32 {
+        let node = &self.nodes[at].fixed;
+        node.member(node.id()).map_or(0, |myself| tag(&myself))
+    }
+
+    /// Hands a node a well-sealed datagram with frames of the script's making, in the name of a member or of nobody.
+    fn forge(&mut self, step: Step, script: &mut Script<'_>) {
+        let (choice, from) = (script.byte(), u16::from(script.byte()));
+        let members: Vec<_> = self.nodes[step.node].fixed.members().collect();
+        let pick = |choice: u8| members.get(usize::from(choice) % members.len().max(1));
+        let mut bytes = vec![1 | choice & 0xf0, 0, 0, 0, 0, 0, 0];
+        bytes[1..3].copy_from_slice(&(hash::mix(hash::name(0x636c, CLUSTER)) as u16).to_le_bytes());
+        match pick(choice).filter(|_| choice & 8 == 0) {
+            Some(sender) => {
+                bytes.extend(sender.id().get().to_le_bytes());
+                bytes.extend(&tag(sender).to_le_bytes()[..3]);
+                push_varint(&mut bytes, sender.incarnation());
+            }
+            None => bytes.extend(script.bytes(12)),
+        }
+        if step.twist {
+            let (kind, whom) = (script.byte(), script.byte());
+            if let Some(subject) = pick(whom) {
+                push_record_frame(&mut bytes, kind, subject, script);
+            }
+        } else {
+            let len = usize::from(script.byte());
+            bytes.extend(script.bytes(len));
+        }
+        seal(&mut bytes, self.tag_of(step.node));
+        self.hand_in(step.node, from, bytes);
+    }
+
+    // The caller.
+
+    fn change_settings(&mut self, at: usize, script: &mut Script<'_>) {
+        let (now, choice) = (self.now(), script.byte());
+        let period = Duration::from_millis(250 << (choice & 7));
+        let most = 96 + 8 * usize::from(choice >> 3);
+        let config = Config::builder(*self.nodes[at].fixed.config()).probe_period(period).max_datagram(most).build();
+        if let Ok(config) = config {
+            both!(self.nodes[at], node => node.set_config(now, config)).expect("the cluster is the same");
+        }
+    }
+
+    /// A datagram that does not fit is kept, and comes out unchanged when there is room.
+    fn poll_with_small_buffer(&mut self, at: usize, len: usize) {
+        let before = self.nodes[at].fixed.clone();
+        let refused = |node: &FixedNode<MEMBERS, u16>| node.stats().dropped(DropReason::SmallBuffer);
+        let sent = both!(self.nodes[at], node => {
+            let mut buf = vec![0; len];
+            node.poll_transmit(&mut buf).map(|datagram| (datagram.to, datagram.payload.to_vec()))
+        });
+        if let Some((to, bytes)) = sent {
+            let from = self.nodes[at].fixed.addr().expect("only a started node sends");
+            self.flight.push_back(Datagram { from, to, bytes });
+            self.flight.truncate(IN_FLIGHT);
+        } else if refused(&before) != refused(&self.nodes[at].fixed) {
+            let (mut kept, mut untouched) = (self.nodes[at].fixed.clone(), before);
+            assert!(kept.poll_timeout() == untouched.poll_timeout(), "a small buffer moves no deadline");
+            let (mut one, mut other) = (vec![0; kept.config().max_datagram()], [0; 2_048]);
+            let (late, soon) = (kept.poll_transmit(&mut one), untouched.poll_transmit(&mut other));
+            assert!(late.is_some() && late == soon, "law 4: what did not fit is kept as it was");
+        }
+    }
+}
+
+// The check value is no secret: it is made from the cluster's name and the addressee's life (see src/wire.rs).
+
+/// The tag that stands for a member's life.
+fn tag(member: &Member<u16>) -> u32 {
+    let life = u64::from(member.life().generation()) << 32 | u64::from(member.life().nonce());
+    let tag = (hash::mix(member.id().get() ^ hash::mix(life)) >> 40) as u32;
+    tag.max(1)
+}
+
+/// Makes the check value of a datagram right for this addressee.
+fn seal(datagram: &mut [u8], addressee: u32) {
+    let Some((front, after)) = datagram.split_first_chunk_mut::<7>() else { return };
+    let addressee = if front[0] & 0x10 == 0 { addressee } else { 0 };
+    let front_word = u64::from(u32::from_le_bytes([front[0], front[1], front[2], 0])) << 24 | u64::from(addressee);
+    let check = hash::Sip::new(hash::name(0x636c, CLUSTER), front_word).bytes(after).finish() as u32;
+    front[3..].copy_from_slice(&check.to_le_bytes());
+}
+
+fn push_varint(bytes: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// A frame that tells of one member what the script wants it to.
+fn push_record_frame(bytes: &mut Vec<u8>, kind: u8, subject: &Member<u16>, script: &mut Script<'_>) {
+    let (change, flags) = (script.byte(), script.byte());
+    let further = |counter: u32, by: u8| match by & 3 {
+        3 => counter.wrapping_add(1 << 16),
+        by => counter.wrapping_add(u32::from(by)),
+    };
+    let mut record = vec![flags];
+    // Somebody who does not exist, if the upper half of `kind` is not zero.
+    record.extend(subject.id().get().wrapping_add(u64::from(kind >> 4) << 8).to_le_bytes());
+    push_varint(&mut record, further(subject.life().generation(), change));
+    record.extend(subject.life().nonce().wrapping_add(u32::from(change >> 2 & 1)).to_le_bytes());
+    push_varint(&mut record, further(subject.incarnation(), change >> 3));
+    push_varint(&mut record, u32::from(if change & 0x80 == 0 { subject.addr() } else { u16::from(script.byte()) }));
+    let front: &[u8] = match kind & 15 {
+        // Anti-entropy over the whole id space.
+        6 | 7 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
+        // The numbers and the cookie of a join, a welcome.
+        8 => &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
+        9 => &[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        _ => &[],
+    };
+    bytes.push(kind & 15);
+    push_varint(bytes, (front.len() + record.len()) as u32);
+    bytes.extend(front);
+    bytes.extend(record);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealing_a_real_datagram_again_leaves_it_as_it_was() {
+        let world = World::new(0);
+        let datagram = world.flight.front().expect("a newcomer asks its seed");
+        let mut again = datagram.bytes.clone();
+        again[3..7].fill(0);
+        seal(&mut again, 0);
+        assert_eq!(again, datagram.bytes, "the fuzzer seals as src/wire.rs does");
+    }
+
+    #[test]
+    fn a_script_of_patience_alone_makes_a_cluster() {
+        let mut world = World::new(0xc);
+        world.run_until(1_000_000);
+        assert!(world.patience > 0, "it settles within the script's patience");
+        for pair in &world.nodes {
+            assert_eq!(pair.fixed.live(), NODES);
+        }
+    }
+}

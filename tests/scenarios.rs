@@ -1,0 +1,316 @@
+//! What happens to a cluster, told in one sentence each.
+
+use std::time::Duration;
+
+use tidings::sim::{Conditions, Report, Reported, Sim};
+use tidings::{Config, DropReason, Event, HeapNode, Limits, NodeId, Phase, Status};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn fresh() -> HeapNode<u32> {
+    HeapNode::new(Config::LAN, Limits::DEFAULT)
+}
+
+/// Hosts that join through host 0 and have settled.
+fn cluster(size: usize, seed: u64) -> Sim<HeapNode<u32>> {
+    let mut sim = Sim::new(seed, Conditions::LAN);
+    for host in 0..size {
+        sim.add(fresh());
+        sim.start(host, &[0]);
+    }
+    let agreed = sim.run_until_agreed(Duration::from_millis(100), 30 * SECOND);
+    assert!(agreed.is_some(), "seed {seed}: {size} nodes did not form a cluster");
+    sim.run_for(3 * SECOND);
+    sim.take_reports();
+    sim
+}
+
+/// Who reported whom in this status.
+fn reported(reports: &[Reported], status: Status) -> Vec<(usize, NodeId)> {
+    let of = |reported: &Reported| match reported.report {
+        Report::Member(id, told) if told == status => Some((reported.host, id)),
+        _ => None,
+    };
+    reports.iter().filter_map(of).collect()
+}
+
+/// The events that a node holds and has not told: the simulator takes them as they come, so this drives a copy.
+fn status_of(sim: &Sim<HeapNode<u32>>, host: usize, other: usize) -> Option<Status> {
+    sim.machine(host)?.member(sim.id(other)).map(|member| member.status())
+}
+
+#[test]
+fn a_leave_is_seen_as_left_and_never_as_down_by_all_of_128_at_30_percent_loss() {
+    for seed in 1..=5 {
+        let mut sim = cluster(128, seed);
+        sim.set_conditions(Conditions::LAN.with_loss(0.3));
+        sim.run_for(2 * SECOND);
+        sim.take_reports();
+        let leaver = 1 + seed as usize;
+        sim.leave(leaver);
+        sim.run_for(20 * SECOND);
+        let reports = sim.take_reports();
+        let left = reported(&reports, Status::Left).len();
+        assert_eq!(left, 127, "seed {seed}: all have seen it leave");
+        assert_eq!(reported(&reports, Status::Down), [], "seed {seed}");
+        assert_eq!(sim.machine(leaver).unwrap().phase(), Phase::Left);
+        let others = (0..128).filter(|host| *host != leaver);
+        assert!(others.clone().all(|host| status_of(&sim, host, leaver) == Some(Status::Left)));
+    }
+}
+
+#[test]
+fn a_leave_with_nobody_there_ends_at_once_and_with_nobody_answering_at_its_deadline() {
+    let mut sim = Sim::new(1, Conditions::LAN);
+    sim.add(fresh());
+    sim.start(0, &[]);
+    sim.leave(0);
+    assert_eq!(sim.machine(0).unwrap().phase(), Phase::Left);
+
+    let mut sim = cluster(4, 1);
+    sim.set_plugged(2, false);
+    sim.leave(2);
+    sim.run_for(Config::LAN.leave_timeout() - Duration::from_millis(1));
+    assert_eq!(sim.machine(2).unwrap().phase(), Phase::Leaving);
+    sim.run_for(Duration::from_millis(2));
+    assert_eq!(sim.machine(2).unwrap().phase(), Phase::Left);
+}
+
+#[test]
+fn a_node_restarted_without_memory_is_known_in_its_new_life_to_all_of_128_within_2_seconds() {
+    for (seed, away) in [(1, 0), (2, 0), (3, 1), (4, 30), (5, 30)] {
+        let mut sim = cluster(128, seed);
+        let past = sim.machine(7).unwrap().member(sim.id(7)).unwrap().life();
+        sim.crash(7);
+        sim.run_for(away * SECOND);
+        sim.restart(7, fresh(), &[0, 3]);
+        sim.run_for(2 * SECOND);
+        let life = sim.machine(7).unwrap().member(sim.id(7)).unwrap().life();
+        assert!(life > past, "seed {seed}: a later life");
+        for host in sim.running() {
+            let seen = sim.machine(host).unwrap().member(sim.id(7)).map(|member| (member.status(), member.life()));
+            assert_eq!(seen, Some((Status::Alive, life)), "seed {seed}: host {host} after {away} s away");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_left_is_taken_back_when_it_starts_again() {
+    let mut sim = cluster(8, 1);
+    sim.leave(3);
+    sim.run_for(5 * SECOND);
+    assert_eq!(status_of(&sim, 0, 3), Some(Status::Left));
+    sim.restart(3, fresh(), &[0]);
+    sim.run_for(2 * SECOND);
+    assert!(sim.agrees());
+}
+
+#[test]
+fn two_clusters_that_reach_each_other_never_merge() {
+    let config = |host: usize| Config::LAN.with_cluster(if host % 2 == 0 { "red" } else { "blue" });
+    let mut sim = Sim::<HeapNode<u32>>::new(1, Conditions::LAN);
+    for host in 0..8 {
+        sim.add(HeapNode::new(config(host), Limits::DEFAULT));
+        // Everybody is given seeds of both.
+        sim.start(host, &[0, 1, 2, 3]);
+    }
+    sim.run_for(60 * SECOND);
+    for host in 0..8 {
+        let node = sim.machine(host).unwrap();
+        let own = |id: NodeId| (id.get() - 1) as usize % 2 == host % 2;
+        assert!(node.members().all(|member| own(member.id())), "host {host}");
+        assert_eq!(node.live(), 4);
+        assert!(host >= 4 || node.stats().dropped(DropReason::OtherCluster) > 0, "host {host} is a seed of both");
+    }
+}
+
+#[test]
+fn another_instance_at_a_reused_address_is_not_taken_for_the_old_one() {
+    let mut sim = cluster(6, 1);
+    let old = sim.id(3);
+    sim.crash(3);
+    sim.set_id(3, NodeId::new(99));
+    sim.restart(3, fresh(), &[0]);
+    sim.run_for(12 * SECOND);
+    for host in sim.running() {
+        let node = sim.machine(host).unwrap();
+        assert_eq!(node.member(NodeId::new(99)).map(|member| member.status()), Some(Status::Alive), "host {host}");
+        if host != 3 {
+            assert_eq!(node.member(old).map(|member| member.status()), Some(Status::Down), "host {host}");
+        }
+    }
+    let ignored = sim.machine(3).unwrap().stats().dropped(DropReason::Check);
+    assert!(ignored > 0, "it was sent what was meant for the old one, and ignored it");
+}
+
+#[test]
+fn one_reachable_seed_of_several_suffices_even_if_it_comes_late() {
+    let mut sim = Sim::<HeapNode<u32>>::new(1, Conditions::LAN);
+    for _ in 0..6 {
+        sim.add(fresh());
+    }
+    sim.start(5, &[1, 2, 3, 4]);
+    sim.run_for(10 * SECOND);
+    assert_eq!(sim.machine(5).unwrap().phase(), Phase::Joining);
+    let asked = sim.traffic(5).datagrams;
+    assert!((16..60).contains(&asked), "it has asked four seeds {asked} times in 10 s: at growing gaps");
+    sim.start(4, &[]);
+    sim.run_for(17 * SECOND);
+    assert_eq!(sim.machine(5).unwrap().phase(), Phase::Member);
+    assert_eq!(status_of(&sim, 5, 4), Some(Status::Alive));
+}
+
+#[test]
+fn two_started_together_with_each_other_as_seeds_find_each_other() {
+    for seed in 0..20 {
+        let mut sim = Sim::<HeapNode<u32>>::new(seed, Conditions::LAN.with_loss(0.3));
+        for host in 0..2 {
+            sim.add(fresh());
+            sim.start(host, &[0, 1]);
+        }
+        let found = sim.run_until_agreed(Duration::from_millis(50), 10 * SECOND);
+        assert!(found.is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_crash_is_known_to_all_within_seven_seconds_and_nobody_else_is_blamed() {
+    for (size, loss) in [(4, 0.0), (16, 0.05), (16, 0.3), (128, 0.05)] {
+        for seed in 1..=5 {
+            let mut sim = cluster(size, seed);
+            sim.set_conditions(Conditions::LAN.with_loss(loss));
+            sim.crash(2);
+            sim.run_for(Duration::from_secs(if loss > 0.1 { 10 } else { 7 }));
+            let down = reported(&sim.take_reports(), Status::Down);
+            assert!(down.iter().all(|(_, id)| *id == sim.id(2)), "{size} nodes, loss {loss}, seed {seed}: {down:?}");
+            assert_eq!(down.len(), size - 1, "{size} nodes, loss {loss}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn at_20_and_30_percent_loss_no_healthy_node_is_declared_down_in_10_minutes() {
+    for (loss, seed) in [(0.05, 1), (0.2, 2), (0.2, 3), (0.3, 4), (0.3, 5)] {
+        let mut sim = cluster(16, seed);
+        sim.set_conditions(Conditions::LAN.with_loss(loss));
+        sim.run_for(600 * SECOND);
+        assert_eq!(reported(&sim.take_reports(), Status::Down), [], "loss {loss}, seed {seed}");
+    }
+}
+
+#[test]
+fn with_the_direct_way_blocked_others_vouch_for_a_member() {
+    let mut sim = cluster(8, 1);
+    sim.set_blocked(2, 5, true);
+    sim.set_blocked(5, 2, true);
+    sim.run_for(120 * SECOND);
+    assert_eq!(reported(&sim.take_reports(), Status::Down), []);
+    assert!(sim.machine(2).unwrap().stats().questions > 0, "others were asked");
+}
+
+#[test]
+fn a_node_that_lost_its_network_is_isolated_and_judges_nobody() {
+    for seed in 0..10 {
+        let mut sim = cluster(16, seed);
+        sim.set_plugged(4, false);
+        sim.run_for(10 * SECOND);
+        assert_eq!(sim.machine(4).unwrap().phase(), Phase::Isolated, "seed {seed}");
+        let before = sim.traffic(4);
+        sim.run_for(50 * SECOND);
+        let sent = sim.traffic(4).datagrams - before.datagrams;
+        assert!(sent <= 70, "seed {seed}: an isolated node keeps quiet, and has sent {sent} datagrams in 50 s");
+        let by_it: Vec<_> =
+            reported(&sim.take_reports(), Status::Down).into_iter().filter(|(host, _)| *host == 4).collect();
+        assert_eq!(by_it, [], "seed {seed}");
+        assert_eq!(status_of(&sim, 0, 4), Some(Status::Down), "seed {seed}: the others know that it is gone");
+        sim.set_plugged(4, true);
+        sim.run_for(20 * SECOND);
+        assert!(sim.agrees(), "seed {seed}: it is taken back");
+        assert_eq!(sim.machine(4).unwrap().phase(), Phase::Member);
+    }
+}
+
+#[test]
+fn of_two_nodes_the_survivor_suspects_and_is_isolated_and_never_declares() {
+    let mut sim = cluster(2, 1);
+    sim.crash(1);
+    sim.run_for(60 * SECOND);
+    assert_eq!(status_of(&sim, 0, 1), Some(Status::Suspect));
+    assert_eq!(sim.machine(0).unwrap().phase(), Phase::Isolated);
+    sim.restart(1, fresh(), &[0]);
+    sim.run_for(3 * SECOND);
+    assert!(sim.agrees());
+    assert_eq!(sim.machine(0).unwrap().phase(), Phase::Member);
+}
+
+#[test]
+fn a_partition_heals_without_seeds_and_nobody_stays_down() {
+    for seed in 1..=4 {
+        let mut sim = cluster(32, seed);
+        (0..32).for_each(|host| sim.set_side(host, u32::from(host < 16)));
+        sim.run_for(60 * SECOND);
+        assert_eq!(status_of(&sim, 0, 20), Some(Status::Down), "seed {seed}");
+        sim.heal();
+        let healed = sim.run_until_agreed(Duration::from_millis(100), 10 * SECOND);
+        assert!(healed.is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_second_claimant_of_an_id_is_told_and_falls_silent() {
+    for seed in 0..10 {
+        let mut sim = cluster(6, seed);
+        let twin = sim.add(fresh());
+        sim.set_id(twin, sim.id(3));
+        let before = sim.machine(3).unwrap().member(sim.id(3)).unwrap().life();
+        sim.start(twin, &[0, 1]);
+        sim.run_for(20 * SECOND);
+        let phases = [3, twin].map(|host| sim.machine(host).unwrap().phase());
+        assert_eq!(phases, [Phase::Member, Phase::Idle], "seed {seed}: the incumbent keeps the id");
+        for host in 0..6 {
+            let seen = sim.machine(host).unwrap().member(sim.id(3)).unwrap();
+            assert_eq!((seen.addr(), seen.status()), (3, Status::Alive), "seed {seed}, host {host}");
+            assert_eq!(seen.life(), before, "seed {seed}: in the same life");
+        }
+        let sent = sim.traffic(twin).datagrams;
+        assert!(sent < 40, "seed {seed}: it has sent {sent} datagrams");
+    }
+}
+
+#[test]
+fn a_whole_cluster_restarted_at_once_finds_together_again() {
+    let mut sim = cluster(32, 1);
+    for host in 0..32 {
+        sim.crash(host);
+    }
+    sim.run_for(SECOND);
+    for host in 0..32 {
+        sim.restart(host, fresh(), &[0, 1]);
+    }
+    assert!(sim.run_until_agreed(Duration::from_millis(100), 10 * SECOND).is_some());
+}
+
+#[test]
+fn events_tell_a_members_story_and_nothing_twice() {
+    let mut sim = cluster(5, 1);
+    sim.crash(2);
+    sim.run_for(10 * SECOND);
+    sim.restart(2, fresh(), &[0]);
+    sim.run_for(3 * SECOND);
+    sim.leave(2);
+    sim.run_for(5 * SECOND);
+    let id = sim.id(2);
+    let story: Vec<Status> = sim
+        .take_reports()
+        .iter()
+        .filter(|reported| reported.host == 4)
+        .filter_map(|reported| match reported.report {
+            Report::Member(of, status) if of == id => Some(status),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(story.iter().filter(|status| **status != Status::Suspect).count(), 3, "{story:?}");
+    assert_eq!(*story.last().unwrap(), Status::Left);
+    let mut node = sim.machine(4).unwrap().clone();
+    assert_eq!(node.poll_event(), None::<Event<'_, u32>>);
+}
