@@ -246,9 +246,11 @@ impl Config {
     }
 
     const fn valid(self) -> Self {
-        if let Err(error) = self.check() {
-            assert!(false, "{}", error.sentence());
-        }
+        let (sound, sentence) = match self.check() {
+            Ok(()) => (true, ""),
+            Err(error) => (false, error.sentence()),
+        };
+        assert!(sound, "{}", sentence);
         self
     }
 }

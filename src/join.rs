@@ -106,7 +106,7 @@ impl<A: Address> Seeds<A> {
         }
         self.next_visit = cx.now.after(cx.config.dead_probe_period);
         self.turn = self.turn.wrapping_add(1);
-        let seed = self.stray_seed(cx.members).filter(|_| self.turn % 2 == 0);
+        let seed = self.stray_seed(cx.members).filter(|_| self.turn.is_multiple_of(2));
         // To an isolated node the living are as good as dead.
         let dead = cx.members.next_lost(self.visited, isolated).filter(|_| seed.is_none());
         self.visited = dead.unwrap_or(self.visited);

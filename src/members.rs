@@ -193,7 +193,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     /// Slots from `low` on, in order of place, to the end of the id space.
-    pub(crate) fn from_place(&self, low: u64) -> impl Iterator<Item = (u64, Index)> {
+    pub(crate) fn ordered_from(&self, low: u64) -> impl Iterator<Item = (u64, Index)> {
         let mut bucket = self.bucket(low);
         let mut at = self.heads.all().get(bucket).copied().unwrap_or(NONE);
         core::iter::from_fn(move || {
@@ -213,8 +213,8 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// The next living member other than this node after a place, around the ring.
     pub(crate) fn next_live(&self, after: u64) -> Option<Index> {
         let eligible = |&(_, index): &(u64, Index)| index != MYSELF && self.is_live(index);
-        let behind = after.checked_add(1).and_then(|low| self.from_place(low).find(eligible));
-        behind.or_else(|| self.from_place(0).find(eligible)).map(|(_, index)| index)
+        let behind = after.checked_add(1).and_then(|low| self.ordered_from(low).find(eligible));
+        behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
     }
 
     /// A living member other than this node that satisfies `wanted`, at random; `None` if a bounded number of draws
@@ -228,7 +228,7 @@ impl<A: Address, S: Storage> Members<A, S> {
                 return Some(index);
             }
         }
-        let around = self.from_place(rng.next_u64()).chain(self.from_place(0));
+        let around = self.ordered_from(rng.next_u64()).chain(self.ordered_from(0));
         around.map(|(_, index)| index).find(|index| eligible(*index))
     }
 
@@ -409,7 +409,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     fn bucket(&self, place: u64) -> usize {
         // The top 32 bits suffice to spread and keep the order; a limit is at most 2^24.
-        ((place >> 32) * self.heads.all().len() as u64 >> 32) as usize
+        (((place >> 32) * self.heads.all().len() as u64) >> 32) as usize
     }
 
     fn leaf(&self, record: &Record<A>) -> u64 {

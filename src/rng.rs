@@ -31,7 +31,7 @@ impl Rng {
 
     /// A number below `bound`; zero if `bound` is zero. Biased by less than one part in 2^32.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        (u64::from(self.next_u32()) * u64::from(bound) >> 32) as u32
+        ((u64::from(self.next_u32()) * u64::from(bound)) >> 32) as u32
     }
 
     /// A keyed hash that only this node can compute: of cookies.

@@ -112,9 +112,9 @@ impl Sync {
     /// Writes the page that is owed: the own records from the walk's place on, as many as fit.
     pub(crate) fn write<A: Address, S: Storage>(&self, writer: &mut Writer<'_>, members: &Members<A, S>) -> Option<()> {
         let low = self.walk.as_ref()?.low;
-        let all = members.from_place(low).take(LOOK).map(|(place, index)| (place, Some(index)));
+        let all = members.ordered_from(low).take(LOOK).map(|(place, index)| (place, Some(index)));
         // One more than is looked at tells whether this is all there is.
-        let beyond = members.from_place(low).nth(LOOK).map(|(place, _)| place - 1);
+        let beyond = members.ordered_from(low).nth(LOOK).map(|(place, _)| place - 1);
         write_page(writer, kind::SYNC, low, beyond.unwrap_or(u64::MAX), all, members)
     }
 
@@ -140,7 +140,7 @@ pub(crate) fn compare<A: Address, S: Storage>(
 ) -> Diff {
     let mut their = theirs.record::<A>();
     let mut diff = Diff { low, high, needed: 0 };
-    let own = members.from_place(low).take_while(|(place, _)| *place <= high);
+    let own = members.ordered_from(low).take_while(|(place, _)| *place <= high);
     for (count, (place, index)) in own.enumerate() {
         if count == LOOK {
             diff.high = place - 1;
@@ -160,7 +160,7 @@ pub(crate) fn compare<A: Address, S: Storage>(
 
 impl Diff {
     pub(crate) fn write<A: Address, S: Storage>(&self, writer: &mut Writer<'_>, members: &Members<A, S>) -> Option<()> {
-        let own = members.from_place(self.low).take_while(|(place, _)| *place <= self.high).take(LOOK);
+        let own = members.ordered_from(self.low).take_while(|(place, _)| *place <= self.high).take(LOOK);
         let picked = own.zip(0..).map(|((place, index), bit)| (place, (self.needed >> bit & 1 == 1).then_some(index)));
         write_page(writer, kind::DIFF, self.low, self.high, picked, members)
     }

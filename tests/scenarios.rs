@@ -107,7 +107,7 @@ fn a_node_that_left_is_taken_back_when_it_starts_again() {
 
 #[test]
 fn two_clusters_that_reach_each_other_never_merge() {
-    let config = |host: usize| Config::LAN.with_cluster(if host % 2 == 0 { "red" } else { "blue" });
+    let config = |host: usize| Config::LAN.with_cluster(if host.is_multiple_of(2) { "red" } else { "blue" });
     let mut sim = Sim::<HeapNode<u32>>::new(1, Conditions::LAN);
     for host in 0..8 {
         sim.add(HeapNode::new(config(host), Limits::DEFAULT));

@@ -219,7 +219,7 @@ fn any_bytes_from_anyone_are_survived_and_counted() {
     let mut rng = SimRng::new(1);
     let tag = of(&talk.node).tag();
     for turn in 0..20_000u64 {
-        let body: Vec<u8> = (0..rng.below(60)).map(|_| rng.next() as u8).collect();
+        let body: Vec<u8> = (0..rng.below(60)).map(|_| rng.draw() as u8).collect();
         // A third is noise, a third has a valid head and check, a third valid frames with random bodies.
         let mut bytes = match turn % 3 {
             0 => body,

@@ -158,7 +158,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let asker = (speaker.head.sender, speaker.head.tag, speaker.addr);
         match self.members.find(target) {
             Some(index) if self.members.is_live(index) && index != crate::members::MYSELF => {
-                if !self.detector.on_ask(asker, question, target, &mut context!(self)) {
+                let taken = self.detector.on_ask(asker, question, target, &mut context!(self));
+                if !taken {
                     self.refuse(DropReason::Busy);
                 }
             }

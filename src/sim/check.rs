@@ -78,7 +78,7 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Safety {
         if sim.is_running(host) && node.poll_timeout() <= node.now() {
             return Err(format!("host {host} wants to be called in the past: {:?}", node.wake_reason()));
         }
-        if sim.steps() % NOW_AND_THEN == 0 {
+        if sim.steps().is_multiple_of(NOW_AND_THEN) {
             idle_polls_change_nothing(host, node)?;
         }
         Ok(())

@@ -113,7 +113,7 @@ impl Scenario {
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = SimRng::new(seed);
         let count = 4 + rng.below(28) as usize;
-        let bytes: Vec<u8> = (0..2 + 5 * count).map(|_| rng.next() as u8).collect();
+        let bytes: Vec<u8> = (0..2 + 5 * count).map(|_| rng.draw() as u8).collect();
         Scenario { seed, ..Scenario::from_bytes(&bytes) }
     }
 
@@ -276,7 +276,7 @@ impl Action {
 fn flood(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
     let mut rng = SimRng::new(sim.steps());
     for _ in 0..count {
-        let mut bytes: Vec<u8> = (0..rng.below(200)).map(|_| rng.next() as u8).collect();
+        let mut bytes: Vec<u8> = (0..rng.below(200)).map(|_| rng.draw() as u8).collect();
         if let Some(form) = bytes.first_mut().filter(|_| rng.chance(0.5)) {
             *form = 1;
         }

@@ -536,8 +536,7 @@ impl<M: Machine> Sim<M> {
         let Process::Running(machine) = &self.hosts[host].process else { return };
         let due = machine.poll_timeout();
         let wake = (due != Instant::FAR_FUTURE).then(|| self.hosts[host].clock.global(due).max(self.now));
-        if wake.is_some() && wake != self.hosts[host].wake {
-            let at = wake.expect("just seen");
+        if let Some(at) = wake.filter(|_| wake != self.hosts[host].wake) {
             self.push(at, Happening::Wake { host: host as u32 });
         }
         self.hosts[host].wake = wake;
