@@ -13,12 +13,20 @@
 //! | timeouts grow when nacks are missing | and when a tick is late: the open cases then begin anew | a stalled node has nothing to say about others |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
 
+mod case;
+mod errand;
+mod round_trip;
+
 use heapless::Vec;
+
+use case::{Case, Tries, allowed, is_dead, suspect_after};
+use errand::Errand;
+use round_trip::RoundTrip;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::{DropReason, WakeReason};
-use crate::member::{Address, Liveness, Member, NodeId, Record, Status};
+use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::{Index, Members};
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -33,147 +41,6 @@ const ERRANDS: usize = 8;
 const JURORS: usize = 3;
 /// The worst own health; timeouts are then nine times as long.
 const WORST_HEALTH: u32 = 8;
-
-/// A series of tries to get one answer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Tries {
-    /// The number of the first try; the k-th carries this plus k, so that an answer names its try (Karn's problem).
-    number: u32,
-    count: u16,
-    /// Tries since the schedule was last begun.
-    step: u8,
-    last: Instant,
-    next: Instant,
-    /// A ping waits to be sent.
-    owed: bool,
-}
-
-impl Tries {
-    fn begin(number: u32, now: Instant) -> Self {
-        Tries { number, count: 0, step: 0, last: now, next: now, owed: false }
-    }
-
-    /// Makes the due try, and sets the time of the next: gaps double from `unit` up to a quarter of the probe period.
-    fn tick(&mut self, now: Instant, unit: u64, config: &Config) -> bool {
-        if now < self.next {
-            return false;
-        }
-        let gap = unit.checked_shl(u32::from(self.step)).unwrap_or(u64::MAX).min(config.probe_period / 4);
-        self.next = now.after(gap.max(1));
-        self.step = self.step.saturating_add(1).min(32);
-        self.last = now;
-        self.count = self.count.saturating_add(1);
-        self.owed = true;
-        true
-    }
-
-    /// The number of the latest try.
-    fn current(&self) -> u32 {
-        self.number.wrapping_add(u32::from(self.count).saturating_sub(1))
-    }
-
-    fn asked(&self, number: u32) -> bool {
-        number.wrapping_sub(self.number) < u32::from(self.count)
-    }
-
-    /// The round trip that an answer to this number shows, if its try was the last, or the first of those since
-    /// `opened`; the times of others are not kept.
-    fn round_trip(&self, number: u32, opened: Instant, now: Instant) -> Option<u64> {
-        if number == self.current() {
-            return Some(now.since(self.last));
-        }
-        let never_rearmed = u16::from(self.step) == self.count;
-        (number == self.number && never_rearmed).then(|| now.since(opened))
-    }
-}
-
-/// A member who was asked for a second opinion.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Juror {
-    id: NodeId,
-    silent_since: Option<Instant>,
-    owed: bool,
-}
-
-/// A member that has not yet answered its probe.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Case {
-    target: NodeId,
-    tag: u32,
-    opened: Instant,
-    tries: Tries,
-    question: u32,
-    asked: Instant,
-    jurors: Vec<Juror, JURORS>,
-    next_jury: Instant,
-    /// Others hold the target dead at this incarnation; it is told, and its silence confirms them.
-    claim: Option<u32>,
-}
-
-/// A probe on behalf of another member.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Errand<A> {
-    asker: NodeId,
-    asker_tag: u32,
-    asker_addr: A,
-    question: u32,
-    target: NodeId,
-    begun: Instant,
-    tries: Tries,
-    heard: Option<bool>,
-    owed: bool,
-}
-
-/// What there is to decide a case by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Evidence {
-    /// Since the first unanswered try.
-    pub(crate) silence: u64,
-    /// What the member is allowed.
-    pub(crate) allowed: u64,
-    /// Jurors whose answer to the present question is fresh and says that they hear nothing either.
-    pub(crate) silent_jurors: u32,
-    /// Living members besides this node and the silent one.
-    pub(crate) bystanders: u32,
-    /// Another member holds it dead.
-    pub(crate) claimed: bool,
-}
-
-/// Whether a silent member is dead. With nobody to ask, a crash and a cut look the same, so of two members neither
-/// ever declares the other.
-pub(crate) fn is_dead(evidence: Evidence) -> bool {
-    if evidence.claimed && evidence.silence >= evidence.allowed / 2 {
-        return true;
-    }
-    // Where most have died, two who answer may not be found: then one is enough, after thrice the silence.
-    let enough = if evidence.silence >= 3 * evidence.allowed { 1 } else { 2 };
-    let needed = evidence.bystanders.min(enough);
-    needed > 0 && evidence.silent_jurors >= needed && evidence.silence >= evidence.allowed
-}
-
-/// The smoothed round trip over all members, in microseconds (Jacobson 1988).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct RoundTrip {
-    smoothed: u32,
-    deviation: u32,
-}
-
-impl RoundTrip {
-    fn sample(&mut self, micros: u64) {
-        // An hour is the longest that can be asked for; the sums below stay far from overflowing.
-        let sample = micros.min(1 << 28) as u32;
-        if self.smoothed == 0 {
-            (self.smoothed, self.deviation) = (sample, sample / 2);
-            return;
-        }
-        self.deviation = self.deviation - self.deviation / 4 + self.smoothed.abs_diff(sample) / 4;
-        self.smoothed = self.smoothed - self.smoothed / 8 + sample / 8;
-    }
-
-    fn timeout(&self) -> u64 {
-        u64::from(self.smoothed) + 4 * u64::from(self.deviation)
-    }
-}
 
 /// Something to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +82,7 @@ impl<A: Address> Detector<A> {
         ring: (u32::MAX, 0),
         cases: Vec::new(),
         errands: Vec::new(),
-        round_trip: RoundTrip { smoothed: 0, deviation: 0 },
+        round_trip: RoundTrip::UNKNOWN,
         health: 0,
         unanswered: Vec::new(),
         isolated: false,
@@ -252,9 +119,10 @@ impl<A: Address> Detector<A> {
 
     /// The caller came late: what seemed silence may wait in its socket. Every open case begins anew, questions of
     /// others are dropped, and the own health worsens (law 3).
-    pub(crate) fn forgive(&mut self, now: Instant) {
+    pub(crate) fn forgive(&mut self, now: Instant, config: &Config) {
+        let unit = self.unit(config);
         for case in &mut self.cases {
-            case.rearm(now);
+            case.rearm(unit, now);
         }
         self.errands.clear();
         self.unanswered.clear();
@@ -262,19 +130,23 @@ impl<A: Address> Detector<A> {
     }
 
     /// The tries towards this address were not really made.
-    pub(crate) fn not_sent<S: Storage>(&mut self, to: A, now: Instant, members: &Members<A, S>) {
-        for case in &mut self.cases {
-            if members.find_record(case.target).is_some_and(|record| record.addr == to) {
-                case.rearm(now);
-            }
+    pub(crate) fn not_sent<S: Storage>(&mut self, to: A, cx: &mut Context<'_, A, S>) {
+        let unit = self.unit(cx.config);
+        let there = |id: NodeId| cx.members.find_record(id).is_some_and(|record| record.addr == to);
+        for case in self.cases.iter_mut().filter(|case| there(case.target)) {
+            case.rearm(unit, cx.now);
         }
-        let there = |id: NodeId| members.find_record(id).is_some_and(|record| record.addr == to);
         self.errands.retain(|errand| !there(errand.target));
     }
 
-    /// The settings have changed: no deadline of the old ones is longer than the new.
+    /// The settings have changed: what is pending is judged by the new ones.
     pub(crate) fn hurry(&mut self, now: Instant, config: &Config) {
         self.next_probe = self.next_probe.min(now.after(config.probe_period));
+        let unit = self.unit(config);
+        for case in &mut self.cases {
+            case.rearm(unit, now);
+        }
+        self.errands.clear();
     }
 
     pub(crate) fn worsen(&mut self) {
@@ -442,10 +314,7 @@ impl<A: Address> Detector<A> {
             if cx.now.since(case.opened) < self.allowed_for(case.target, cx.members, cx.config) / 2 {
                 continue;
             }
-            // A juror takes its time, and its answer a round trip.
-            let answers_due = cx.now.since(case.asked) >= cx.config.suspicion / 8 * 3;
-            let mute = |juror: &&Juror| answers_due && juror.silent_since.is_none();
-            let mute = case.jurors.iter().filter(mute).map(|juror| juror.id);
+            let mute = case.mute_jurors(cx.now, cx.config);
             for id in core::iter::once(case.target).chain(mute) {
                 let excused = cx.members.find(id).is_some_and(|index| cx.members.is_excused(index));
                 if !excused && !self.unanswered.contains(&id) {
@@ -497,10 +366,7 @@ impl<A: Address> Detector<A> {
         let Some(errand) = errands.find(|errand| errand.target == from && errand.tries.asked(number)) else {
             return Answered::Unasked;
         };
-        if errand.heard.is_none() {
-            (errand.heard, errand.owed) = (Some(true), true);
-            errand.tries.owed = false;
-        }
+        errand.conclude(true);
         self.answered(cx.members);
         Answered::Yes
     }
@@ -537,17 +403,9 @@ impl<A: Address> Detector<A> {
     fn tick_errands<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
         let unit = self.unit(cx.config);
         for errand in &mut self.errands {
-            if errand.heard.is_some() {
-                continue;
-            }
-            if cx.now >= errand.begun.after(errand_time(cx.config)) {
-                (errand.heard, errand.owed) = (Some(false), true);
-                errand.tries.owed = false;
-            } else {
-                errand.tries.tick(cx.now, unit, cx.config);
-            }
+            errand.tick(unit, cx.now, cx.config);
         }
-        self.errands.retain(|errand| cx.now < errand.begun.after(cx.config.suspicion / 2));
+        self.errands.retain(|errand| errand.is_current(cx.now, cx.config));
     }
 
     /// Takes a juror's answer. Only an answer to the present question of the case counts.
@@ -643,81 +501,6 @@ impl<A: Address> Detector<A> {
             }
         }
     }
-}
-
-impl Case {
-    fn rearm(&mut self, now: Instant) {
-        self.opened = now;
-        self.tries.step = 0;
-        self.tries.next = now;
-        self.jurors.clear();
-        self.next_jury = now.after(self.next_jury.since(self.tries.last).max(1));
-    }
-
-    /// Puts the question to members chosen anew, under a new number. The first time after six gaps, then at five
-    /// eighths of what the target is allowed, so that the answers are fresh when it is up, and then every half.
-    fn ask_others<A: Address, S: Storage>(&mut self, allowed: u64, cx: &mut Context<'_, A, S>) {
-        let jury_at = self.opened.after(allowed / 8 * 5);
-        self.next_jury = if cx.now < jury_at { jury_at } else { cx.now.after(allowed / 2) };
-        (self.question, self.asked) = (cx.rng.next_u32(), cx.now);
-        self.jurors.clear();
-        for _ in 0..JURORS {
-            let (target, jurors) = (self.target, &self.jurors);
-            let fresh = |member: &Member<A>| {
-                member.id() != target && !jurors.iter().any(|juror: &Juror| juror.id == member.id())
-            };
-            let sound = |member: &Member<A>| fresh(member) && member.status() == Status::Alive;
-            let chosen = cx.members.random_live(cx.rng, sound).or_else(|| cx.members.random_live(cx.rng, fresh));
-            let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };
-            cx.stats.questions = cx.stats.questions.wrapping_add(1);
-            let _ = self.jurors.push(Juror { id: member.id(), silent_since: None, owed: true });
-        }
-    }
-
-    /// Brings the next try forward to the time when a verdict is first due; later verdicts come with the tries.
-    fn meet_verdict(&mut self, allowed: u64, now: Instant) {
-        let verdict = self.opened.after(if self.claim.is_some() { allowed / 2 } else { allowed });
-        if verdict > now {
-            self.tries.next = self.tries.next.min(verdict);
-        }
-    }
-
-    fn evidence(&self, allowed: u64, now: Instant, bystanders: u32) -> Evidence {
-        let fresh = |juror: &&Juror| juror.silent_since.is_some_and(|at| now.since(at) <= allowed / 2);
-        Evidence {
-            silence: now.since(self.opened),
-            allowed,
-            silent_jurors: self.jurors.iter().filter(fresh).count() as u32,
-            bystanders,
-            claimed: self.claim.is_some(),
-        }
-    }
-}
-
-impl<A> Errand<A> {
-    fn due(&self, config: &Config) -> Instant {
-        match self.heard {
-            None => self.tries.next.min(self.begun.after(errand_time(config))),
-            Some(_) => self.begun.after(config.suspicion / 2),
-        }
-    }
-}
-
-/// How long a juror tries before it says "silent": 0.9 s of a suspicion of 3.2 s, so that the answer is there in time.
-fn errand_time(config: &Config) -> u64 {
-    config.suspicion / 32 * 9
-}
-
-/// How long a silence makes a member suspect: 0.6 s of the 3.2 s that it is allowed.
-fn suspect_after(allowed: u64) -> u64 {
-    allowed / 16 * 3
-}
-
-/// How long a silence is allowed to a member of this patience, judged by a node of this health.
-pub(crate) fn allowed(config: &Config, patience: u8, health: u32) -> u64 {
-    let patience = if patience == 0 { 0 } else { 1_000_000u64 << patience.min(32) };
-    let suspicion = config.suspicion.max(patience);
-    suspicion + suspicion / 4 * u64::from(health)
 }
 
 /// A random part of a time.

@@ -64,6 +64,14 @@ impl<A: Address> Seeds<A> {
         self.visit = None;
     }
 
+    /// The settings have changed: no deadline of the old ones is longer than the new.
+    pub(crate) fn hurry(&mut self, now: Instant, config: &Config) {
+        self.next_visit = self.next_visit.min(now.after(config.dead_probe_period));
+        for seed in &mut self.seeds {
+            seed.next = seed.next.min(now.after(config.probe_period));
+        }
+    }
+
     /// Whether there is anybody to ask but the node itself.
     pub(crate) fn any_but(&self, addr: A) -> bool {
         self.seeds.iter().any(|seed| seed.addr != addr)

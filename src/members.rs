@@ -5,6 +5,11 @@
 //! gives look-up in O(1) and ordered ranges. Members with news to tell are also in the list of their send count (see
 //! `news.rs`), and those of whom the application has not been told in a queue.
 
+mod slot;
+
+pub(crate) use slot::Slot;
+use slot::{EXCUSED, FREE, MOVED, REBORN, SEEN, SUSPECT, UNTOLD};
+
 use crate::event::Event;
 use crate::hash::{Sip, mix};
 use crate::member::{Address, Liveness, Member, NodeId, Record};
@@ -20,49 +25,6 @@ pub(crate) type Index = u32;
 pub(crate) const NONE: Index = Index::MAX;
 /// The slot of this node itself.
 pub(crate) const MYSELF: Index = 0;
-
-/// What the application was last told of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Told {
-    Nothing,
-    Up,
-    Suspect,
-    Down,
-    Left,
-}
-
-/// The slot is in the list of free ones.
-const FREE: u8 = 1 << 0;
-/// This node suspects the member.
-const SUSPECT: u8 = 1 << 1;
-/// The slot is in the queue of those to tell the application about.
-const UNTOLD: u8 = 1 << 2;
-/// The member has begun another life since the application was told.
-const REBORN: u8 = 1 << 3;
-/// The member has another address than the application was told.
-const MOVED: u8 = 1 << 4;
-/// `seen` holds a time.
-const SEEN: u8 = 1 << 5;
-/// The member was silent while others answered: it is suspected with reason, not because this node was cut off.
-const EXCUSED: u8 = 1 << 6;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Slot<A> {
-    record: Record<A>,
-    /// When this node last heard the member itself, or when it learned of its end; in units of 1,024 us, wrapping.
-    seen: u32,
-    /// The next slot of the bucket, or of the free list.
-    chain: Index,
-    /// The next slot that the application has not been told of.
-    next_untold: Index,
-    /// Neighbours in the list of this send count.
-    pub(crate) before: Index,
-    pub(crate) behind: Index,
-    /// How often the record was sent as news; `news::SILENT` if it is none.
-    pub(crate) sent: u8,
-    told: Told,
-    marks: u8,
-}
 
 /// The table is full of living members.
 #[derive(Debug)]
@@ -437,18 +399,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     fn insert(&mut self, record: Record<A>) -> Result<Index, Full> {
-        let slot = Slot {
-            record,
-            seen: 0,
-            chain: NONE,
-            next_untold: NONE,
-            before: NONE,
-            behind: NONE,
-            sent: crate::news::SILENT,
-            told: Told::Nothing,
-            marks: 0,
-        };
-        let index = self.place_slot(slot)?;
+        let index = self.place_slot(Slot::new(record))?;
         self.used += 1;
         if record.liveness == Liveness::Alive {
             self.live += 1;
@@ -546,47 +497,4 @@ impl<A: Address, S: Storage> Members<A, S> {
 /// Milliseconds or so (1,024 us), wrapping.
 fn coarse(now: Instant) -> u32 {
     (now.as_micros() >> 10) as u32
-}
-
-impl<A: Address> Slot<A> {
-    fn member(&self) -> Member<A> {
-        Member { record: self.record, suspect: self.marks & SUSPECT != 0 }
-    }
-
-    /// The next thing to tell of this slot, which then counts as told.
-    fn tell<'n>(&mut self) -> Option<Event<'n, A>> {
-        let member = self.member();
-        let known_up = matches!(self.told, Told::Up | Told::Suspect);
-        match self.record.liveness {
-            Liveness::Alive => {
-                let suspect = self.marks & SUSPECT != 0;
-                let reborn = self.marks & REBORN != 0;
-                let recovered = self.told == Told::Suspect && !suspect;
-                if !known_up || reborn || recovered {
-                    self.marks &= !(REBORN | MOVED);
-                    self.told = Told::Up;
-                    return Some(Event::MemberUp(member));
-                }
-                if self.marks & MOVED != 0 {
-                    self.marks &= !MOVED;
-                    return Some(Event::MemberMoved(member));
-                }
-                let newly = suspect && self.told == Told::Up;
-                self.told = if newly { Told::Suspect } else { self.told };
-                newly.then_some(Event::MemberSuspect(member))
-            }
-            // Of a member that the application never saw alive there is nothing to tell.
-            Liveness::Down => {
-                self.marks &= !(REBORN | MOVED);
-                self.told = if known_up { Told::Down } else { self.told };
-                known_up.then_some(Event::MemberDown(member))
-            }
-            Liveness::Left => {
-                self.marks &= !(REBORN | MOVED);
-                let told = known_up || self.told == Told::Down;
-                self.told = if told { Told::Left } else { self.told };
-                told.then_some(Event::MemberLeft(member))
-            }
-        }
-    }
 }

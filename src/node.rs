@@ -194,6 +194,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         self.config = config;
         self.detector.hurry(self.now, &self.config);
+        self.seeds.hurry(self.now, &self.config);
         self.act();
         Ok(())
     }
@@ -221,7 +222,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.advance(now);
         self.stats.send_errors = self.stats.send_errors.wrapping_add(1);
         if error == SendFailure::Local {
-            self.detector.not_sent(to, self.now, &self.members);
+            self.detector.not_sent(to, &mut context!(self));
             self.act();
         }
     }
@@ -353,7 +354,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if self.now.since(due) > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
-            self.detector.forgive(self.now);
+            self.detector.forgive(self.now, &self.config);
         }
         self.act();
     }
