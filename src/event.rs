@@ -11,6 +11,7 @@ use crate::member::Member;
 /// and are never lost. A member that went down and came back between two polls is not reported at all, unless it came
 /// back in another life. Copy what you need before you call the node again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'n, A> {
     /// A seed has admitted this node to the cluster, or another node has joined it.

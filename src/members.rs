@@ -245,10 +245,11 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// Adds a member that is not in the table, forgetting the longest dead if there is no other room.
     pub(crate) fn admit(&mut self, record: Record<A>, now: Instant) -> Result<Index, Full> {
         let index = self.insert(record)?;
-        if record.liveness != Liveness::Alive {
-            self.see(index, now);
+        match record.liveness {
+            Liveness::Alive => self.note_change(index, 0),
+            // Of the end of somebody whom the application never saw alive there is nothing to tell.
+            Liveness::Down | Liveness::Left => self.see(index, now),
         }
-        self.note_change(index, 0);
         Ok(index)
     }
 

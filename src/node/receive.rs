@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::detector::Answered;
 use crate::event::{DropReason, Notice, Phase};
 use crate::join::cookie;
-use crate::member::{Address, Liveness, NodeId, Record};
+use crate::member::{Address, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::Index;
 use crate::node::learn::Source;
 use crate::storage::Storage;
@@ -78,6 +78,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// A datagram from a member itself, meant for this life of ours: it lives, at the incarnation that it says.
     fn first_hand(&mut self, index: Index, from: A, head: Head) {
         let Some(record) = self.members.get(index).copied() else { return };
+        // No owner leaps; this is somebody else.
+        if head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP {
+            return self.refuse(DropReason::CounterJump);
+        }
         match record.liveness {
             Liveness::Alive | Liveness::Down if head.incarnation > record.incarnation => {
                 let incarnation = head.incarnation;
@@ -174,7 +178,11 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
         let diff = sync::compare(&self.members, low, high, records);
         self.learn_all(records, Source::Sync);
-        self.reply(speaker.addr, speaker.head.tag, Say::Diff(diff));
+        // A large answer goes to where the member was admitted, which it has proved, and not to where this came from.
+        let home = self.members.find_record(speaker.head.sender).map(|record| record.addr);
+        if let Some(home) = home {
+            self.reply(home, speaker.head.tag, Say::Diff(diff));
+        }
     }
 
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
@@ -233,6 +241,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
                 self.adopt(index, newcomer, 0);
                 speaker.known = Some(index);
+            }
+            None if newcomer.jumps(None) => {
+                self.refuse(DropReason::CounterJump);
+                return Answer::Taken;
             }
             None => match self.welcome_newcomer(newcomer) {
                 Some(index) => speaker.known = Some(index),
@@ -300,7 +312,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(index) = speaker.known else { return self.refuse(DropReason::Stranger) };
         let Some(record) = self.members.get(index).copied() else { return };
         let left = Record { incarnation: speaker.head.incarnation, ..record.with(Liveness::Left) };
-        if left.supersedes(&record) {
+        if left.supersedes(&record) && !left.jumps(Some(&record)) {
             self.adopt(index, left, 0);
         }
         self.reply(speaker.addr, speaker.head.tag, Say::LeaveAck { number });
