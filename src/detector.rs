@@ -133,8 +133,9 @@ impl<A: Address> Detector<A> {
     pub(crate) fn not_sent<S: Storage>(&mut self, to: A, cx: &mut Context<'_, A, S>) {
         let unit = self.unit(cx.config);
         let there = |id: NodeId| cx.members.find_record(id).is_some_and(|record| record.addr == to);
+        // Not at once, or a link that takes nothing would be tried without end.
         for case in self.cases.iter_mut().filter(|case| there(case.target)) {
-            case.rearm(unit, cx.now);
+            case.rearm(unit, cx.now.after(unit));
         }
         self.errands.retain(|errand| !there(errand.target));
     }

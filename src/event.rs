@@ -46,6 +46,40 @@ pub enum Event<'n, A> {
     Never(core::convert::Infallible, PhantomData<&'n ()>),
 }
 
+impl<A: Copy> Event<'_, A> {
+    /// The member that this is about, if it is about one.
+    pub fn member(&self) -> Option<Member<A>> {
+        match self {
+            Event::MemberUp(member)
+            | Event::MemberSuspect(member)
+            | Event::MemberDown(member)
+            | Event::MemberLeft(member)
+            | Event::MemberMoved(member) => Some(*member),
+            _ => None,
+        }
+    }
+}
+
+impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (member, what) = match self {
+            Event::Joined => return f.write_str("joined the cluster"),
+            Event::Isolated => return f.write_str("isolated: nobody answers"),
+            Event::Reconnected => return f.write_str("reconnected"),
+            Event::IdTaken => return f.write_str("silent: another live node has this id"),
+            Event::Left => return f.write_str("left the cluster"),
+            Event::Refused { reason } => return write!(f, "refused: {reason}"),
+            Event::MemberUp(member) => (member, "up"),
+            Event::MemberSuspect(member) => (member, "suspect"),
+            Event::MemberDown(member) => (member, "down"),
+            Event::MemberLeft(member) => (member, "left"),
+            Event::MemberMoved(member) => (member, "moved"),
+            Event::Never(never, _) => match *never {},
+        };
+        write!(f, "{} at {:?} {what}", member.id(), member.addr())
+    }
+}
+
 /// Where a node stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -11,8 +11,10 @@ use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
 
-/// The most seeds that are kept.
-pub(crate) const SEEDS: usize = 8;
+/// How many addresses [`Node::join`](crate::Node::join) keeps.
+pub const MAX_SEEDS: usize = 8;
+/// How often a cookie is returned before another is asked for.
+const PROOFS: u8 = 3;
 /// How many peers are told of a leave; each acknowledges and passes it on.
 const WITNESSES: usize = 4;
 
@@ -24,6 +26,8 @@ pub(crate) struct Seed<A> {
     pub(crate) number: u32,
     /// What the seed gave us to prove our address with, and the tag of its life.
     pub(crate) proof: Option<(u64, u32)>,
+    /// How often to try that before asking anew: another instance may be there by then.
+    proofs: u8,
     next: Instant,
     gap: u64,
     owed: bool,
@@ -34,7 +38,7 @@ pub(crate) struct Seed<A> {
 /// only the life that is dead.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Seeds<A> {
-    seeds: Vec<Seed<A>, SEEDS>,
+    seeds: Vec<Seed<A>, MAX_SEEDS>,
     visit: Option<Seed<A>>,
     next_visit: Instant,
     turn: usize,
@@ -81,13 +85,13 @@ impl<A: Address> Seeds<A> {
         self.seeds.iter().map(|seed| seed.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    /// Asks the seeds whose time has come, at gaps that double up to sixteen probe periods.
+    /// Asks the seeds whose time has come, at gaps that double up to four probe periods.
     pub(crate) fn tick<S: Storage>(&mut self, myself: A, cx: &mut Context<'_, A, S>) {
         for seed in &mut self.seeds {
             if cx.now < seed.next {
                 continue;
             }
-            let (least, most) = (least_gap(cx.config), cx.config.probe_period.saturating_mul(16));
+            let (least, most) = (least_gap(cx.config), cx.config.probe_period.saturating_mul(4));
             seed.gap = seed.gap.saturating_mul(2).clamp(least, most.max(least));
             seed.next = cx.now.after(seed.gap);
             if seed.addr == myself {
@@ -96,8 +100,8 @@ impl<A: Address> Seeds<A> {
             if seed.number == 0 {
                 seed.number = cx.rng.next_u32() | 1;
             }
-            // Another instance may be there by now: whoever it is, is asked.
-            (seed.proof, seed.owed) = (None, true);
+            seed.proof = seed.proof.filter(|_| seed.proofs > 0);
+            (seed.proofs, seed.owed) = (seed.proofs.saturating_sub(1), true);
         }
     }
 
@@ -174,13 +178,13 @@ impl<A: Address> Seeds<A> {
 
 impl<A> Seed<A> {
     fn new(addr: A, now: Instant) -> Self {
-        Seed { addr, number: 0, proof: None, next: now, gap: 0, owed: false }
+        Seed { addr, number: 0, proof: None, proofs: 0, next: now, gap: 0, owed: false }
     }
 
     /// Answers the seed's question whether the address is ours, at once. Now that it is known to be there, it is asked
     /// again soon if this is lost.
     pub(crate) fn prove(&mut self, cookie: u64, tag: u32, now: Instant, config: &Config) {
-        (self.proof, self.owed) = (Some((cookie, tag)), true);
+        (self.proof, self.proofs, self.owed) = (Some((cookie, tag)), PROOFS, true);
         (self.gap, self.next) = (0, now.after(least_gap(config)));
     }
 }

@@ -32,6 +32,7 @@ mod wire;
 
 pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM};
 pub use event::{CapacityError, DropReason, Event, Phase, SendFailure, Stats, Transmit, WakeReason};
+pub use join::MAX_SEEDS;
 pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
 #[cfg(feature = "alloc")]
 pub use node::HeapNode;

@@ -98,6 +98,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.find(id).and_then(|index| self.get(index))
     }
 
+    /// A member's slot, if the table has it in the life that this tag stands for.
+    pub(crate) fn find_life(&self, id: NodeId, tag: u32) -> Option<Index> {
+        self.find(id).filter(|index| self.get(*index).is_some_and(|record| record.tag() == tag))
+    }
+
     /// This node's own record; `None` before `start`.
     pub(crate) fn myself(&self) -> Option<&Record<A>> {
         self.get(MYSELF)

@@ -155,7 +155,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// at growing intervals, until one answers, and again whenever this node knows nobody alive.
     ///
     /// The node's own address is kept but not asked, so that all members can be given the same list. An error means
-    /// that eight seeds are kept already, and nothing changed.
+    /// that [`MAX_SEEDS`](crate::MAX_SEEDS) are kept already, and nothing changed.
     pub fn join(&mut self, now: Instant, seed: A) -> Result<(), CapacityError> {
         self.advance(now);
         self.seeds.add(seed, self.now)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidings::sim::{Conditions, Report, Reported, Sim};
-use tidings::{Config, DropReason, Event, HeapNode, Limits, NodeId, Phase, Status};
+use tidings::{Config, DropReason, Event, HeapNode, Limits, NodeId, Phase, SendFailure, Status};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -274,6 +274,54 @@ fn a_second_claimant_of_an_id_is_told_and_falls_silent() {
         }
         let sent = sim.traffic(twin).datagrams;
         assert!(sent < 40, "seed {seed}: it has sent {sent} datagrams");
+    }
+}
+
+#[test]
+fn a_second_claimant_that_joins_through_its_twin_alone_is_told_too() {
+    let mut sim = Sim::<HeapNode<u32>>::new(1, Conditions::LAN);
+    for _ in 0..2 {
+        let host = sim.add(fresh());
+        sim.set_id(host, NodeId::new(7));
+    }
+    sim.start(0, &[]);
+    sim.start(1, &[0]);
+    sim.run_for(5 * SECOND);
+    assert_eq!([0, 1].map(|host| sim.machine(host).unwrap().phase()), [Phase::Member, Phase::Idle]);
+}
+
+#[test]
+fn a_link_that_takes_nothing_is_not_tried_without_end_and_condemns_nobody() {
+    let mut sim = cluster(4, 1);
+    let mut node = sim.machine(1).unwrap().clone();
+    let begun = node.now();
+    let mut buf = [0; 1_200];
+    let mut tried = 0u32;
+    while node.now() < begun + 60 * SECOND {
+        let due = node.poll_timeout();
+        node.handle_timeout(due);
+        while let Some(transmit) = node.poll_transmit(&mut buf) {
+            let to = transmit.to;
+            node.handle_send_error(due, to, SendFailure::Local);
+            tried += 1;
+            assert!(tried < 10_000, "tried {tried} times in {:?}", node.now().duration_since(begun));
+        }
+    }
+    assert_eq!(node.stats().send_errors, u64::from(tried));
+    assert!(node.members().all(|member| member.status() != Status::Down));
+    assert_eq!(sim.take_reports().len(), 0);
+}
+
+#[test]
+fn a_mass_start_of_64_is_complete_within_1_second_and_of_128_within_2() {
+    for (size, seed, most) in [(8, 1, 1), (64, 2, 1), (128, 3, 2), (128, 4, 2)] {
+        let mut sim = Sim::<HeapNode<u32>>::new(seed, Conditions::LAN);
+        for host in 0..size {
+            sim.add(fresh());
+            sim.start(host, &[0, 1]);
+        }
+        let agreed = sim.run_until_agreed(Duration::from_millis(10), 10 * SECOND);
+        assert!(agreed.is_some_and(|took| took < most * SECOND), "{size} nodes: {agreed:?}");
     }
 }
 

@@ -86,12 +86,12 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// Begins anew, as if the target had not been asked yet; an answer to what was asked before still counts.
-    pub(super) fn rearm(&mut self, unit: u64, now: Instant) {
-        self.opened = now;
-        (self.tries.step, self.tries.next) = (0, now);
+    /// Begins anew at `from`, as if the target had not been asked yet; an answer to what was asked before still counts.
+    pub(super) fn rearm(&mut self, unit: u64, from: Instant) {
+        self.opened = from;
+        (self.tries.step, self.tries.next, self.tries.owed) = (0, from, false);
         self.jurors.clear();
-        self.next_jury = now.after(6 * unit);
+        self.next_jury = from.after(6 * unit);
     }
 
     /// Puts the question to members chosen anew, under a new number. The first time after six gaps, then at five

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::gossip;
 use crate::join::Rival;
-use crate::member::{Address, Life, Liveness, MAX_JUMP, Record};
+use crate::member::{Address, Life, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
 use crate::wire::Reader;
@@ -23,6 +23,13 @@ pub(super) enum Source {
 }
 
 impl<A: Address, S: Storage> Node<A, S> {
+    /// Whether a stranger's news says who it is: the record of the very life that it speaks as. Of nodes that start
+    /// together many hear of each other at first hand before anybody could introduce them.
+    pub(super) fn introduces_itself(mut records: Reader<'_>, sender: NodeId, tag: u32) -> bool {
+        let own = |record: Record<A>| record.id == sender && record.tag() == tag && record.liveness == Liveness::Alive;
+        core::iter::from_fn(|| records.record::<A>()).any(own)
+    }
+
     /// Learns records until the first that makes no sense; whether any changed anything.
     pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source) -> bool {
         let mut changed = false;
@@ -157,9 +164,11 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn learn_of_other_life(&mut self, record: Record<A>, myself: Record<A>) {
-        // While joining, whoever holds the id stands in the way, the greater life or not.
-        let in_the_way = record.life > myself.life || self.phase == Phase::Joining;
-        if !in_the_way || self.phase == Phase::Leaving {
+        // While joining, whoever holds the id elsewhere stands in the way, the greater life or not, until our generation
+        // is above it.
+        let greater = record.life > myself.life;
+        let raised = record.life.generation < myself.life.generation;
+        if !greater && (raised || self.phase != Phase::Joining) || self.phase == Phase::Leaving {
             return;
         }
         if record.life.generation.saturating_sub(myself.life.generation) > MAX_JUMP {
@@ -167,7 +176,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         // At our own address, or dead: it was this node's own past.
         if record.addr == myself.addr || record.liveness != Liveness::Alive {
-            return self.outlive(record.life);
+            if greater {
+                self.outlive(record.life);
+            }
+            return;
         }
         if self.rival.as_ref().is_none_or(|rival| rival.life < record.life) {
             let number = self.rng.next_u32();
@@ -178,10 +190,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Begins a life above `past`, with the same memory.
     fn outlive(&mut self, past: Life) {
         let Some(myself) = self.members.myself().copied() else { return };
-        if past < myself.life && self.phase != Phase::Joining {
+        if past.generation < myself.life.generation {
             return;
         }
-        let generation = past.generation.max(myself.life.generation).saturating_add(1);
+        let generation = past.generation.saturating_add(1);
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, 0);
         self.seeds.again();

@@ -53,8 +53,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>) {
-        let known = self.members.find(head.sender);
-        let known = known.filter(|index| self.members.get(*index).is_some_and(|record| record.tag() == head.tag));
+        let known = self.members.find_life(head.sender, head.tag);
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
             self.first_hand(index, from, head);
@@ -109,6 +108,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             _ if speaker.head.open => self.refuse(DropReason::Stranger),
             Frame::Ping { number, roots } => self.on_ping(number, roots, speaker),
             Frame::Welcome { number, answer, record } => self.on_welcome(number, answer, record, speaker),
+            Frame::News(records) => self.on_news(records, speaker),
             _ if !speaker.is_trusted() => self.refuse(DropReason::Stranger),
             Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
             Frame::Ask { question, target } => self.on_ask(question, target, speaker),
@@ -116,9 +116,6 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let from = speaker.head.sender;
                 let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
                 self.note(taken);
-            }
-            Frame::News(records) => {
-                self.learn_all(records, Source::News);
             }
             Frame::Sync { low, high, records } => self.on_sync(low, high, records, speaker),
             Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
@@ -173,7 +170,18 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    // Anti-entropy.
+    // Dissemination and anti-entropy.
+
+    fn on_news(&mut self, records: Reader<'_>, speaker: &mut Speaker<A>) {
+        let (sender, tag) = (speaker.head.sender, speaker.head.tag);
+        if !speaker.is_trusted() && !Self::introduces_itself(records, sender, tag) {
+            return self.refuse(DropReason::Stranger);
+        }
+        self.learn_all(records, Source::News);
+        if speaker.known.is_none() {
+            speaker.known = self.members.find_life(sender, tag);
+        }
+    }
 
     fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
         let diff = sync::compare(&self.members, low, high, records);
@@ -294,7 +302,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let host = record.record::<A>().filter(|host| host.id == speaker.head.sender && host.tag() == tag);
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
                 self.learn(host, Source::Owner);
-                speaker.known = self.members.find(host.id);
+                speaker.known = self.members.find_life(host.id, tag);
                 speaker.proven = true;
                 self.detector.answered(&mut self.members);
                 let newcomer = self.phase == Phase::Joining;
@@ -329,6 +337,15 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.reply(from, head.tag, Say::Ack { number, differs: false, introduce: false });
             }
             Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(),
+            // It joins through us, of all nodes. Our own record tells it where to ask whether we live.
+            Ok(Frame::Join { number, .. }) if head.tag != own_tag => {
+                self.reply(from, head.tag, Say::Welcome { number, answer: Answer::Taken, about: None });
+            }
+            Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
+                if let Some(record) = record.record::<A>() {
+                    self.learn(record, Source::Owner);
+                }
+            }
             _ => self.refuse(DropReason::OwnId),
         }
     }

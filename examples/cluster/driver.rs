@@ -1,0 +1,88 @@
+//! A node, its socket and its clock: the loop around a node that every program needs.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tidings::{CapacityError, Clock, Config, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, SendFailure};
+
+/// The longest time in which the caller of [`Driver::listen`] cannot do anything else.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// What the nodes of one program share.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    pub clock: Clock,
+    pub config: Config,
+    /// Percentage of outgoing datagrams that are lost on purpose.
+    pub loss: u8,
+}
+
+pub struct Driver {
+    pub node: HeapNode,
+    setup: Setup,
+    socket: UdpSocket,
+    buf: Vec<u8>,
+}
+
+impl Driver {
+    /// Begins the life of a node that others reach at `addr`. An error means more seeds than a node keeps.
+    pub fn start(
+        setup: Setup,
+        socket: UdpSocket,
+        (id, addr): (NodeId, SocketAddr),
+        seeds: &[SocketAddr],
+    ) -> Result<Driver, CapacityError> {
+        let mut node = HeapNode::new(setup.config, Limits::DEFAULT);
+        let now = setup.clock.now();
+        seeds.iter().try_for_each(|seed| node.join(now, *seed))?;
+        node.start(now, id, addr, &mut rand::rng());
+        Ok(Driver { node, setup, socket, buf: vec![0; MAX_DATAGRAM] })
+    }
+
+    /// Does what is due: sends what is to be sent, and tells what has happened.
+    pub fn speak(&mut self, mut tell: impl FnMut(Event<'_, SocketAddr>)) {
+        self.node.handle_timeout(self.setup.clock.now());
+        while let Some(transmit) = self.node.poll_transmit(&mut self.buf) {
+            if rand::random_ratio(self.setup.loss.into(), 100) {
+                continue;
+            }
+            if let Err(error) = self.socket.send_to(transmit.payload, transmit.to) {
+                self.node.handle_send_error(self.setup.clock.now(), transmit.to, failure(&error));
+            }
+        }
+        while let Some(event) = self.node.poll_event() {
+            tell(event);
+        }
+    }
+
+    /// Waits for a datagram, but not past the node's next deadline.
+    pub fn listen(&mut self) -> io::Result<()> {
+        let wait = self.setup.clock.until(self.node.poll_timeout()).min(LONGEST_WAIT);
+        self.socket.set_read_timeout(Some(wait))?;
+        match self.socket.recv_from(&mut self.buf) {
+            Ok((len, from)) => self.node.handle_datagram(self.setup.clock.now(), from, &mut self.buf[..len]),
+            Err(error) if is_passing(error.kind()) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    pub fn leave(&mut self) {
+        self.node.leave(self.setup.clock.now());
+    }
+}
+
+fn failure(error: &io::Error) -> SendFailure {
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable => SendFailure::Unreachable,
+        _ => SendFailure::Local,
+    }
+}
+
+/// Whether a failed read says nothing about the socket: its time was up, or an earlier datagram did not arrive.
+fn is_passing(kind: ErrorKind) -> bool {
+    use ErrorKind::*;
+    let waited = matches!(kind, WouldBlock | TimedOut | Interrupted);
+    waited || matches!(kind, ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NetworkDown)
+}

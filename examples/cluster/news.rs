@@ -1,0 +1,83 @@
+//! The events of a node in a form that can be kept, grouped and printed.
+
+use std::net::SocketAddr;
+
+use owo_colors::Style;
+use tidings::{DropReason, Event, Member};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Joined,
+    Up,
+    Restarted,
+    Suspect,
+    Down,
+    Left,
+    Moved,
+    Isolated,
+    Reconnected,
+    IdTaken,
+    Gone,
+    Refused(DropReason),
+}
+
+/// An event that can outlive the call to the node.
+#[derive(Clone, Copy)]
+pub struct News {
+    pub what: What,
+    /// The member that it is about, if not the observer itself.
+    pub about: Option<Member<SocketAddr>>,
+}
+
+impl News {
+    /// `None` for what a later version of the crate may report.
+    pub fn of(event: Event<'_, SocketAddr>) -> Option<News> {
+        let (what, about) = match event {
+            Event::Joined => (What::Joined, None),
+            Event::MemberUp(member) if member.life().generation() > 0 => (What::Restarted, Some(member)),
+            Event::MemberUp(member) => (What::Up, Some(member)),
+            Event::MemberSuspect(member) => (What::Suspect, Some(member)),
+            Event::MemberDown(member) => (What::Down, Some(member)),
+            Event::MemberLeft(member) => (What::Left, Some(member)),
+            Event::MemberMoved(member) => (What::Moved, Some(member)),
+            Event::Isolated => (What::Isolated, None),
+            Event::Reconnected => (What::Reconnected, None),
+            Event::IdTaken => (What::IdTaken, None),
+            Event::Left => (What::Gone, None),
+            Event::Refused { reason } => (What::Refused(reason), None),
+            _ => return None,
+        };
+        Some(News { what, about })
+    }
+}
+
+impl What {
+    /// What is said of one or several nodes.
+    pub fn of(self, subjects: &str, several: bool) -> String {
+        let (is, has, its) = if several { ("are", "have", "their") } else { ("is", "has", "its") };
+        match self {
+            What::Joined => format!("{subjects} {has} joined"),
+            What::Up => format!("{subjects} {is} up"),
+            What::Restarted => format!("{subjects} {is} up in a new life"),
+            What::Suspect => format!("{subjects} {is} silent"),
+            What::Down => format!("{subjects} {is} down"),
+            What::Left => format!("{subjects} {has} left"),
+            What::Moved => format!("{subjects} {has} moved"),
+            What::Isolated => format!("{subjects} {is} isolated: nobody answers"),
+            What::Reconnected => format!("{subjects} {is} connected again"),
+            What::IdTaken => format!("{subjects} found {its} id taken"),
+            What::Gone => format!("{subjects} {is} gone"),
+            What::Refused(reason) => format!("{subjects} refused a datagram: {reason}"),
+        }
+    }
+
+    pub fn style(self) -> Style {
+        match self {
+            What::Joined | What::Up | What::Restarted | What::Reconnected | What::Moved => Style::new().green(),
+            What::Suspect => Style::new().yellow(),
+            What::Down | What::Isolated | What::IdTaken => Style::new().red(),
+            What::Left | What::Gone => Style::new().blue(),
+            What::Refused(_) => Style::new().dimmed(),
+        }
+    }
+}

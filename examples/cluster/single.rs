@@ -1,0 +1,124 @@
+//! One real node among other processes or hosts, until Ctrl-C.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use owo_colors::OwoColorize;
+use tidings::{Clock, HeapNode, Instant, NodeId, Phase, Status};
+
+use crate::driver::{Driver, Setup};
+use crate::news::News;
+use crate::screen::Screen;
+use crate::{Network, address};
+
+/// What a shell reports of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+#[derive(Args)]
+#[command(next_help_heading = "One real node")]
+pub struct Options {
+    /// Run one node with its socket at this address, until Ctrl-C
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub bind: Option<SocketAddr>,
+    /// Join the cluster through the nodes at these addresses, host names or IP addresses with a port
+    #[arg(long, value_name = "ADDR", num_args = 1.., requires = "bind")]
+    join: Vec<String>,
+    /// Where others reach this node, if not at the bound address
+    #[arg(long, value_name = "ADDR", value_parser = address, requires = "bind")]
+    advertise: Option<SocketAddr>,
+    /// A name that makes the id of this node, the same after a restart [default: its address]
+    #[arg(long, value_name = "NAME", requires = "bind")]
+    name: Option<String>,
+}
+
+pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(), String> {
+    let seeds = options.join.iter().map(|seed| resolve(seed, bind)).collect::<Result<Vec<_>, _>>()?;
+    let socket = UdpSocket::bind(bind).map_err(|error| format!("cannot bind {bind}: {error}"))?;
+    let bound = socket.local_addr().map_err(|error| format!("cannot tell the address of the socket: {error}"))?;
+    let addr = reachable(bound, options.advertise)?;
+    let id = NodeId::from_name(options.name.as_deref().unwrap_or(&addr.to_string()));
+    let setup = Setup { clock: Clock::start(), config: network.config(), loss: network.loss };
+    let mut driver = Driver::start(setup, socket, (id, addr), &seeds)
+        .map_err(|_| "--join names more addresses than a node keeps; one that answers is enough".to_string())?;
+    let leaving = leave_on_ctrl_c()?;
+
+    let screen = Screen::new();
+    screen.line(format_args!("node {} at {addr} in cluster \"{}\"; Ctrl-C to leave", id.bold(), network.cluster));
+    loop {
+        if leaving.load(Ordering::Relaxed) {
+            driver.leave();
+        }
+        driver.speak(|event| {
+            if let Some(news) = News::of(event) {
+                show(&screen, setup.clock.now(), news);
+            }
+        });
+        match driver.node.phase() {
+            Phase::Left => return Ok(()),
+            Phase::Idle => {
+                return Err(format!("another live node has the id {id}: start this one with another --name"));
+            }
+            phase => screen.status(status(phase, &driver.node)),
+        }
+        driver.listen().map_err(|error| format!("the socket failed: {error}"))?;
+    }
+}
+
+/// Becomes true at the first Ctrl-C; the second ends the program.
+fn leave_on_ctrl_c() -> Result<Arc<AtomicBool>, String> {
+    let leaving = Arc::new(AtomicBool::new(false));
+    let pressed = leaving.clone();
+    let handler = move || {
+        if pressed.swap(true, Ordering::Relaxed) {
+            process::exit(INTERRUPTED);
+        }
+    };
+    ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))?;
+    Ok(leaving)
+}
+
+/// The first address of a host that a socket bound to `bind` can send to.
+fn resolve(seed: &str, bind: SocketAddr) -> Result<SocketAddr, String> {
+    let mut found = seed.to_socket_addrs().map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => format!("--join {seed}: expected a host and a port, such as db-1.example:7001"),
+        _ => format!("--join {seed}: cannot find this host: {error}"),
+    })?;
+    let family = if bind.is_ipv4() { "IPv4" } else { "IPv6" };
+    found
+        .find(|addr| addr.is_ipv4() == bind.is_ipv4())
+        .ok_or_else(|| format!("--join {seed}: no {family} address, and a socket at --bind {bind} sends to no other"))
+}
+
+/// What to tell others as this node's address.
+fn reachable(bound: SocketAddr, advertise: Option<SocketAddr>) -> Result<SocketAddr, String> {
+    let addr = advertise.unwrap_or(bound);
+    if addr.is_ipv4() != bound.is_ipv4() {
+        return Err(format!("--advertise {addr} and --bind {bound} must both be IPv4, or both IPv6"));
+    }
+    match (addr.ip().is_unspecified() || addr.port() == 0, advertise) {
+        (false, _) => Ok(addr),
+        (true, None) => Err(format!("nobody can send to {addr}: say with --advertise where others reach this node")),
+        (true, Some(_)) => Err(format!("nobody can send to {addr}: --advertise needs a real address and port")),
+    }
+}
+
+fn show(screen: &Screen, at: Instant, News { what, about }: News) {
+    let subject = about.map_or("this node".to_string(), |member| format!("{} at {}", member.id(), member.addr()));
+    screen.event(at, what.of(&subject, false).style(what.style()));
+}
+
+fn status(phase: Phase, node: &HeapNode) -> String {
+    let doing = match phase {
+        Phase::Leaving => return "leaving; Ctrl-C again to exit at once".to_string(),
+        Phase::Joining => "asking to join",
+        Phase::Isolated => "isolated",
+        _ => "member",
+    };
+    let count = |status| node.members().filter(|member| member.status() == status).count();
+    let [alive, silent, down] = [Status::Alive, Status::Suspect, Status::Down].map(count);
+    format!("{doing}: {alive} alive, {silent} silent, {down} down")
+}
