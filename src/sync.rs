@@ -34,6 +34,8 @@ struct Walk {
 pub(crate) struct Sync {
     cursor: u64,
     unequal_since: Option<Instant>,
+    /// Somebody's roots have been equal to ours since `start`.
+    settled: bool,
     walk: Option<Walk>,
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct Diff {
 }
 
 impl Sync {
-    pub(crate) const NEW: Self = Sync { cursor: 0, unequal_since: None, walk: None };
+    pub(crate) const NEW: Self = Sync { cursor: 0, unequal_since: None, settled: false, walk: None };
 
     pub(crate) fn due(&self) -> Instant {
         self.walk.as_ref().map_or(Instant::FAR_FUTURE, |walk| walk.next)
@@ -62,12 +64,21 @@ impl Sync {
         self.walk.as_ref().is_some_and(|walk| walk.newcomer)
     }
 
+    /// Whether this node has yet to see roots equal to its own.
+    pub(crate) fn is_settling(&self) -> bool {
+        !self.settled
+    }
+
     /// Takes note of whether this peer's roots are as ours. One page is compared at once, from a cursor that goes
-    /// round; everything, when nobody's roots were equal for a whole probe period: shorter, it is news on its way.
+    /// round; everything, when nobody's roots were equal for a whole probe period: shorter, it is news on its way. A
+    /// newcomer compares everything with everybody until it has caught up.
     pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, now: Instant, config: &Config) {
         if equal {
-            self.unequal_since = None;
+            (self.unequal_since, self.settled) = (None, true);
             return;
+        }
+        if !self.settled && self.walk.is_none() {
+            self.pull(peer, true, now);
         }
         let since = *self.unequal_since.get_or_insert(now);
         if self.walk.is_some() {

@@ -141,6 +141,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &Speaker<A>) {
         let differs = roots != self.roots(number);
         let introduce = speaker.known.is_none();
+        if !introduce && self.sync.is_settling() && !speaker.head.full {
+            self.sync.compare(speaker.head.sender, !differs, self.now, &self.config);
+        }
         self.reply(speaker.addr, speaker.head.tag, Say::Ack { number, differs, introduce });
     }
 
