@@ -26,8 +26,12 @@ const SECOND: u64 = 1_000_000;
 /// assert_eq!(CONFIG.probe_period(), Duration::from_millis(500));
 /// ```
 ///
+/// The rules between settings are checked after each setter, so that their order can matter: lower the first retry
+/// before the probe period. The builder checks once, at the end.
+///
 /// Members of one cluster may run with different settings, except for the cluster name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     pub(crate) cluster: u64,
     pub(crate) max_datagram: u16,
@@ -42,7 +46,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Members in one data centre: a crash is known to all in some 4 to 5 seconds.
+    /// Members in one data centre: a crash is known to all in about 4 seconds (6 in the worst of 20 simulated runs of
+    /// 128 members).
     pub const LAN: Config = Config {
         cluster: hash::name(0x636c, ""),
         max_datagram: 1_200,
@@ -105,6 +110,10 @@ impl Config {
 
     /// The largest datagram that this node sends, [`MIN_DATAGRAM`] to [`MAX_DATAGRAM`] bytes of UDP payload; it
     /// receives any size. LAN default: 1,200. Raise it only where no path fragments or drops larger ones.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_max_datagram(mut self, bytes: usize) -> Self {
         self.max_datagram = datagram_size(bytes);
         self.valid()
@@ -112,6 +121,10 @@ impl Config {
 
     /// One member is probed each period, 10 ms to an hour; LAN default 1 s. Shorter finds a crash sooner and costs
     /// 56 bytes per period each way.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_probe_period(mut self, period: Duration) -> Self {
         self.probe_period = micros(period);
         self.valid()
@@ -120,6 +133,10 @@ impl Config {
     /// How long after the first try a probe is repeated until the round trip has been measured, and at least
     /// afterwards: 1 ms to a quarter of the probe period. LAN default 25 ms. If unsure, take twice the usual round
     /// trip.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_first_retry(mut self, wait: Duration) -> Self {
         self.first_retry = micros(wait);
         self.valid()
@@ -127,18 +144,30 @@ impl Config {
 
     /// How long a member must have been silent, counted from the first unanswered try, before it is declared down:
     /// eight first retries to a day; LAN default 3.2 s. It is also the longest stall that peers forgive.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_suspicion(mut self, silence: Duration) -> Self {
         self.suspicion = micros(silence);
         self.valid()
     }
 
     /// The shortest gap between bursts of news, 1 ms to the probe period; LAN default 5 ms.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_gossip_gap(mut self, gap: Duration) -> Self {
         self.gossip_gap = micros(gap);
         self.valid()
     }
 
     /// To how many members a burst of news goes, 1 to 16; LAN default 3.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_fanout(mut self, members: u8) -> Self {
         self.fanout = members;
         self.valid()
@@ -146,18 +175,30 @@ impl Config {
 
     /// How long a silence this node itself may keep without being declared down, rounded up to a power of two
     /// seconds, at most 2^14 (4.5 h); zero for the peers' usual. For nodes that sleep.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_patience(mut self, silence: Duration) -> Self {
         self.patience = patience(silence);
         self.valid()
     }
 
     /// How often one of the dead is visited, so that partitions heal: the probe period to a day; LAN default 10 s.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_dead_probe_period(mut self, period: Duration) -> Self {
         self.dead_probe_period = micros(period);
         self.valid()
     }
 
     /// How long `leave` waits at most for peers to acknowledge, first retry to an hour; LAN default 5 s.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
     pub const fn with_leave_timeout(mut self, wait: Duration) -> Self {
         self.leave_timeout = micros(wait);
         self.valid()
@@ -370,6 +411,7 @@ impl ConfigBuilder {
 
 /// The rule that a setting breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The largest datagram is outside 96 to 65,507 bytes.
@@ -390,7 +432,7 @@ pub enum ConfigError {
     DeadProbePeriod,
     /// The leave timeout is outside the first retry to 1 h.
     LeaveTimeout,
-    /// A running node cannot change the name of its cluster; start another.
+    /// A node cannot change the name of its cluster; make another. From `Node::set_config` alone.
     ClusterChanged,
 }
 
@@ -406,7 +448,7 @@ impl ConfigError {
             ConfigError::Patience => "the patience must be at most 2^14 seconds",
             ConfigError::DeadProbePeriod => "the period of probing the dead must be the probe period to 24 h",
             ConfigError::LeaveTimeout => "the leave timeout must be the first retry to 1 h",
-            ConfigError::ClusterChanged => "a running node cannot change the name of its cluster",
+            ConfigError::ClusterChanged => "a node cannot change the name of its cluster",
         }
     }
 }

@@ -25,7 +25,8 @@ use round_trip::RoundTrip;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::{DropReason, WakeReason};
+use crate::context::Deadline;
+use crate::event::WakeReason;
 use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::{Index, Members};
 use crate::storage::Storage;
@@ -51,13 +52,6 @@ pub(crate) enum Probe<A> {
     Ask { juror: NodeId, question: u32, target: NodeId },
     /// An answer to somebody who asked us.
     Verdict { to: A, tag: u32, question: u32, target: NodeId, heard: bool },
-}
-
-/// What became of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
-    Yes,
-    Unasked,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,23 +90,18 @@ impl<A: Address> Detector<A> {
     }
 
     /// The next deadline and what it is for.
-    pub(crate) fn due<S: Storage>(&self, members: &Members<A, S>, config: &Config) -> (Instant, WakeReason) {
-        let mut due = (Instant::FAR_FUTURE, WakeReason::Idle);
-        let mut sooner = |at: Instant, reason| {
-            if at < due.0 {
-                due = (at, reason);
-            }
-        };
+    pub(crate) fn due<S: Storage>(&self, members: &Members<A, S>, config: &Config) -> Deadline {
+        let mut due = Deadline::NEVER;
         if members.others() > 0 {
-            sooner(self.next_probe, WakeReason::Probe);
+            due.sooner(self.next_probe, WakeReason::Probe);
         }
         if !self.isolated {
             for case in &self.cases {
-                sooner(case.tries.next.min(case.next_jury), WakeReason::Retry);
+                due.sooner(case.tries.next.min(case.next_jury), WakeReason::Retry);
             }
         }
         for errand in &self.errands {
-            sooner(errand.due(config), WakeReason::Errand);
+            due.sooner(errand.due(config), WakeReason::Errand);
         }
         due
     }
@@ -136,6 +125,9 @@ impl<A: Address> Detector<A> {
         // Not at once, or a link that takes nothing would be tried without end.
         for case in self.cases.iter_mut().filter(|case| there(case.target)) {
             case.rearm(unit, cx.now.after(unit));
+        }
+        for case in &mut self.cases {
+            case.jurors.retain(|juror| !there(juror.id));
         }
         self.errands.retain(|errand| !there(errand.target));
     }
@@ -162,8 +154,7 @@ impl<A: Address> Detector<A> {
 
     /// How long a silence a member is allowed at this node's present health.
     fn allowed_for<S: Storage>(&self, target: NodeId, members: &Members<A, S>, config: &Config) -> u64 {
-        let patience = members.find_record(target).map_or(0, |record| record.patience);
-        allowed(config, patience, self.health)
+        allowed_at(self.health, target, members, config)
     }
 
     // What time brings.
@@ -210,8 +201,8 @@ impl<A: Address> Detector<A> {
         let health = self.health;
         self.cases.retain(|case| {
             let Some(index) = cx.members.find(case.target) else { return false };
-            let patience = cx.members.get(index).map_or(0, |record| record.patience);
-            let young = cx.now.since(case.opened) < suspect_after(allowed(cx.config, patience, health));
+            let allowed = allowed_at(health, case.target, cx.members, cx.config);
+            let young = cx.now.since(case.opened) < suspect_after(allowed);
             if !young {
                 cx.members.suspect(index, true);
             }
@@ -352,8 +343,8 @@ impl<A: Address> Detector<A> {
 
     // What others say.
 
-    /// Takes an answer to a ping.
-    pub(crate) fn on_ack<S: Storage>(&mut self, from: NodeId, number: u32, cx: &mut Context<'_, A, S>) -> Answered {
+    /// Takes an answer to a ping; false if there was none to answer.
+    pub(crate) fn on_ack<S: Storage>(&mut self, from: NodeId, number: u32, cx: &mut Context<'_, A, S>) -> bool {
         if let Some(at) = self.cases.iter().position(|case| case.target == from && case.tries.asked(number)) {
             let case = self.cases.swap_remove(at);
             if let Some(micros) = case.tries.round_trip(number, case.opened, cx.now) {
@@ -361,15 +352,15 @@ impl<A: Address> Detector<A> {
             }
             self.health = self.health.saturating_sub(1);
             self.hears(from, cx);
-            return Answered::Yes;
+            return true;
         }
         let mut errands = self.errands.iter_mut();
         let Some(errand) = errands.find(|errand| errand.target == from && errand.tries.asked(number)) else {
-            return Answered::Unasked;
+            return false;
         };
         errand.conclude(true);
         self.answered(cx.members);
-        Answered::Yes
+        true
     }
 
     fn hears<S: Storage>(&mut self, member: NodeId, cx: &mut Context<'_, A, S>) {
@@ -409,7 +400,7 @@ impl<A: Address> Detector<A> {
         self.errands.retain(|errand| errand.is_current(cx.now, cx.config));
     }
 
-    /// Takes a juror's answer. Only an answer to the present question of the case counts.
+    /// Takes a juror's answer; false unless it is one to the present question of the case.
     pub(crate) fn on_verdict<S: Storage>(
         &mut self,
         from: NodeId,
@@ -417,11 +408,11 @@ impl<A: Address> Detector<A> {
         target: NodeId,
         heard: bool,
         cx: &mut Context<'_, A, S>,
-    ) -> Answered {
+    ) -> bool {
         let of_question = |case: &Case| case.target == target && case.question == question;
-        let Some(at) = self.cases.iter().position(of_question) else { return Answered::Unasked };
-        let Some(case) = self.cases.get_mut(at) else { return Answered::Unasked };
-        let Some(juror) = case.jurors.iter_mut().find(|juror| juror.id == from) else { return Answered::Unasked };
+        let Some(at) = self.cases.iter().position(of_question) else { return false };
+        let Some(case) = self.cases.get_mut(at) else { return false };
+        let Some(juror) = case.jurors.iter_mut().find(|juror| juror.id == from) else { return false };
         juror.owed = false;
         if heard {
             self.cases.swap_remove(at);
@@ -430,7 +421,7 @@ impl<A: Address> Detector<A> {
             juror.silent_since.get_or_insert(cx.now);
             self.answered(cx.members);
         }
-        Answered::Yes
+        true
     }
 
     /// Others hold this living member dead at this incarnation: it is told so and probed, and the claim is believed if
@@ -504,14 +495,12 @@ impl<A: Address> Detector<A> {
     }
 }
 
+fn allowed_at<A: Address, S: Storage>(health: u32, target: NodeId, members: &Members<A, S>, config: &Config) -> u64 {
+    let patience = members.find_record(target).map_or(0, |record| record.patience);
+    allowed(config, patience, health)
+}
+
 /// A random part of a time.
 pub(crate) fn scaled(micros: u64, random: u32) -> u64 {
     (micros >> 8).saturating_mul(u64::from(random >> 8)) >> 16
-}
-
-/// Why an answer was not taken.
-impl Answered {
-    pub(crate) fn refusal(self) -> Option<DropReason> {
-        (self == Answered::Unasked).then_some(DropReason::Unasked)
-    }
 }

@@ -14,7 +14,7 @@ use crate::member::Member;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'n, A> {
-    /// A seed has admitted this node to the cluster, or another node has joined it.
+    /// This node was asking seeds, and one has admitted it to the cluster, or another node has joined it meanwhile.
     Joined,
     /// A member is alive: new, back, no longer suspected, or restarted (its life then differs from the one before).
     MemberUp(Member<A>),
@@ -24,7 +24,7 @@ pub enum Event<'n, A> {
     MemberDown(Member<A>),
     /// A member left of its own accord.
     MemberLeft(Member<A>),
-    /// A member is alive at another address than before, in the same life.
+    /// A member has told that it moved to another address, in the same life.
     MemberMoved(Member<A>),
     /// Nobody of those asked has answered for a while: this node, not the others, seems to be cut off. It judges
     /// nobody until somebody answers.
@@ -154,9 +154,9 @@ pub enum DropReason {
     Unasked,
     /// A cookie that this node did not give out for that address.
     Cookie,
-    /// The table is full of living members.
+    /// The table is full of living members: this node's own, or that of the seed that it asked.
     TableFull,
-    /// A counter further ahead than anyone but its owner may move it.
+    /// A counter further ahead than any owner would have moved it at once: by more than 2^16.
     CounterJump,
     /// More to answer than there is room to remember.
     Busy,
@@ -238,7 +238,7 @@ pub struct Stats {
     pub suspicions: u64,
     /// Members that this node declared down.
     pub declared_down: u64,
-    /// Times that this node spoke against being taken for dead.
+    /// Times that this node spoke against what others said of it, most often that it is dead.
     pub refutations: u64,
     /// Ticks so late that the node blamed itself and began its open cases anew.
     pub late_ticks: u64,

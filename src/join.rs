@@ -81,24 +81,26 @@ impl<A: Address> Seeds<A> {
         self.seeds.iter().any(|seed| seed.addr != addr)
     }
 
-    pub(crate) fn due(&self) -> Instant {
-        self.seeds.iter().map(|seed| seed.next).min().unwrap_or(Instant::FAR_FUTURE)
+    /// When to ask next: all of them if `wanted`, else only those that were never asked.
+    pub(crate) fn due(&self, wanted: bool) -> Instant {
+        let seeds = self.seeds.iter().filter(|seed| wanted || seed.number == 0);
+        seeds.map(|seed| seed.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     /// Asks the seeds whose time has come, at gaps that double up to four probe periods.
-    pub(crate) fn tick<S: Storage>(&mut self, myself: A, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn tick<S: Storage>(&mut self, wanted: bool, myself: A, cx: &mut Context<'_, A, S>) {
         for seed in &mut self.seeds {
-            if cx.now < seed.next {
+            if cx.now < seed.next || !(wanted || seed.number == 0) {
                 continue;
             }
             let (least, most) = (least_gap(cx.config), cx.config.probe_period.saturating_mul(4));
             seed.gap = seed.gap.saturating_mul(2).clamp(least, most.max(least));
             seed.next = cx.now.after(seed.gap);
-            if seed.addr == myself {
-                continue;
-            }
             if seed.number == 0 {
                 seed.number = cx.rng.next_u32() | 1;
+            }
+            if seed.addr == myself {
+                continue;
             }
             seed.proof = seed.proof.filter(|_| seed.proofs > 0);
             (seed.proofs, seed.owed) = (seed.proofs.saturating_sub(1), true);
@@ -156,11 +158,6 @@ impl<A: Address> Seeds<A> {
         self.all_mut().find(|seed| seed.number == number && number != 0)
     }
 
-    /// Whether this number is that of the present visit.
-    pub(crate) fn is_visit(&self, number: u32) -> bool {
-        self.visit.as_ref().is_some_and(|visit| visit.number == number)
-    }
-
     /// Asks again at once those that have answered: this node's record has changed.
     pub(crate) fn again(&mut self) {
         for seed in self.seeds.iter_mut().filter(|seed| seed.proof.is_some()) {
@@ -170,9 +167,7 @@ impl<A: Address> Seeds<A> {
 
     /// Nobody needs to be asked any more.
     pub(crate) fn rest(&mut self) {
-        for seed in &mut self.seeds {
-            seed.owed = false;
-        }
+        self.all_mut().for_each(|seed| seed.owed = false);
     }
 }
 
@@ -198,7 +193,7 @@ fn least_gap(config: &Config) -> u64 {
 pub(crate) fn cookie<A: Address>(rng: &Rng, addr: A) -> u64 {
     let mut scratch = [0; crate::wire::MAX_ADDR];
     let addr = postcard::to_slice(&addr, &mut scratch);
-    rng.keyed(0x636f_6f6b_6965, addr.as_deref().unwrap_or(&[]), 0)
+    rng.keyed(0x636f_6f6b_6965, addr.as_deref().unwrap_or(&[]))
 }
 
 /// Another life of this node's id, which is asked whether it lives: an answer makes it a twin, none the past.
@@ -239,6 +234,7 @@ pub(crate) struct Leave {
     next: Instant,
     gap: u64,
     acknowledged: u32,
+    rounds: u8,
     /// Those asked to acknowledge, and whether they are to be asked now.
     witnesses: Vec<(NodeId, bool), WITNESSES>,
 }
@@ -251,6 +247,7 @@ impl Leave {
             next: now,
             gap: config.first_retry,
             acknowledged: 0,
+            rounds: 0,
             witnesses: Vec::new(),
         }
     }
@@ -259,8 +256,8 @@ impl Leave {
         self.next.min(self.until)
     }
 
-    /// Asks again those who have not acknowledged, replacing the ones who stay silent by others now and then. True
-    /// when enough have acknowledged, or the deadline has passed.
+    /// Asks again those who have not acknowledged, and others in their place when they have been silent for four
+    /// rounds. True when enough have acknowledged, or the deadline has passed.
     pub(crate) fn tick<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> bool {
         let needed = (WITNESSES as u32).min(cx.members.others());
         if self.acknowledged >= needed || cx.now >= self.until {
@@ -271,8 +268,10 @@ impl Leave {
         }
         self.next = cx.now.after(self.gap);
         self.gap = (self.gap + self.gap / 2).min(cx.config.probe_period / 4);
-        // A witness that has died meanwhile makes room for another.
-        self.witnesses.retain(|(id, _)| cx.members.find(*id).is_some_and(|index| cx.members.is_live(index)));
+        self.rounds = self.rounds.wrapping_add(1);
+        let patient = !self.rounds.is_multiple_of(4);
+        let lives = |id: NodeId| cx.members.find(id).is_some_and(|index| cx.members.is_live(index));
+        self.witnesses.retain(|(id, _)| patient && lives(*id));
         while self.acknowledged + (self.witnesses.len() as u32) < needed {
             let witnesses = &self.witnesses;
             let fresh = |member: &Member<A>| !witnesses.iter().any(|(id, _)| *id == member.id());

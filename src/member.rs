@@ -190,7 +190,7 @@ impl<A: Copy> Member<A> {
         self.record.life
     }
 
-    /// How often it had to speak against being taken for dead in this life.
+    /// How often it has spoken anew about itself in this life: against being taken for dead, or to say that it moved.
     pub fn incarnation(&self) -> u32 {
         self.record.incarnation
     }
@@ -215,8 +215,8 @@ pub(crate) enum Liveness {
     Left,
 }
 
-/// The greatest step of a counter that is believed from anyone but its owner: a counter pushed to its maximum would
-/// leave the owner nothing to answer with.
+/// The greatest step of a counter that is believed: an owner moves it by ones, and a counter pushed to its maximum
+/// would leave the owner nothing to answer with.
 pub(crate) const MAX_JUMP: u32 = 1 << 16;
 
 /// The account of a member that travels between nodes.

@@ -10,7 +10,7 @@ mod slot;
 pub(crate) use slot::Slot;
 use slot::{EXCUSED, FREE, MOVED, REBORN, SEEN, SUSPECT, UNTOLD};
 
-use crate::event::Event;
+use crate::event::{Event, Stats};
 use crate::hash::{Sip, mix};
 use crate::member::{Address, Liveness, Member, NodeId, Record};
 use crate::news::News;
@@ -38,11 +38,12 @@ pub(crate) struct Members<A: Address, S: Storage> {
     live: u32,
     used: u32,
     excused: u32,
+    /// A living newcomer was refused, and there has been no room since.
+    refused: bool,
     root: u64,
     key: u64,
     untold: (Index, Index),
     news: News,
-    pub(crate) forgotten: u64,
 }
 
 impl<A: Address, S: Storage> Members<A, S> {
@@ -54,26 +55,26 @@ impl<A: Address, S: Storage> Members<A, S> {
             live: 0,
             used: 0,
             excused: 0,
+            refused: false,
             root: 0,
             key: 0,
             untold: (NONE, NONE),
             news: News::NONE,
-            forgotten: 0,
         }
     }
 
     /// Forgets everybody and begins with this node alone.
-    pub(crate) fn reset(&mut self, key: u64, myself: Record<A>) {
+    pub(crate) fn reset(&mut self, key: u64, myself: Record<A>, stats: &mut Stats) {
         self.slots.clear();
         self.heads.clear();
         while self.heads.push(NONE) {}
         self.free = NONE;
         (self.live, self.used, self.excused, self.root) = (0, 0, 0, 0);
-        self.key = key;
+        (self.key, self.refused) = (key, false);
         self.untold = (NONE, NONE);
         self.news = News::NONE;
         // Cannot be refused: every storage holds at least two members.
-        let _ = self.insert(myself);
+        let _ = self.insert(myself, Instant::ZERO, stats);
     }
 
     // Looking up.
@@ -144,9 +145,9 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.used - self.live
     }
 
-    /// Whether another living member would be refused.
-    pub(crate) fn is_full(&self) -> bool {
-        self.live as usize >= self.slots.limit()
+    /// Whether living members had to be refused, so that this table cannot become equal to others.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refused
     }
 
     /// The fingerprint of all living members: a wrapping sum of one keyed hash each.
@@ -248,8 +249,10 @@ impl<A: Address, S: Storage> Members<A, S> {
     // Changing.
 
     /// Adds a member that is not in the table, forgetting the longest dead if there is no other room.
-    pub(crate) fn admit(&mut self, record: Record<A>, now: Instant) -> Result<Index, Full> {
-        let index = self.insert(record)?;
+    pub(crate) fn admit(&mut self, record: Record<A>, now: Instant, stats: &mut Stats) -> Result<Index, Full> {
+        let inserted = self.insert(record, now, stats);
+        self.refused |= inserted.is_err() && record.liveness == Liveness::Alive;
+        let index = inserted?;
         match record.liveness {
             Liveness::Alive => self.note_change(index, 0),
             // Of the end of somebody whom the application never saw alive there is nothing to tell.
@@ -272,6 +275,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             self.root = self.root.wrapping_add(self.leaf(&record));
         }
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
+        self.refused &= is_alive || !was_alive;
         self.suspect(index, false);
         let Some(slot) = self.slot_mut(index) else { return };
         slot.record = record;
@@ -404,8 +408,8 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.untold.1 = index;
     }
 
-    fn insert(&mut self, record: Record<A>) -> Result<Index, Full> {
-        let index = self.place_slot(Slot::new(record))?;
+    fn insert(&mut self, record: Record<A>, now: Instant, stats: &mut Stats) -> Result<Index, Full> {
+        let index = self.place_slot(Slot::new(record), now, stats)?;
         self.used += 1;
         if record.liveness == Liveness::Alive {
             self.live += 1;
@@ -415,7 +419,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         Ok(index)
     }
 
-    fn place_slot(&mut self, slot: Slot<A>) -> Result<Index, Full> {
+    fn place_slot(&mut self, slot: Slot<A>, now: Instant, stats: &mut Stats) -> Result<Index, Full> {
         if self.free == NONE {
             let index = self.slots.all().len() as Index;
             if self.slots.push(slot.clone()) {
@@ -425,7 +429,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             if slot.record.liveness != Liveness::Alive {
                 return Err(Full);
             }
-            self.forget_longest_dead();
+            self.forget_longest_dead(now, stats);
         }
         let index = self.free;
         let place = self.slots.all_mut().get_mut(index as usize).ok_or(Full)?;
@@ -436,18 +440,17 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Frees the slot of the member that has been dead for longest and of whose end the application knows. A scan of
     /// the table, made only when a newcomer needs the room.
-    fn forget_longest_dead(&mut self) {
+    fn forget_longest_dead(&mut self, now: Instant, stats: &mut Stats) {
         if self.dead() == 0 {
             return;
         }
-        let newest = self.slots.all().iter().map(|slot| slot.seen).max().unwrap_or(0);
         let dead = self.slots.all().iter().zip(0..).filter(|(slot, index)| {
             let settled = slot.marks & (FREE | UNTOLD) == 0 && slot.record.liveness != Liveness::Alive;
             settled && *index != MYSELF
         });
-        if let Some((_, index)) = dead.max_by_key(|(slot, _)| newest.wrapping_sub(slot.seen)) {
+        if let Some((_, index)) = dead.max_by_key(|(slot, _)| coarse(now).wrapping_sub(slot.seen)) {
             self.remove(index);
-            self.forgotten = self.forgotten.wrapping_add(1);
+            stats.forgotten = stats.forgotten.wrapping_add(1);
         }
     }
 

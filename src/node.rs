@@ -22,7 +22,7 @@ mod receive;
 mod send;
 
 use crate::config::{Config, ConfigError};
-use crate::context::Context;
+use crate::context::{Context, Deadline};
 use crate::detector::{Detector, scaled};
 use crate::event::{CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, Stats, WakeReason};
 use crate::gossip::Gossip;
@@ -126,7 +126,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Commands.
 
-    /// Begins a life: as `id`, reached at `addr`, with randomness from `rng` (16 bytes and a nonce are drawn).
+    /// Begins a life: as `id`, reached at `addr`, with randomness from `rng`, of which 16 bytes are drawn.
     ///
     /// `addr` must be what others can send to, not a wildcard. Seeds given before are asked at once. On a node that
     /// has been started before, everything that it knew is forgotten but its seeds, and under the same id its next
@@ -139,7 +139,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let life = Life { generation, nonce: self.rng.next_u32() };
         let patience = self.config.patience;
         let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience };
-        self.members.reset(self.config.cluster, myself);
+        self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.announce(MYSELF, 0);
         (self.gossip, self.sync, self.replies) = (Gossip::NEW, Sync::NEW, Replies::NONE);
         (self.rival, self.leave, self.notices) = (None, None, Notices::NONE);
@@ -193,10 +193,32 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Err(ConfigError::ClusterChanged);
         }
         self.config = config;
+        let patience = config.patience;
+        self.redescribe(|myself| Record { patience, ..myself });
         self.detector.hurry(self.now, &self.config);
         self.seeds.hurry(self.now, &self.config);
         self.act();
         Ok(())
+    }
+
+    /// Moves this node to another address, in the same life: members are told, and report it as
+    /// [`Event::MemberMoved`]. Does nothing before `start`.
+    pub fn set_addr(&mut self, now: Instant, addr: A) {
+        self.advance(now);
+        self.redescribe(|myself| Record { addr, ..myself });
+        self.act();
+    }
+
+    /// Changes this node's own record, if that is a change, and tells the others; only the owner may, and it does so
+    /// under a new incarnation.
+    fn redescribe(&mut self, change: impl FnOnce(Record<A>) -> Record<A>) {
+        let Some(myself) = self.members.myself().copied() else { return };
+        let changed = change(myself);
+        if changed != myself {
+            // At the maximum nobody could be told; a life does not get there by itself.
+            let incarnation = myself.incarnation.saturating_add(1);
+            self.adopt(MYSELF, Record { incarnation, ..changed }, 0);
+        }
     }
 
     // In.
@@ -237,12 +259,12 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// When to call [`handle_timeout`](Self::handle_timeout) next; [`Instant::FAR_FUTURE`] if never. It may change
     /// with every call that takes `&mut self`.
     pub fn poll_timeout(&self) -> Instant {
-        self.due().0
+        self.due().at
     }
 
     /// What the next deadline is for.
     pub fn wake_reason(&self) -> WakeReason {
-        self.due().1
+        self.due().reason
     }
 
     // Looking.
@@ -301,10 +323,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         &self.stats
     }
 
+    /// What this node says of itself.
+    #[cfg(feature = "sim")]
+    pub(crate) fn own_record(&self) -> Option<&Record<A>> {
+        self.members.myself()
+    }
+
     // Inside.
 
     fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Joining | Phase::Member | Phase::Isolated | Phase::Leaving)
+        // `Isolated` is how a member without answers looks from outside; it is not kept.
+        matches!(self.phase, Phase::Joining | Phase::Member | Phase::Leaving)
     }
 
     /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
@@ -316,31 +345,27 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    fn due(&self) -> (Instant, WakeReason) {
+    fn due(&self) -> Deadline {
+        let mut due = Deadline::NEVER;
         if !self.is_running() {
-            return (Instant::FAR_FUTURE, WakeReason::Idle);
+            return due;
         }
-        let mut due = match &self.leave {
-            Some(leave) => (leave.due(), WakeReason::Leave),
-            None => self.detector.due(&self.members, &self.config),
-        };
-        let mut sooner = |at: Instant, reason| {
-            if at < due.0 {
-                due = (at, reason);
+        match &self.leave {
+            Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
+            None => {
+                due = self.detector.due(&self.members, &self.config);
+                due.sooner(self.seeds.due(self.wants_seeds()), WakeReason::Join);
             }
-        };
+        }
         if !self.detector.isolated {
-            sooner(self.gossip.due(&self.members, &self.config), WakeReason::Gossip);
+            due.sooner(self.gossip.due(&self.members, &self.config), WakeReason::Gossip);
         }
-        sooner(self.sync.due(), WakeReason::Sync);
-        if self.wants_seeds() {
-            sooner(self.seeds.due(), WakeReason::Join);
-        }
+        due.sooner(self.sync.due(), WakeReason::Sync);
         if self.phase == Phase::Member {
-            sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
+            due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
         }
         if let Some(rival) = &self.rival {
-            sooner(rival.due(), WakeReason::Rival);
+            due.sooner(rival.due(), WakeReason::Rival);
         }
         due
     }
@@ -373,17 +398,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let mut cx = context!(self);
         if self.leave.as_mut().is_some_and(|leave| leave.tick(&mut cx)) {
-            self.leave = None;
+            (self.leave, self.replies) = (None, Replies::NONE);
             self.phase = Phase::Left;
             return self.notices.raise(Notice::Left);
         }
         if self.leave.is_none() {
             self.detect();
-        }
-        if self.wants_seeds()
-            && let Some(addr) = self.addr()
-        {
-            self.seeds.tick(addr, &mut context!(self));
+            self.ask_seeds();
         }
         if self.phase == Phase::Member {
             self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
@@ -403,6 +424,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.declare_down(dead);
         }
         self.note_isolation(was_isolated);
+    }
+
+    fn ask_seeds(&mut self) {
+        let wanted = self.wants_seeds();
+        if let Some(addr) = self.addr() {
+            self.seeds.tick(wanted, addr, &mut context!(self));
+        }
     }
 
     fn note_isolation(&mut self, was_isolated: bool) {

@@ -35,8 +35,8 @@ impl Rng {
     }
 
     /// A keyed hash that only this node can compute: of cookies.
-    pub(crate) fn keyed(&self, domain: u64, bytes: &[u8], word: u64) -> u64 {
-        Sip::new(self.key.1 ^ domain, self.key.0).bytes(bytes).word(word).finish()
+    pub(crate) fn keyed(&self, domain: u64, bytes: &[u8]) -> u64 {
+        Sip::new(self.key.1 ^ domain, self.key.0).bytes(bytes).finish()
     }
 }
 

@@ -129,16 +129,19 @@ impl Sync {
         write_page(writer, kind::SYNC, low, beyond.unwrap_or(u64::MAX), all, members)
     }
 
-    /// Takes an answer to the page that was asked for, complete up to `high`; false if none was.
-    pub(crate) fn on_diff(&mut self, peer: NodeId, low: u64, high: u64, news: bool, now: Instant) -> bool {
-        let Some(walk) = self.walk.as_mut().filter(|walk| walk.peer == peer && walk.low == low) else { return false };
+    /// Whether this is an answer to the page that was asked for.
+    pub(crate) fn awaits(&self, peer: NodeId, low: u64) -> bool {
+        self.walk.as_ref().is_some_and(|walk| walk.peer == peer && walk.low == low)
+    }
+
+    /// Goes on behind `high`, up to which the awaited answer was complete; whether it held anything new decides how
+    /// far.
+    pub(crate) fn on_diff(&mut self, high: u64, news: bool, now: Instant) {
         self.cursor = high.wrapping_add(1);
-        if high == u64::MAX || !(walk.whole || news) {
-            self.walk = None;
-            return true;
+        match self.walk.as_mut().filter(|walk| high < u64::MAX && (walk.whole || news)) {
+            Some(walk) => (walk.low, walk.tries, walk.next) = (high + 1, 0, now),
+            None => self.walk = None,
         }
-        (walk.low, walk.tries, walk.next) = (high + 1, 0, now);
-        true
     }
 }
 

@@ -340,8 +340,8 @@ pub(crate) fn open(datagram: &[u8], seal: Seal) -> Result<(Head, Reader<'_>), Dr
     Ok((Head { sender, tag, incarnation, open, full: form & FULL != 0 }, head))
 }
 
-/// Writes one datagram into a buffer. Every method gives `None` if it does not fit, and then the datagram is as before
-/// the call.
+/// Writes one datagram into a buffer. Every method gives `None` if it does not fit; after a [`frame`](Self::frame) or a
+/// [`record`](Self::record) that did not, the datagram is as before the call.
 pub(crate) struct Writer<'b> {
     buf: &'b mut [u8],
     len: usize,
@@ -474,7 +474,7 @@ impl<'b> Writer<'b> {
         Some(())
     }
 
-    /// Ends the datagram at what it would be without further frames.
+    /// Fills in the check value; the length of the datagram.
     pub(crate) fn finish(self, seal: Seal) -> Option<usize> {
         let datagram = self.buf.get_mut(..self.len)?;
         let (before, rest) = datagram.split_first_chunk_mut::<HEAD_BEFORE_CHECK>()?;

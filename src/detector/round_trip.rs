@@ -11,7 +11,7 @@ impl RoundTrip {
     pub(super) const UNKNOWN: Self = RoundTrip { smoothed: 0, deviation: 0 };
 
     pub(super) fn sample(&mut self, micros: u64) {
-        // An hour is the longest that can be asked for; the sums below stay far from overflowing.
+        // Four minutes are as good as more, and the sums below stay far from overflowing.
         let sample = micros.min(1 << 28) as u32;
         if self.smoothed == 0 {
             (self.smoothed, self.deviation) = (sample, sample / 2);

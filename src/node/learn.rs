@@ -95,15 +95,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             return true;
         }
         // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
-        self.members.admit(record, self.now).is_ok()
+        self.members.admit(record, self.now, &mut self.stats).is_ok()
     }
 
     /// Adds a living member; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>) -> Option<Index> {
-        match self.members.admit(newcomer, self.now) {
+        match self.members.admit(newcomer, self.now, &mut self.stats) {
             Ok(index) => {
                 self.members.announce(index, 0);
-                self.stats.forgotten = self.members.forgotten;
                 Some(index)
             }
             Err(crate::members::Full) => {

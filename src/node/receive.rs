@@ -3,7 +3,6 @@
 use super::Node;
 use super::send::Say;
 use crate::context::Context;
-use crate::detector::Answered;
 use crate::event::{DropReason, Notice, Phase};
 use crate::join::cookie;
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId, Record};
@@ -56,6 +55,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         let known = self.members.find_life(head.sender, head.tag);
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
+            // No owner leaps; this is somebody else.
+            let incarnation = self.members.get(index).map_or(0, |record| record.incarnation);
+            if head.incarnation.saturating_sub(incarnation) > MAX_JUMP {
+                return self.refuse(DropReason::CounterJump);
+            }
             self.first_hand(index, from, head);
         }
         let mut speaker = Speaker { addr: from, head, known, proven: false };
@@ -77,10 +81,6 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// A datagram from a member itself, meant for this life of ours: it lives, at the incarnation that it says.
     fn first_hand(&mut self, index: Index, from: A, head: Head) {
         let Some(record) = self.members.get(index).copied() else { return };
-        // No owner leaps; this is somebody else.
-        if head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP {
-            return self.refuse(DropReason::CounterJump);
-        }
         match record.liveness {
             Liveness::Alive | Liveness::Down if head.incarnation > record.incarnation => {
                 let incarnation = head.incarnation;
@@ -115,24 +115,24 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Verdict { question, target, heard } => {
                 let from = speaker.head.sender;
                 let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
-                self.note(taken);
+                self.expect(taken);
             }
             Frame::Sync { low, high, records } => self.on_sync(low, high, records, speaker),
             Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
             Frame::Leave { number } => self.on_leave(number, speaker),
             Frame::LeaveAck { number } => {
                 let leave = self.leave.as_mut();
-                if !leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number)) {
-                    self.refuse(DropReason::Unasked);
-                }
+                let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
+                self.expect(asked);
             }
             Frame::Introduce { cookie } => self.reply(speaker.addr, speaker.head.tag, Say::Join { cookie }),
         }
     }
 
-    fn note(&mut self, answered: Answered) {
-        if let Some(reason) = answered.refusal() {
-            self.refuse(reason);
+    /// Counts an answer to no question.
+    fn expect(&mut self, asked: bool) {
+        if !asked {
+            self.refuse(DropReason::Unasked);
         }
     }
 
@@ -150,9 +150,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ack(&mut self, number: u32, roots: Option<Roots>, speaker: &Speaker<A>) {
         let from = speaker.head.sender;
         let answered = self.detector.on_ack(from, number, &mut context!(self));
-        self.note(answered);
+        self.expect(answered);
         // A node that had to refuse members cannot become equal, and need not be asked.
-        if answered == Answered::Yes && !speaker.head.full && !self.members.is_full() {
+        if answered && !speaker.head.full && !self.members.has_refused() {
             let equal = roots.is_none_or(|roots| roots == self.roots(number));
             self.sync.compare(from, equal, self.now, &self.config);
         }
@@ -189,7 +189,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
         let diff = sync::compare(&self.members, low, high, records);
         self.learn_all(records, Source::Sync);
-        // A large answer goes to where the member was admitted, which it has proved, and not to where this came from.
+        // A large answer goes to where the member is known to be, and not to wherever this came from.
         let home = self.members.find_record(speaker.head.sender).map(|record| record.addr);
         if let Some(home) = home {
             self.reply(home, speaker.head.tag, Say::Diff(diff));
@@ -197,12 +197,12 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
-        let changed = self.learn_all(records, Source::Sync);
-        if self.sync.on_diff(speaker.head.sender, low, high, changed, self.now) {
-            self.detector.answered(&mut self.members);
-        } else {
-            self.refuse(DropReason::Unasked);
+        if !self.sync.awaits(speaker.head.sender, low) {
+            return self.refuse(DropReason::Unasked);
         }
+        let changed = self.learn_all(records, Source::Sync);
+        self.sync.on_diff(high, changed, self.now);
+        self.detector.answered(&mut self.members);
     }
 
     // Arrival and departure.
@@ -224,8 +224,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Answer::Prove(expected)
         };
-        let held = self.members.find_record(newcomer.id);
-        let about = held.filter(|held| **held != newcomer).map(|held| held.id);
+        let about = if answer == Answer::Taken { newcomer.id } else { self.id() };
         self.reply(newcomer.addr, head.tag, Say::Welcome { number, answer, about });
     }
 
@@ -282,25 +281,19 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// A seed's answer to our join, known by the number that only it was sent.
     fn on_welcome(&mut self, number: u32, answer: Answer, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
         let tag = speaker.head.tag;
-        let visit = self.seeds.is_visit(number);
-        let wanted = self.wants_seeds() || visit;
+        let introduced = number == 0 && speaker.known.is_some();
         let Some(seed) = self.seeds.asked(number) else {
             // The answer to an introduction carries no number.
-            if !(number == 0 && speaker.known.is_some()) {
-                self.refuse(DropReason::Unasked);
-            }
-            return;
+            return match answer {
+                Answer::Taken if introduced => self.on_taken(record.record()),
+                _ => self.expect(introduced),
+            };
         };
         match answer {
-            Answer::Prove(cookie) if wanted => {
-                speaker.proven = true;
-                seed.prove(cookie, tag, self.now, &self.config);
-            }
-            // Another seed was quicker.
-            Answer::Prove(_) => {}
+            // Even if another seed was quicker: it may know others.
+            Answer::Prove(cookie) => seed.prove(cookie, tag, self.now, &self.config),
             Answer::Full => self.refuse(DropReason::TableFull),
-            // The news about who holds the id follows in this datagram.
-            Answer::Taken => speaker.proven = true,
+            Answer::Taken => self.on_taken(record.record()),
             Answer::Admitted => {
                 let host = record.record::<A>().filter(|host| host.id == speaker.head.sender && host.tag() == tag);
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
@@ -312,10 +305,18 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if newcomer {
                     self.become_member();
                 }
-                if newcomer || visit {
-                    self.sync.pull(host.id, newcomer, self.now);
-                }
+                self.sync.pull(host.id, newcomer, self.now);
             }
+        }
+    }
+
+    /// Another life of our id stands in the way of our join: this is its record.
+    fn on_taken(&mut self, other: Option<Record<A>>) {
+        match other.filter(|other| other.id == self.id()) {
+            Some(other) => {
+                self.learn(other, Source::News);
+            }
+            None => self.refuse(DropReason::Malformed),
         }
     }
 
@@ -342,12 +343,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(),
             // It joins through us, of all nodes. Our own record tells it where to ask whether we live.
             Ok(Frame::Join { number, .. }) if head.tag != own_tag => {
-                self.reply(from, head.tag, Say::Welcome { number, answer: Answer::Taken, about: None });
+                self.reply(from, head.tag, Say::Welcome { number, answer: Answer::Taken, about: head.sender });
             }
             Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
-                if let Some(record) = record.record::<A>() {
-                    self.learn(record, Source::Owner);
-                }
+                self.on_taken(record.record());
             }
             _ => self.refuse(DropReason::OwnId),
         }

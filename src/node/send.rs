@@ -52,11 +52,11 @@ pub(super) enum Say {
     },
     /// This is what I hold of that member, perhaps you yourself.
     About(NodeId),
-    /// What a join comes to, and what is held of the id that it is for, if that stands in the way.
+    /// What a join comes to, and the record of this member: our own, or what stands in the way.
     Welcome {
         number: u32,
         answer: Answer,
-        about: Option<NodeId>,
+        about: NodeId,
     },
     /// I am to introduce myself with this cookie.
     Join {
@@ -191,7 +191,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn head(&self, open: bool) -> Option<Head> {
         let myself = self.members.myself()?;
         let (sender, tag, incarnation) = (myself.id, myself.tag(), myself.incarnation);
-        Some(Head { sender, tag, incarnation, open, full: self.members.is_full() })
+        Some(Head { sender, tag, incarnation, open, full: self.members.has_refused() })
     }
 
     /// Where to, and for whom.
@@ -286,9 +286,12 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let cookie = crate::join::cookie(&self.rng, reply.to);
                 writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
             }
-            Say::About(id) => self.write_about(Some(id), writer),
+            Say::About(id) => match self.members.find_record(id) {
+                Some(record) => writer.frame(kind::NEWS, |body| body.record(record)),
+                None => Some(()),
+            },
             Say::Welcome { number, answer, about } => {
-                let myself = self.members.myself()?;
+                let about = self.members.find_record(about).or_else(|| self.members.myself())?;
                 let (code, cookie) = match answer {
                     Answer::Prove(cookie) => (0, cookie),
                     Answer::Admitted => (1, 0),
@@ -299,20 +302,12 @@ impl<A: Address, S: Storage> Node<A, S> {
                     body.u32(number)?;
                     body.u8(code)?;
                     body.u64(cookie)?;
-                    body.record(myself)
-                })?;
-                self.write_about(about, writer)
+                    body.record(about)
+                })
             }
             Say::Join { cookie } => self.write_join(0, cookie, writer),
             Say::Diff(diff) => diff.write(writer, &self.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
-        }
-    }
-
-    fn write_about(&self, id: Option<NodeId>, writer: &mut Writer<'_>) -> Option<()> {
-        match id.and_then(|id| self.members.find_record(id)) {
-            Some(record) => writer.frame(kind::NEWS, |body| body.record(record)),
-            None => Some(()),
         }
     }
 

@@ -52,7 +52,8 @@ impl Safety {
             Status::Left => 2,
         };
         let now = (member.life(), member.incarnation(), rank);
-        if self.owned.get(&member.id()).is_none_or(|owned| (now.0, now.1) > *owned) {
+        // A member that a hostile peer invented has no owner.
+        if self.owned.get(&member.id()).is_some_and(|owned| (now.0, now.1) > *owned) {
             return Err(format!("host {host} holds {member:?}, which its owner never was"));
         }
         match self.held.insert((host, member.id()), now) {

@@ -15,7 +15,19 @@ use crate::time::Instant;
 pub enum Report {
     /// A member's status, as this machine now sees it.
     Member(NodeId, Status),
-    /// Anything else, for instance about the machine itself.
+    /// It has joined.
+    Joined,
+    /// Nobody answers it.
+    Isolated,
+    /// Somebody answers it again.
+    Reconnected,
+    /// It has fallen silent, as another has its id.
+    IdTaken,
+    /// It has done leaving.
+    Left,
+    /// A member has moved.
+    Moved(NodeId),
+    /// Anything else.
     Other,
 }
 
@@ -124,6 +136,12 @@ impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
             | Event::MemberSuspect(member)
             | Event::MemberDown(member)
             | Event::MemberLeft(member) => Report::Member(member.id(), member.status()),
+            Event::Joined => Report::Joined,
+            Event::Isolated => Report::Isolated,
+            Event::Reconnected => Report::Reconnected,
+            Event::IdTaken => Report::IdTaken,
+            Event::Left => Report::Left,
+            Event::MemberMoved(member) => Report::Moved(member.id()),
             _ => Report::Other,
         })
     }

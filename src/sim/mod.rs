@@ -26,12 +26,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod check;
+mod host;
+mod hostile;
 mod machine;
 mod network;
 mod scenario;
 mod world;
 
 pub use check::Safety;
+pub use hostile::Forger;
 pub use machine::{HostAddress, Machine, Report};
 pub use network::{Conditions, SimRng};
 pub use scenario::{Action, Failure, ParseScenarioError, Scenario, Summary};

@@ -7,6 +7,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::check::Safety;
+use super::hostile::Forger;
 use super::network::{Conditions, SimRng};
 use super::world::Sim;
 use crate::config::Config;
@@ -49,12 +50,18 @@ pub enum Action {
     Plug(u8),
     /// The host leaves gracefully.
     Leave(u8),
-    /// The host's clock runs wrong by this many parts in a thousand.
+    /// The host's clock runs wrong by this many parts in ten thousand.
     Drift(u8, i8),
     /// The host's clock jumps forward by this many seconds.
     Jump(u8, u16),
     /// The host is sent this many datagrams of random bytes.
     Flood(u8, u16),
+    /// The host is sent this many datagrams that others have sent, to it or not, some of them changed.
+    Replay(u8, u16),
+    /// The host is told, as if by a member, that the other is dead.
+    Slander(u8, u8),
+    /// The host is told, as if by a member, of this many members that do not exist.
+    Invent(u8, u8),
 }
 
 /// What happens to a cluster, and when.
@@ -135,9 +142,10 @@ impl Scenario {
     ///
     /// A member that was cut off is found when one of the dead is tried, each of which has its turn; a dead one when
     /// it is probed, each in two rounds of the ring; then come the longest verdict (thrice the suspicion, and that
-    /// tripled for a node whose health has suffered) and the walk that settles the rest.
+    /// tripled for a node whose health has suffered, and a try more) and the walk that settles the rest.
     pub fn bound(config: &Config, hosts: usize) -> Duration {
-        let hosts = hosts as u32;
+        // A hostile peer may have invented as many members again.
+        let hosts = 2 * hosts as u32;
         let find_the_cut_off = config.dead_probe_period() * hosts;
         let find_the_dead = config.probe_period() * (2 * hosts);
         let judge = config.suspicion() * 10;
@@ -184,6 +192,8 @@ impl Scenario {
             None if agreed_after >= bound => std::format!("no agreement {bound:?} after the faults:\n{}", views(&sim)),
             None => return Ok(Summary { agreed_after, bound, steps: sim.steps() }),
         };
+        let settings = (config != Config::LAN).then(|| std::format!("\n(with {config:?})"));
+        let complaint = complaint + &settings.unwrap_or_default();
         Err(Failure { complaint, scenario: self.clone() })
     }
 }
@@ -221,7 +231,7 @@ impl Action {
     fn from_bytes(kind: u8, value: u16, nodes: u8) -> Self {
         let host = (value >> 8) as u8 % nodes;
         let part = (value % 600).min(500);
-        match kind % 24 {
+        match kind % 28 {
             0 => Action::Loss(part),
             1 => Action::Duplicate(part),
             2 => Action::Reorder(part),
@@ -239,7 +249,10 @@ impl Action {
             20 => Action::Leave(host),
             21 => Action::Drift(host, value as i8),
             22 => Action::Jump(host, value % 4_000),
-            _ => Action::Flood(host, value % 256),
+            23 => Action::Flood(host, value % 256),
+            24 | 25 => Action::Replay(host, value % 256),
+            26 => Action::Slander(host, value as u8 % nodes),
+            _ => Action::Invent(host, 1 + value as u8 % 3),
         }
     }
 
@@ -253,8 +266,8 @@ impl Action {
             Action::Reorder(late) => sim.set_conditions(Conditions { reorder: part(late), ..weather }),
             Action::Corrupt(bad) => sim.set_conditions(Conditions { corrupt: part(bad), ..weather }),
             Action::Truncate(short) => sim.set_conditions(Conditions { truncate: part(short), ..weather }),
-            Action::LossIn(host, loss) => sim.set_host_loss(host.into(), part(loss), 0.0),
-            Action::LossOut(host, loss) => sim.set_host_loss(host.into(), 0.0, part(loss)),
+            Action::LossIn(host, loss) => sim.set_loss_in(host.into(), part(loss)),
+            Action::LossOut(host, loss) => sim.set_loss_out(host.into(), part(loss)),
             Action::Partition(sides) => {
                 (0..sim.hosts()).for_each(|host| sim.set_side(host, u32::from(sides >> host & 1)));
             }
@@ -268,6 +281,9 @@ impl Action {
             Action::Drift(host, thousandths) => sim.set_drift(host.into(), i64::from(thousandths) * 100),
             Action::Jump(host, seconds) => sim.jump_clock(host.into(), Duration::from_secs(seconds.into())),
             Action::Flood(host, count) => flood(sim, host.into(), count),
+            Action::Replay(host, count) => replay(sim, host.into(), count),
+            Action::Slander(host, accused) => slander(sim, host.into(), accused.into()),
+            Action::Invent(host, count) => invent(sim, host.into(), count),
         }
     }
 }
@@ -282,6 +298,43 @@ fn flood(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
         }
         let from = rng.below(sim.hosts() as u64) as usize;
         sim.inject(from, to, &bytes);
+    }
+}
+
+/// What was overheard, half of it with a bit flipped or its end lost, from anywhere.
+fn replay(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
+    let mut rng = SimRng::new(sim.steps());
+    let overheard: Vec<Vec<u8>> = sim.overheard().map(<[u8]>::to_vec).collect();
+    for _ in 0..count {
+        let Some(mut bytes) = overheard.get(rng.below(overheard.len().max(1) as u64) as usize).cloned() else { return };
+        if rng.chance(0.25) {
+            bytes[0] ^= 1 << rng.below(8);
+        } else if rng.chance(0.25) {
+            bytes.truncate(rng.below(bytes.len() as u64) as usize);
+        }
+        let from = rng.below(sim.hosts() as u64) as usize;
+        sim.inject(from, to, &bytes);
+    }
+}
+
+/// A forger who speaks to a host as its neighbour.
+fn forger(sim: &Sim<HeapNode<u32>>, victim: usize) -> Option<(Forger, usize)> {
+    let mask = (victim + 1) % sim.hosts();
+    Forger::new(sim.machine(victim)?, sim.machine(mask)?).map(|forger| (forger, mask))
+}
+
+fn slander(sim: &mut Sim<HeapNode<u32>>, victim: usize, accused: usize) {
+    let lie = forger(sim, victim).and_then(|(forger, mask)| Some((mask, forger.accusation(sim.machine(accused)?))));
+    if let Some((mask, bytes)) = lie {
+        sim.inject(mask, victim, &bytes);
+    }
+}
+
+fn invent(sim: &mut Sim<HeapNode<u32>>, victim: usize, count: u8) {
+    if let Some((forger, mask)) = forger(sim, victim) {
+        let first = 1_000_000 + sim.steps();
+        let bytes = forger.invention::<u32>(first..first + u64::from(count));
+        sim.inject(mask, victim, &bytes);
     }
 }
 
@@ -306,6 +359,9 @@ impl fmt::Display for Action {
             Action::Drift(host, parts) => write!(f, "drift {host} {parts}"),
             Action::Jump(host, seconds) => write!(f, "jump {host} {seconds}"),
             Action::Flood(host, count) => write!(f, "flood {host} {count}"),
+            Action::Replay(host, count) => write!(f, "replay {host} {count}"),
+            Action::Slander(host, accused) => write!(f, "slander {host} {accused}"),
+            Action::Invent(host, count) => write!(f, "invent {host} {count}"),
         }
     }
 }
@@ -354,13 +410,17 @@ impl FromStr for Scenario {
             };
             understood.ok_or(ParseScenarioError { line })?;
         }
-        if scenario.nodes == 0 { Err(ParseScenarioError { line: 1 }) } else { Ok(scenario) }
+        // Nothing may be there that would not be written: too many words, or the nodes in the wrong place.
+        let written = scenario.to_string();
+        let same = written.split_whitespace().eq(text.split_whitespace());
+        if scenario.nodes == 0 || !same { Err(ParseScenarioError { line: text.lines().count() }) } else { Ok(scenario) }
     }
 }
 
 impl Action {
     fn parse(name: &str, values: &[&str], nodes: u8) -> Option<Self> {
         let value = |at: usize| values.get(at).and_then(|value| value.parse::<u16>().ok());
+        let small = |at: usize| values.get(at).and_then(|value| value.parse::<u8>().ok());
         let host = || values.first().and_then(|value| value.parse::<u8>().ok()).filter(|host| *host < nodes);
         Some(match name {
             "loss" => Action::Loss(value(0)?),
@@ -381,6 +441,9 @@ impl Action {
             "drift" => Action::Drift(host()?, values.get(1)?.parse().ok()?),
             "jump" => Action::Jump(host()?, value(1)?),
             "flood" => Action::Flood(host()?, value(1)?),
+            "replay" => Action::Replay(host()?, value(1)?),
+            "slander" => Action::Slander(host()?, small(1).filter(|other| *other < nodes)?),
+            "invent" => Action::Invent(host()?, small(1)?),
             _ => return None,
         })
     }

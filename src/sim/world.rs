@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::vec::Vec;
 
+use super::host::{Host, HostClock, Process};
 use super::machine::{Machine, Report};
 use super::network::{Conditions, SimRng};
 use crate::member::{NodeId, Status};
@@ -12,6 +13,8 @@ use crate::time::Instant;
 
 /// What a socket holds for a process that does not read it; more is lost.
 const BACKLOG: usize = 512;
+/// How many of the latest datagrams an eavesdropper has.
+const OVERHEARD: usize = 256;
 /// What a machine may do without time passing before the simulator calls it an endless loop.
 const PATIENCE: u32 = 10_000;
 
@@ -44,49 +47,6 @@ pub trait Watch<M: Machine> {
     /// Called for every datagram that the host sends.
     fn on_transmit(&mut self, _sim: &Sim<M>, _host: usize, _datagram: &[u8]) -> Result<(), std::string::String> {
         Ok(())
-    }
-}
-
-enum Process<M> {
-    /// Not there.
-    Absent,
-    Running(M),
-    /// There, but not scheduled: datagrams wait in its socket.
-    Stopped(M, VecDeque<(u32, Vec<u8>)>),
-}
-
-struct Host<M> {
-    id: NodeId,
-    process: Process<M>,
-    plugged: bool,
-    loss_in: f64,
-    loss_out: f64,
-    side: u32,
-    clock: HostClock,
-    wake: Option<Instant>,
-    lives: u64,
-    traffic: Traffic,
-}
-
-/// A clock that need not be right.
-struct HostClock {
-    /// When it was last set, in the simulator's time, and what it showed then.
-    since: Instant,
-    shown: Instant,
-    drift_ppm: i64,
-}
-
-impl HostClock {
-    fn local(&self, now: Instant) -> Instant {
-        let passed = i128::from(now.since(self.since)) * i128::from(1_000_000 + self.drift_ppm) / 1_000_000;
-        self.shown.after(passed as u64)
-    }
-
-    /// When it will show this, rounded up.
-    fn global(&self, local: Instant) -> Instant {
-        let rate = i128::from(1_000_000 + self.drift_ppm);
-        let passed = (i128::from(local.since(self.shown)) * 1_000_000 + rate - 1) / rate;
-        self.since.after(passed.min(i128::from(u64::MAX)) as u64)
     }
 }
 
@@ -138,6 +98,7 @@ pub struct Sim<M: Machine> {
     failure: Option<std::string::String>,
     transcript: Option<std::string::String>,
     buffer: Vec<u8>,
+    recent: VecDeque<Vec<u8>>,
 }
 
 impl<M: Machine> Sim<M> {
@@ -159,6 +120,7 @@ impl<M: Machine> Sim<M> {
             failure: None,
             transcript: None,
             buffer: std::vec![0; crate::MAX_DATAGRAM],
+            recent: VecDeque::new(),
         }
     }
 
@@ -168,18 +130,7 @@ impl<M: Machine> Sim<M> {
     pub fn add(&mut self, machine: M) -> usize {
         let host = self.hosts.len();
         self.addresses.insert(M::addr_of(host as u32), host as u32);
-        self.hosts.push(Host {
-            id: NodeId::new(host as u64 + 1),
-            process: Process::Running(machine),
-            plugged: true,
-            loss_in: 0.0,
-            loss_out: 0.0,
-            side: 0,
-            clock: HostClock { since: Instant::ZERO, shown: Instant::ZERO, drift_ppm: 0 },
-            wake: None,
-            lives: 0,
-            traffic: Traffic::default(),
-        });
+        self.hosts.push(Host::new(NodeId::new(host as u64 + 1), machine));
         host
     }
 
@@ -252,9 +203,14 @@ impl<M: Machine> Sim<M> {
         self.hosts[host].plugged = plugged;
     }
 
-    /// Loses this part of what the host receives and of what it sends, on top of the general loss.
-    pub fn set_host_loss(&mut self, host: usize, inwards: f64, outwards: f64) {
-        (self.hosts[host].loss_in, self.hosts[host].loss_out) = (inwards, outwards);
+    /// Loses this part of what the host receives, on top of the general loss.
+    pub fn set_loss_in(&mut self, host: usize, part: f64) {
+        self.hosts[host].loss_in = part;
+    }
+
+    /// Loses this part of what the host sends, on top of the general loss.
+    pub fn set_loss_out(&mut self, host: usize, part: f64) {
+        self.hosts[host].loss_out = part;
     }
 
     /// Blocks the way from one host to another, or opens it again; the way back is another.
@@ -294,6 +250,7 @@ impl<M: Machine> Sim<M> {
         self.blocked.clear();
         for host in 0..self.hosts.len() {
             self.resume(host);
+            self.set_drift(host, 0);
             let host = &mut self.hosts[host];
             (host.plugged, host.loss_in, host.loss_out, host.side) = (true, 0.0, 0.0, 0);
         }
@@ -302,6 +259,12 @@ impl<M: Machine> Sim<M> {
     /// Puts a datagram on the network as if the host had sent it.
     pub fn inject(&mut self, from: usize, to: usize, datagram: &[u8]) {
         self.dispatch(from, to as u32, datagram);
+    }
+
+    /// The latest datagrams that were sent, the oldest first: what an eavesdropper could replay with
+    /// [`inject`](Self::inject).
+    pub fn overheard(&self) -> impl Iterator<Item = &[u8]> {
+        self.recent.iter().map(Vec::as_slice)
     }
 
     // The network.
@@ -432,7 +395,6 @@ impl<M: Machine> Sim<M> {
                 if self.hosts[host].wake == Some(entry.at) {
                     self.hosts[host].wake = None;
                     self.with(host, |machine, now| machine.handle_timeout(now));
-                    self.look(host);
                 }
             }
             Happening::Arrival { to, from, mut bytes } => {
@@ -440,7 +402,6 @@ impl<M: Machine> Sim<M> {
                 match &mut self.hosts[host].process {
                     Process::Running(_) => {
                         self.with(host, |machine, now| machine.handle_datagram(now, M::addr_of(from), &mut bytes));
-                        self.look(host);
                     }
                     Process::Stopped(_, backlog) if backlog.len() < BACKLOG => backlog.push_back((from, bytes)),
                     _ => {}
@@ -464,7 +425,7 @@ impl<M: Machine> Sim<M> {
     }
 
     /// Runs until every running host has reported this status of a host since this call; how long it took, or `None`
-    /// if it took longer than `limit`.
+    /// if it took longer than `limit`, to within one event. Other reports made meanwhile are dropped.
     pub fn run_until_all_report(&mut self, subject: usize, status: Status, limit: Duration) -> Option<Duration> {
         let (begun, wanted) = (self.now, Report::Member(self.id(subject), status));
         let mut waiting: Vec<bool> = (0..self.hosts()).map(|host| host != subject && self.is_running(host)).collect();
@@ -540,6 +501,7 @@ impl<M: Machine> Sim<M> {
             self.push(at, Happening::Wake { host: host as u32 });
         }
         self.hosts[host].wake = wake;
+        self.look(host);
     }
 
     fn transmit(&mut self, from: usize, to: M::Addr, bytes: &[u8]) {
@@ -556,6 +518,10 @@ impl<M: Machine> Sim<M> {
             let hex: std::string::String = bytes.iter().map(|byte| std::format!("{byte:02x}")).collect();
             transcript.push_str(&std::format!("{} host {from} -> {to:?} {hex}\n", clock(self.now)));
         }
+        if self.recent.len() == OVERHEARD {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(bytes.to_vec());
         if let Some(to) = self.addresses.get(&to).copied() {
             self.dispatch(from, to, bytes);
         }
