@@ -2,6 +2,7 @@
 //!
 //! Every figure repeats exactly for the same arguments, on every machine.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use tidings::sim::{Conditions, Scenario, Sim};
+use tidings::sim::{Conditions, Report, Scenario, Sim};
 use tidings::{Config, HeapNode, Limits, Status};
 
 /// Experiments with simulated clusters. The same arguments give the same figures, on every machine.
@@ -116,46 +117,34 @@ fn crash(nodes: u32, loss: u32, seed: u64) -> Result<Crashed, String> {
     let victim = 1 + seed as usize % (nodes as usize - 1);
     sim.take_reports();
     sim.crash(victim);
-    let begun = sim.now();
     let limit = Duration::from_secs(120);
-    let down = Report { victim: sim.id(victim), waiting: nodes as usize - 1, ..Report::default() };
-    down.watch(&mut sim, begun, limit)
+    wait_for_all(&mut sim, victim, limit)
         .ok_or(format!("{nodes} nodes, {loss} % loss, seed {seed}: not all knew within {limit:?}"))
 }
 
-/// Counts who has reported what of a crash.
-struct Report {
-    victim: tidings::NodeId,
-    waiting: usize,
-    first: Option<Duration>,
-    false_alarms: usize,
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Report { victim: tidings::NodeId::new(0), waiting: 0, first: None, false_alarms: 0 }
-    }
-}
-
-impl Report {
-    fn watch(mut self, sim: &mut Sim<HeapNode<u32>>, begun: tidings::Instant, limit: Duration) -> Option<Crashed> {
-        while sim.step() && sim.now() < begun + limit {
-            for reported in sim.take_reports() {
-                let tidings::sim::Report::Member(id, Status::Down) = reported.report else { continue };
-                if id != self.victim {
-                    self.false_alarms += 1;
+/// Runs until every other host has reported the victim down.
+fn wait_for_all(sim: &mut Sim<HeapNode<u32>>, victim: usize, limit: Duration) -> Option<Crashed> {
+    let (begun, id) = (sim.now(), sim.id(victim));
+    let mut waiting: HashSet<usize> = sim.running().collect();
+    let (mut first, mut false_alarms) = (None, 0);
+    while sim.step() && sim.now() < begun + limit {
+        for reported in sim.take_reports() {
+            match reported.report {
+                Report::Member(of, Status::Down) if of == id => waiting.remove(&reported.host),
+                Report::Member(_, Status::Down) => {
+                    false_alarms += 1;
                     continue;
                 }
-                let after = reported.at.duration_since(begun);
-                self.waiting -= 1;
-                let first = *self.first.get_or_insert(after);
-                if self.waiting == 0 {
-                    return Some(Crashed { first, all: after, false_alarms: self.false_alarms });
-                }
+                _ => continue,
+            };
+            let all = reported.at.duration_since(begun);
+            let first = *first.get_or_insert(all);
+            if waiting.is_empty() {
+                return Some(Crashed { first, all, false_alarms });
             }
         }
-        None
     }
+    None
 }
 
 impl Replay {

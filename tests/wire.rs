@@ -6,7 +6,9 @@ mod forge;
 mod golden;
 
 use forge::Sender;
-use tidings::sim::SimRng;
+use std::time::Duration;
+
+use tidings::sim::{Conditions, Sim, SimRng};
 use tidings::{Config, DropReason, Event, HeapNode, Instant, Limits, NodeId, Status};
 
 const CONFIG: Config = Config::LAN.with_cluster("golden");
@@ -211,6 +213,117 @@ fn counters_that_leap_to_the_maximum_are_not_believed() {
         told += u32::from(refuses(event));
     }
     assert_eq!(told, 1, "the first of its kind is told, the rest are counted");
+}
+
+#[test]
+fn answers_to_no_question_and_wrong_cookies_are_counted() {
+    let mut talk = Talk::new().join();
+    talk.tell(&[forge::frame(forge::kind::ACK, &[1, 2, 3, 4])]);
+    assert_eq!(talk.dropped(DropReason::Unasked), 1, "an ack");
+    talk.tell(&[forge::frame(4, &[[9; 12].as_slice(), &[1]].concat())]);
+    assert_eq!(talk.dropped(DropReason::Unasked), 2, "a verdict");
+    let invented = forge::record(0, Sender { id: 600, ..talk.stranger }, 60);
+    let range = [[0; 8], [0xff; 8]].concat();
+    talk.tell(&[forge::frame(7, &[range, invented].concat())]);
+    assert_eq!(talk.dropped(DropReason::Unasked), 3, "a diff");
+    assert_eq!(talk.node.member(NodeId::new(600)), None, "and nothing was learned from it");
+    talk.tell(&[forge::frame(11, &[1, 2, 3, 4])]);
+    assert_eq!(talk.dropped(DropReason::Unasked), 4, "a leave's ack");
+    talk.tell(&[forge::join(9, 12_345, &forge::record(0, talk.stranger, STRANGER_ADDR))]);
+    assert_eq!(talk.dropped(DropReason::Cookie), 1);
+}
+
+#[test]
+fn a_head_whose_incarnation_leaps_is_refused_with_all_that_follows_it() {
+    let mut talk = Talk::new().join();
+    talk.stranger.incarnation = 1 << 20;
+    let answers = talk.tell(&[forge::ping(5, [0; 6])]);
+    assert_eq!((answers.len(), talk.dropped(DropReason::CounterJump)), (0, 1));
+}
+
+#[test]
+fn claims_and_answers_beyond_what_there_is_room_for_are_counted() {
+    let mut talk = Talk::new().join();
+    let members: Vec<Sender> = (500..510).map(|id| Sender { id, generation: 0, nonce: 1, incarnation: 0 }).collect();
+    let all = |flags| members.iter().flat_map(|of| forge::record(flags, *of, of.id as u16)).collect::<Vec<u8>>();
+    talk.tell(&[forge::frame(forge::kind::NEWS, &all(0))]);
+    let range = [[0; 8], [0xff; 8]].concat();
+    talk.tell(&[forge::frame(forge::kind::SYNC, &[range, all(1)].concat())]);
+    assert_eq!(talk.dropped(DropReason::TooManyClaims), 6, "four of ten are looked into");
+    assert!(talk.node.members().all(|member| member.status() != Status::Down), "and none is believed at once");
+    let tag = of(&talk.node).tag();
+    for number in 0..20 {
+        let frames = [forge::ping(number, [0; 6])];
+        let mut ping = forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &frames);
+        talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut ping);
+    }
+    assert_eq!(talk.dropped(DropReason::Busy), 4, "sixteen answers are remembered until they are sent");
+}
+
+#[test]
+fn a_node_that_hears_itself_says_so() {
+    let mut talk = Talk::new();
+    talk.stranger = of(&talk.node);
+    assert_eq!(talk.tell(&[forge::ping(5, [0; 6])]), []);
+    assert_eq!(talk.dropped(DropReason::OwnId), 1);
+}
+
+/// The longest address that there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Longest([u8; 31]);
+
+impl serde::Serialize for Longest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'d> serde::Deserialize<'d> for Longest {
+    fn deserialize<D: serde::Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {
+        <[u8; 31]>::deserialize(deserializer).map(Longest)
+    }
+}
+
+impl tidings::Address for Longest {
+    const MAX_LEN: usize = 31;
+}
+
+impl tidings::sim::HostAddress for Longest {
+    fn of_host(host: u32) -> Self {
+        let mut bytes = [0xff; 31];
+        bytes[..4].copy_from_slice(&host.to_le_bytes());
+        Longest(bytes)
+    }
+}
+
+#[test]
+fn every_datagram_fits_the_smallest_size_with_the_longest_address() {
+    let config = Config::LAN.with_max_datagram(tidings::MIN_DATAGRAM);
+    let fresh = || HeapNode::<Longest>::new(config, Limits::DEFAULT.with_members(12));
+    for seed in 0..20 {
+        let mut sim = Sim::new(seed, Conditions::LAN.with_loss(0.1));
+        for host in 0..8 {
+            sim.add(fresh());
+            sim.start(host, &[0, 1]);
+        }
+        // A second claimant of an id, a crash, a restart, a partition and its healing.
+        let twin = sim.add(fresh());
+        sim.set_id(twin, sim.id(3));
+        sim.run_for(Duration::from_secs(3));
+        sim.start(twin, &[0, 1]);
+        sim.crash(5);
+        sim.run_for(Duration::from_secs(8));
+        sim.restart(5, fresh(), &[0]);
+        (0..8).for_each(|host| sim.set_side(host, host as u32 % 2));
+        sim.run_for(Duration::from_secs(30));
+        sim.heal();
+        sim.run_for(Duration::from_secs(30));
+        for host in 0..8 {
+            let node = sim.machine(host).unwrap();
+            assert_eq!(node.stats().dropped(DropReason::SmallBuffer), 0, "seed {seed}, host {host}");
+            assert_eq!(node.live(), 8, "seed {seed}, host {host}");
+        }
+    }
 }
 
 #[test]

@@ -2,32 +2,31 @@
 //! everything that must always hold is checked after every step.
 //!
 //! The fuzz target `datagram` (in `fuzz/`) calls [`run`] on what the fuzzer invents, and `tests/corpus.rs` on the
-//! scripts that are kept. Each node runs twice, on `Fixed` and on `Heap` with equal limits and seeds, and the two must
-//! never differ (law 6).
+//! scripts that are kept. What is checked stands in `pair.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidings::{
-    Config, DropReason, Event, FixedNode, HeapNode, Instant, Limits, Member, Node, NodeId, Phase, SendFailure, Status,
-    Storage, rand_core,
-};
+use tidings::{Config, DropReason, FixedNode, Instant, Member, SendFailure};
 
+#[path = "forge.rs"]
+mod forge;
 #[path = "../../src/hash.rs"]
 #[allow(dead_code)]
 mod hash;
+#[macro_use]
+#[path = "pair.rs"]
+mod pair;
+
+use pair::{Datagram, MEMBERS, Pair};
 
 const CLUSTER: &str = "fuzz";
-/// So few that members whom a hostile peer invents soon fill the table.
-const MEMBERS: usize = 8;
 const NODES: usize = 4;
 const LONGEST_SCRIPT: usize = 512;
 /// Events of the simulated network in one script, so that no script takes long.
 const PATIENCE: u32 = 2_000;
 /// Datagrams on their way at a time; beyond, the network drops the oldest.
 const IN_FLIGHT: usize = 64;
-/// More datagrams than any one call can make a node send. Every queue behind them has a fixed size (law 5).
-const BURST: usize = 128;
 /// Close to the end of time deadlines saturate, and "later than now" is no longer to be had.
 const END_OF_TIME: u64 = u64::MAX - (1 << 50);
 
@@ -62,162 +61,6 @@ impl<'a> Script<'a> {
         self.0 = rest;
         bytes
     }
-}
-
-#[derive(Clone)]
-struct Datagram {
-    from: u16,
-    to: u16,
-    bytes: Vec<u8>,
-}
-
-/// The same seed gives the same numbers (SplitMix64).
-struct Seeded(u64);
-
-impl rand_core::TryRng for Seeded {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok((self.try_next_u64()? >> 32) as u32)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        Ok(hash::mix(self.0))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        for byte in bytes {
-            *byte = self.try_next_u64()? as u8;
-        }
-        Ok(())
-    }
-}
-
-/// Calls the same on both of a pair; both must answer the same.
-macro_rules! both {
-    ($pair:expr, $node:ident => $call:expr) => {{
-        let $node = &mut $pair.fixed;
-        let fixed = $call;
-        let $node = &mut $pair.heap;
-        let heap = $call;
-        assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits answer the same");
-        fixed
-    }};
-}
-
-/// One node on both storages, and what an application would know that reads its events.
-struct Pair {
-    fixed: FixedNode<MEMBERS, u16>,
-    heap: HeapNode<u16>,
-    told: BTreeMap<NodeId, Member<u16>>,
-}
-
-impl Pair {
-    fn new(config: Config) -> Self {
-        let heap = HeapNode::new(config, Limits::DEFAULT.with_members(MEMBERS));
-        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new() }
-    }
-
-    fn start(&mut self, now: Instant, id: u64, addr: u16, seed: u64) {
-        both!(self, node => node.start(now, NodeId::new(id), addr, &mut Seeded(seed)));
-        // A new life knows nobody, and does not speak of those whom the last one knew.
-        self.told.clear();
-    }
-
-    /// Polls everything out of the pair and checks all that must hold when nothing is left to poll.
-    fn drain(&mut self) -> Vec<Datagram> {
-        let sent = self.transmit();
-        self.read_events();
-        let (fixed, heap) = (self.fixed.clone(), self.heap.clone());
-        assert!(self.transmit().is_empty(), "a drained node has nothing to send");
-        self.read_events();
-        assert!(fixed == self.fixed && heap == self.heap, "law 1: polling with nothing to do changes nothing");
-        self.check();
-        sent
-    }
-
-    fn transmit(&mut self) -> Vec<Datagram> {
-        let mut sent = Vec::new();
-        let most = self.fixed.config().max_datagram();
-        // What is in the buffers, and how much more they hold than is needed, must not matter.
-        let (mut one, mut other) = (vec![0xaa; most], vec![0x55; 2 * most]);
-        loop {
-            let before = self.fixed.stats().dropped(DropReason::SmallBuffer);
-            let (fixed, heap) = (self.fixed.poll_transmit(&mut one), self.heap.poll_transmit(&mut other));
-            assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits send the same bytes");
-            let Some(datagram) = fixed else {
-                let after = self.fixed.stats().dropped(DropReason::SmallBuffer);
-                assert_eq!(before, after, "a buffer of max_datagram bytes always suffices");
-                return sent;
-            };
-            let from = self.fixed.addr().expect("only a started node sends");
-            assert!(datagram.payload.len() <= most, "law 5: no datagram is longer than max_datagram");
-            sent.push(Datagram { from, to: datagram.to, bytes: datagram.payload.to_vec() });
-            assert!(sent.len() <= BURST, "law 5: what one call makes a node send is bounded");
-        }
-    }
-
-    fn read_events(&mut self) {
-        loop {
-            let (fixed, heap) = (self.fixed.poll_event(), self.heap.poll_event());
-            assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits tell the same");
-            match fixed {
-                None => return,
-                Some(
-                    Event::MemberUp(member)
-                    | Event::MemberSuspect(member)
-                    | Event::MemberDown(member)
-                    | Event::MemberLeft(member)
-                    | Event::MemberMoved(member),
-                ) => drop(self.told.insert(member.id(), member)),
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn check(&mut self) {
-        both!(self, node => node.poll_timeout());
-        both!(self, node => node.wake_reason());
-        both!(self, node => node.stats().clone());
-        both!(self, node => (node.phase(), node.id(), node.addr(), node.live(), node.fingerprint()));
-        let members = both!(self, node => table(node));
-        for member in members.iter().filter(|member| member.id() != self.fixed.id()) {
-            self.check_told(member);
-        }
-        let alive = matches!(self.fixed.phase(), Phase::Joining | Phase::Member | Phase::Isolated);
-        let myself = members.iter().find(|member| member.id() == self.fixed.id());
-        assert!(!alive || myself.is_some_and(|me| me.status() == Status::Alive), "a running node holds itself alive");
-    }
-
-    /// What the application was told of a member is what the table holds (law 4).
-    fn check_told(&self, member: &Member<u16>) {
-        let told = self.told.get(&member.id());
-        match member.status() {
-            Status::Alive | Status::Suspect => {
-                let told = told.expect("law 4: a living member was announced");
-                let same = (told.status(), told.life(), told.addr()) == (member.status(), member.life(), member.addr());
-                assert!(same, "law 4: told {told:?}, held {member:?}");
-            }
-            Status::Down | Status::Left => {
-                let gone = told.is_none_or(|told| matches!(told.status(), Status::Down | Status::Left));
-                assert!(gone, "law 4: told {told:?}, held {member:?}");
-            }
-        }
-    }
-}
-
-/// A node's table, after checking it against what the node says of it elsewhere.
-fn table<S: Storage>(node: &Node<u16, S>) -> Vec<Member<u16>> {
-    let members: Vec<_> = node.members().collect();
-    assert!(members.len() <= MEMBERS, "law 5: the table keeps to its limit");
-    let live = members.iter().filter(|member| matches!(member.status(), Status::Alive | Status::Suspect)).count();
-    assert_eq!(live, node.live(), "the living are counted right");
-    for (at, member) in members.iter().enumerate() {
-        assert_eq!(node.member(member.id()), Some(*member), "a member is found by its id");
-        assert!(members[..at].iter().all(|other| other.id() != member.id()), "an id stands in the table once");
-    }
-    members
 }
 
 struct World {
@@ -451,19 +294,19 @@ impl World {
         let members: Vec<_> = self.nodes[step.node].fixed.members().collect();
         let pick = |choice: u8| members.get(usize::from(choice) % members.len().max(1));
         let mut bytes = vec![1 | choice & 0xf0, 0, 0, 0, 0, 0, 0];
-        bytes[1..3].copy_from_slice(&(hash::mix(hash::name(0x636c, CLUSTER)) as u16).to_le_bytes());
+        bytes[1..3].copy_from_slice(&(hash::mix(forge::cluster(CLUSTER)) as u16).to_le_bytes());
         match pick(choice).filter(|_| choice & 8 == 0) {
             Some(sender) => {
                 bytes.extend(sender.id().get().to_le_bytes());
                 bytes.extend(&tag(sender).to_le_bytes()[..3]);
-                push_varint(&mut bytes, sender.incarnation());
+                bytes.extend(forge::varint(sender.incarnation()));
             }
             None => bytes.extend(script.bytes(12)),
         }
         if step.twist {
             let (kind, whom) = (script.byte(), script.byte());
             if let Some(subject) = pick(whom) {
-                push_record_frame(&mut bytes, kind, subject, script);
+                bytes.extend(record_frame(kind, subject, script));
             }
         } else {
             let len = usize::from(script.byte());
@@ -511,9 +354,7 @@ impl World {
 
 /// The tag that stands for a member's life.
 fn tag(member: &Member<u16>) -> u32 {
-    let life = u64::from(member.life().generation()) << 32 | u64::from(member.life().nonce());
-    let tag = (hash::mix(member.id().get() ^ hash::mix(life)) >> 40) as u32;
-    tag.max(1)
+    forge::tag(member.id().get(), member.life().generation(), member.life().nonce())
 }
 
 /// Makes the check value of a datagram right for this addressee.
@@ -521,32 +362,25 @@ fn seal(datagram: &mut [u8], addressee: u32) {
     let Some((front, after)) = datagram.split_first_chunk_mut::<7>() else { return };
     let addressee = if front[0] & 0x10 == 0 { addressee } else { 0 };
     let front_word = u64::from(u32::from_le_bytes([front[0], front[1], front[2], 0])) << 24 | u64::from(addressee);
-    let check = hash::Sip::new(hash::name(0x636c, CLUSTER), front_word).bytes(after).finish() as u32;
+    let check = hash::Sip::new(forge::cluster(CLUSTER), front_word).bytes(after).finish() as u32;
     front[3..].copy_from_slice(&check.to_le_bytes());
 }
 
-fn push_varint(bytes: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
 /// A frame that tells of one member what the script wants it to.
-fn push_record_frame(bytes: &mut Vec<u8>, kind: u8, subject: &Member<u16>, script: &mut Script<'_>) {
+fn record_frame(kind: u8, subject: &Member<u16>, script: &mut Script<'_>) -> Vec<u8> {
     let (change, flags) = (script.byte(), script.byte());
     let further = |counter: u32, by: u8| match by & 3 {
         3 => counter.wrapping_add(1 << 16),
         by => counter.wrapping_add(u32::from(by)),
     };
-    let mut record = vec![flags];
-    // Somebody who does not exist, if the upper half of `kind` is not zero.
-    record.extend(subject.id().get().wrapping_add(u64::from(kind >> 4) << 8).to_le_bytes());
-    push_varint(&mut record, further(subject.life().generation(), change));
-    record.extend(subject.life().nonce().wrapping_add(u32::from(change >> 2 & 1)).to_le_bytes());
-    push_varint(&mut record, further(subject.incarnation(), change >> 3));
-    push_varint(&mut record, u32::from(if change & 0x80 == 0 { subject.addr() } else { u16::from(script.byte()) }));
+    let of = forge::Sender {
+        // Somebody who does not exist, if the upper half of `kind` is not zero.
+        id: subject.id().get().wrapping_add(u64::from(kind >> 4) << 8),
+        generation: further(subject.life().generation(), change),
+        nonce: subject.life().nonce().wrapping_add(u32::from(change >> 2 & 1)),
+        incarnation: further(subject.incarnation(), change >> 3),
+    };
+    let addr = if change & 0x80 == 0 { subject.addr() } else { u16::from(script.byte()) };
     let front: &[u8] = match kind & 15 {
         // Anti-entropy over the whole id space.
         6 | 7 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
@@ -555,10 +389,7 @@ fn push_record_frame(bytes: &mut Vec<u8>, kind: u8, subject: &Member<u16>, scrip
         9 => &[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
         _ => &[],
     };
-    bytes.push(kind & 15);
-    push_varint(bytes, (front.len() + record.len()) as u32);
-    bytes.extend(front);
-    bytes.extend(record);
+    forge::frame(kind & 15, &[front, &forge::record(flags, of, addr)].concat())
 }
 
 #[cfg(test)]
