@@ -19,8 +19,9 @@ mod round_trip;
 
 use heapless::Vec;
 
-use case::{Case, Tries, allowed, is_dead, suspect_after};
+use case::{Case, Tries, allowed, is_dead, patience, suspect_after};
 use errand::Errand;
+pub(crate) use errand::errand_time;
 use round_trip::RoundTrip;
 
 use crate::config::Config;
@@ -90,7 +91,7 @@ impl<A: Address> Detector<A> {
     }
 
     /// The next deadline and what it is for.
-    pub(crate) fn due<S: Storage>(&self, members: &Members<A, S>, config: &Config) -> Deadline {
+    pub(crate) fn due<S: Storage>(&self, members: &Members<A, S>) -> Deadline {
         let mut due = Deadline::NEVER;
         if members.others() > 0 {
             due.sooner(self.next_probe, WakeReason::Probe);
@@ -101,14 +102,20 @@ impl<A: Address> Detector<A> {
             }
         }
         for errand in &self.errands {
-            due.sooner(errand.due(config), WakeReason::Errand);
+            due.sooner(errand.due(), WakeReason::Errand);
         }
         due
     }
 
-    /// The caller came late: what seemed silence may wait in its socket. Every open case begins anew, questions of
-    /// others are dropped, and the own health worsens (law 3).
-    pub(crate) fn forgive(&mut self, now: Instant, config: &Config) {
+    /// The caller came late by this much: what seemed silence may wait in its socket (law 3). A little lateness does
+    /// not count as silence, so that a coarse loop is slow to judge, but does judge. After more, every open case begins
+    /// anew, questions of others are dropped, and the own health worsens.
+    pub(crate) fn forgive(&mut self, late: u64, now: Instant, config: &Config) {
+        if late < config.suspicion / 4 {
+            self.cases.iter_mut().for_each(|case| case.put_off(late));
+            self.errands.iter_mut().for_each(|errand| errand.begun = errand.begun.after(late));
+            return;
+        }
         let unit = self.unit(config);
         for case in &mut self.cases {
             case.rearm(unit, now);
@@ -152,9 +159,9 @@ impl<A: Address> Detector<A> {
         (unit * u64::from(1 + self.health)).min(config.probe_period / 4)
     }
 
-    /// How long a silence a member is allowed at this node's present health.
-    fn allowed_for<S: Storage>(&self, target: NodeId, members: &Members<A, S>, config: &Config) -> u64 {
-        allowed_at(self.health, target, members, config)
+    /// How long a case is open before a verdict, at this node's present health.
+    fn allowed(&self, config: &Config) -> u64 {
+        allowed(config, self.health)
     }
 
     // What time brings.
@@ -173,6 +180,7 @@ impl<A: Address> Detector<A> {
         for at in 0..self.cases.len() {
             self.tick_case(at, unit, cx);
         }
+        self.let_sleep(cx);
         self.judge_isolation(cx);
         self.verdict(cx)
     }
@@ -198,10 +206,9 @@ impl<A: Address> Detector<A> {
     /// Gives up the cases that have had their time; their targets are suspected, and not more, until they are heard.
     fn drop_cases<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
         self.close_settled(cx);
-        let health = self.health;
+        let allowed = self.allowed(cx.config);
         self.cases.retain(|case| {
             let Some(index) = cx.members.find(case.target) else { return false };
-            let allowed = allowed_at(health, case.target, cx.members, cx.config);
             let young = cx.now.since(case.opened) < suspect_after(allowed);
             if !young {
                 cx.members.suspect(index, true);
@@ -259,8 +266,9 @@ impl<A: Address> Detector<A> {
     }
 
     fn tick_case<S: Storage>(&mut self, at: usize, unit: u64, cx: &mut Context<'_, A, S>) {
-        let allowed = self.cases.get(at).map_or(0, |case| self.allowed_for(case.target, cx.members, cx.config));
+        let allowed = self.allowed(cx.config);
         let Some(case) = self.cases.get_mut(at) else { return };
+        let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
             for juror in case.jurors.iter_mut().filter(|juror| juror.silent_since.is_none()) {
@@ -271,21 +279,30 @@ impl<A: Address> Detector<A> {
         if cx.now >= case.next_jury {
             case.ask_others(allowed, cx);
         }
-        if cx.now.since(case.opened) >= suspect_after(allowed)
-            && let Some(index) = cx.members.find(case.target)
-            && cx.members.suspect(index, true)
-        {
+        let silent = cx.now.since(case.opened) >= suspect_after(allowed);
+        if silent && !may_sleep(index, cx) && cx.members.suspect(index, true) {
             cx.stats.suspicions = cx.stats.suspicions.wrapping_add(1);
         }
     }
 
     fn verdict<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<Index> {
-        let dead = self.cases.iter().position(|case| {
-            let allowed = self.allowed_for(case.target, cx.members, cx.config);
-            is_dead(case.evidence(allowed, cx.now, cx.members.others().saturating_sub(1)))
-        })?;
+        let allowed = self.allowed(cx.config);
+        let bystanders = cx.members.others().saturating_sub(1);
+        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, cx.now, bystanders)))?;
         let case = self.cases.swap_remove(dead);
         cx.members.find(case.target)
+    }
+
+    /// Closes the cases of sleepers at the latest when others would be judged: one that has not been quiet for longer
+    /// than it may be is not judged, and not many of them shall keep others from being probed. It is probed again when
+    /// its turn comes.
+    fn let_sleep<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+        let allowed = self.allowed(cx.config);
+        self.cases.retain(|case| {
+            let asleep = cx.members.find(case.target).is_some_and(|index| may_sleep(index, cx));
+            let waited = if case.claim.is_some() { allowed / 2 } else { allowed };
+            !asleep || cx.now.since(case.opened) < waited
+        });
     }
 
     /// Drops the cases that what was learned meanwhile has settled.
@@ -303,12 +320,13 @@ impl<A: Address> Detector<A> {
     /// members who were silent already while others answered.
     fn judge_isolation<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
         for case in &self.cases {
-            if cx.now.since(case.opened) < self.allowed_for(case.target, cx.members, cx.config) / 2 {
+            if cx.now.since(case.opened) < self.allowed(cx.config) / 2 {
                 continue;
             }
             let mute = case.mute_jurors(cx.now, cx.config);
             for id in core::iter::once(case.target).chain(mute) {
-                let excused = cx.members.find(id).is_some_and(|index| cx.members.is_excused(index));
+                let index = cx.members.find(id);
+                let excused = index.is_some_and(|index| cx.members.is_excused(index) || may_sleep(index, cx));
                 if !excused && !self.unanswered.contains(&id) {
                     // Full means three, which is enough.
                     let _ = self.unanswered.push(id);
@@ -336,7 +354,7 @@ impl<A: Address> Detector<A> {
         }
         for case in &self.cases {
             if let Some(index) = members.find(case.target) {
-                members.excuse(index);
+                members.excuse_suspect(index);
             }
         }
     }
@@ -370,12 +388,13 @@ impl<A: Address> Detector<A> {
         self.answered(cx.members);
     }
 
-    /// Takes a request to probe `target`. False if there is no room for it.
+    /// Takes a request to probe `target` and to answer within so many microseconds. False if there is no room for it.
     pub(crate) fn on_ask<S: Storage>(
         &mut self,
         asker: (NodeId, u32, A),
         question: u32,
         target: NodeId,
+        within: u64,
         cx: &mut Context<'_, A, S>,
     ) -> bool {
         let (asker, asker_tag, asker_addr) = asker;
@@ -385,9 +404,26 @@ impl<A: Address> Detector<A> {
             return true;
         }
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
-        let errand =
-            Errand { asker, asker_tag, asker_addr, question, target, begun: cx.now, tries, heard: None, owed: false };
+        // Nobody may hold a place for long by asking for more than this node would wait for itself.
+        let within = within.min(4 * cx.config.suspicion);
+        let errand = Errand {
+            asker,
+            asker_tag,
+            asker_addr,
+            question,
+            target,
+            begun: cx.now,
+            within,
+            tries,
+            heard: None,
+            owed: false,
+        };
         let taken = self.errands.push(errand).is_ok();
+        // A sleeper that this node has heard need not be woken to be vouched for.
+        let vouched = cx.members.find(target).is_some_and(|index| may_sleep(index, cx) && cx.members.was_heard(index));
+        if let Some(errand) = self.errands.last_mut().filter(|_| taken && vouched) {
+            errand.conclude(true);
+        }
         self.tick_errands(cx);
         taken
     }
@@ -397,7 +433,7 @@ impl<A: Address> Detector<A> {
         for errand in &mut self.errands {
             errand.tick(unit, cx.now, cx.config);
         }
-        self.errands.retain(|errand| errand.is_current(cx.now, cx.config));
+        self.errands.retain(|errand| errand.is_current(cx.now));
     }
 
     /// Takes a juror's answer; false unless it is one to the present question of the case.
@@ -495,9 +531,10 @@ impl<A: Address> Detector<A> {
     }
 }
 
-fn allowed_at<A: Address, S: Storage>(health: u32, target: NodeId, members: &Members<A, S>, config: &Config) -> u64 {
-    let patience = members.find_record(target).map_or(0, |record| record.patience);
-    allowed(config, patience, health)
+/// Whether a member is allowed a longer silence than it has kept.
+fn may_sleep<A: Address, S: Storage>(index: Index, cx: &Context<'_, A, S>) -> bool {
+    let may = cx.members.get(index).map_or(0, |record| patience(record.patience));
+    may > 0 && cx.members.quiet(index, cx.now) < may
 }
 
 /// A random part of a time.

@@ -314,10 +314,13 @@ impl Notices {
 
     pub(crate) fn raise(&mut self, notice: Notice) {
         // Each of these two takes back what the other would have told.
-        match notice {
-            Notice::Isolated => self.pending &= !(1 << Notice::Reconnected as u8),
-            Notice::Reconnected if self.take_bit(Notice::Isolated) => return,
-            _ => {}
+        let taken_back = match notice {
+            Notice::Isolated => self.take_bit(Notice::Reconnected),
+            Notice::Reconnected => self.take_bit(Notice::Isolated),
+            _ => false,
+        };
+        if taken_back {
+            return;
         }
         self.pending |= 1 << notice as u8;
     }

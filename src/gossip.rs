@@ -61,12 +61,13 @@ impl Gossip {
     }
 }
 
-/// Fills the rest of a datagram with news, least-sent first, and counts the copies.
-pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, cx: &mut Context<'_, A, S>) {
+/// Fills the rest of a datagram with news, least-sent first, and counts the copies. False if there was news and none
+/// of it fit.
+pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, cx: &mut Context<'_, A, S>) -> bool {
     if cx.members.news().lowest().is_none() {
-        return;
+        return true;
     }
-    let Some(frame) = writer.begin(kind::NEWS) else { return };
+    let Some(frame) = writer.begin(kind::NEWS) else { return false };
     let limit = copies(cx.members.live());
     let mut packed = 0u64;
     // How many were sent so often before this datagram: those sent now join the end of the next queue.
@@ -84,4 +85,5 @@ pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, cx: &mut Con
     }
     let _ = if packed == 0 { writer.cancel(frame) } else { writer.end(frame) };
     cx.stats.news_out = cx.stats.news_out.wrapping_add(packed);
+    packed > 0
 }

@@ -165,6 +165,11 @@ impl<A: Address> Seeds<A> {
         }
     }
 
+    /// Whether a seed may be about to admit this node.
+    pub(crate) fn any_proved(&self) -> bool {
+        self.seeds.iter().any(|seed| seed.proof.is_some())
+    }
+
     /// Nobody needs to be asked any more.
     pub(crate) fn rest(&mut self) {
         self.all_mut().for_each(|seed| seed.owed = false);
@@ -204,20 +209,35 @@ pub(crate) struct Rival<A> {
     pub(crate) number: u32,
     until: Instant,
     next: Instant,
+    /// When anybody else was last heard.
+    contact: Instant,
     pub(crate) owed: bool,
 }
 
 impl<A: Address> Rival<A> {
     pub(crate) fn new(life: Life, addr: A, number: u32, now: Instant, config: &Config) -> Self {
-        Rival { life, addr, number, until: now.after(config.suspicion), next: now, owed: false }
+        Rival { life, addr, number, until: now.after(config.suspicion), next: now, contact: now, owed: false }
     }
 
     pub(crate) fn due(&self) -> Instant {
         self.next.min(self.until)
     }
 
-    /// Asks again when it is time; true when the time to answer is over.
+    /// Somebody else was heard: this node is not cut off.
+    pub(crate) fn note_contact(&mut self, now: Instant) {
+        self.contact = now;
+    }
+
+    /// Gives it the whole time again.
+    pub(crate) fn extend(&mut self, now: Instant, config: &Config) {
+        (self.until, self.next) = (now.after(config.suspicion), now);
+    }
+
+    /// Asks again when it is time; true when the time to answer is over. It is not while nobody else is heard either.
     pub(crate) fn tick(&mut self, now: Instant, config: &Config) -> bool {
+        if now >= self.until && now.since(self.contact) > config.suspicion / 2 {
+            self.extend(now, config);
+        }
         if now >= self.next {
             self.next = now.after(config.suspicion / 16);
             self.owed = true;
@@ -231,6 +251,7 @@ impl<A: Address> Rival<A> {
 pub(crate) struct Leave {
     pub(crate) number: u32,
     until: Instant,
+    linger: Instant,
     next: Instant,
     gap: u64,
     acknowledged: u32,
@@ -240,10 +261,12 @@ pub(crate) struct Leave {
 }
 
 impl Leave {
-    pub(crate) fn new(number: u32, now: Instant, config: &Config) -> Self {
+    /// `arriving`: a seed may be admitting this node at this very moment, and is waited for, to be told.
+    pub(crate) fn new(number: u32, arriving: bool, now: Instant, config: &Config) -> Self {
         Leave {
             number,
             until: now.after(config.leave_timeout),
+            linger: if arriving { now.after(2 * least_gap(config)) } else { now },
             next: now,
             gap: config.first_retry,
             acknowledged: 0,
@@ -260,7 +283,7 @@ impl Leave {
     /// rounds. True when enough have acknowledged, or the deadline has passed.
     pub(crate) fn tick<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> bool {
         let needed = (WITNESSES as u32).min(cx.members.others());
-        if self.acknowledged >= needed || cx.now >= self.until {
+        if self.acknowledged >= needed && cx.now >= self.linger || cx.now >= self.until {
             return true;
         }
         if cx.now < self.next {

@@ -281,6 +281,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         slot.record = record;
         if reborn != 0 || was_alive != is_alive {
             slot.marks &= !SEEN;
+            slot.seen = coarse(now);
         }
         if !is_alive {
             self.see(index, now);
@@ -303,20 +304,39 @@ impl<A: Address, S: Storage> Members<A, S> {
         changed
     }
 
-    /// Somebody else answers while this member is suspected.
-    pub(crate) fn excuse(&mut self, index: Index) {
-        let Some(slot) = self.slot_mut(index).filter(|slot| slot.marks & (SUSPECT | EXCUSED) == SUSPECT) else {
-            return;
-        };
-        slot.marks |= EXCUSED;
-        self.excused += 1;
+    /// Somebody else answers while this member is silent.
+    fn excuse(&mut self, index: Index) {
+        if let Some(slot) = self.slot_mut(index).filter(|slot| slot.marks & EXCUSED == 0) {
+            slot.marks |= EXCUSED;
+            self.excused += 1;
+        }
     }
 
-    /// Takes back the suspicions that came of this node being cut off. A scan of the table.
+    /// Somebody else answers, while this member may be suspected.
+    pub(crate) fn excuse_suspect(&mut self, index: Index) {
+        if self.slot(index).is_some_and(|slot| slot.marks & SUSPECT != 0) {
+            self.excuse(index);
+        }
+    }
+
+    /// Whether the member itself was heard in its present life.
+    pub(crate) fn was_heard(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.marks & SEEN != 0)
+    }
+
+    /// How long nothing was heard of a member: since it was last heard itself, or since this node learned of it.
+    pub(crate) fn quiet(&self, index: Index, now: Instant) -> u64 {
+        self.slot(index).map_or(0, |slot| u64::from(coarse(now).wrapping_sub(slot.seen)) << 10)
+    }
+
+    /// Takes back the suspicions that came of this node being cut off. They are kept in mind, until the members are
+    /// heard: if they are dead after all, their silence shall not make this node seem cut off again. A scan of the
+    /// table.
     pub(crate) fn absolve(&mut self) {
         for index in 0..self.slots.all().len() as Index {
             if self.slot(index).is_some_and(|slot| slot.marks & (SUSPECT | EXCUSED) == SUSPECT) {
                 self.suspect(index, false);
+                self.excuse(index);
             }
         }
     }
@@ -409,7 +429,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     fn insert(&mut self, record: Record<A>, now: Instant, stats: &mut Stats) -> Result<Index, Full> {
-        let index = self.place_slot(Slot::new(record), now, stats)?;
+        let index = self.place_slot(Slot::new(record, coarse(now)), now, stats)?;
         self.used += 1;
         if record.liveness == Liveness::Alive {
             self.live += 1;

@@ -178,10 +178,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(myself) = self.members.myself().copied() else { return };
         self.members.replace(MYSELF, myself.with(Liveness::Left), self.now);
         self.members.announce(MYSELF, 0);
+        let arriving = self.phase == Phase::Joining && self.seeds.any_proved();
         self.phase = Phase::Leaving;
         self.rival = None;
         self.seeds.rest();
-        self.leave = Some(Leave::new(self.rng.next_u32(), self.now, &self.config));
+        self.leave = Some(Leave::new(self.rng.next_u32(), arriving, self.now, &self.config));
         self.act();
     }
 
@@ -353,7 +354,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match &self.leave {
             Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
             None => {
-                due = self.detector.due(&self.members, &self.config);
+                due = self.detector.due(&self.members);
                 due.sooner(self.seeds.due(self.wants_seeds()), WakeReason::Join);
             }
         }
@@ -377,9 +378,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.now < due {
             return;
         }
-        if self.now.since(due) > self.config.grace() {
+        let late = self.now.since(due);
+        if late > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
-            self.detector.forgive(self.now, &self.config);
+            self.detector.forgive(late, self.now, &self.config);
+            if let Some(rival) = &mut self.rival {
+                rival.extend(self.now, &self.config);
+            }
         }
         self.act();
     }

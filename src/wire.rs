@@ -37,7 +37,7 @@
 //! |---|---|---|
 //! | 1 | ping | number 4, membership root 4, progress root 2 |
 //! | 2 | ack | number 4, then both roots if the sender's differ |
-//! | 3 | ask | question 4, target id 8: probe it for me |
+//! | 3 | ask | question 4, target id 8, time 2 in units of 2^14 us: probe it for me, and answer by then |
 //! | 4 | verdict | question 4, target id 8, heard 1 |
 //! | 5 | news | records |
 //! | 6 | sync | low 8, high 8, the sender's records in that range of the id space, in order |
@@ -125,7 +125,7 @@ pub(crate) struct Head {
 pub(crate) enum Frame<'d> {
     Ping { number: u32, roots: Roots },
     Ack { number: u32, roots: Option<Roots> },
-    Ask { question: u32, target: NodeId },
+    Ask { question: u32, target: NodeId, within: u64 },
     Verdict { question: u32, target: NodeId, heard: bool },
     News(Reader<'d>),
     Sync { low: u64, high: u64, records: Reader<'d> },
@@ -253,7 +253,10 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             let number = body.u32()?;
             Frame::Ack { number, roots: if body.is_empty() { None } else { Some(body.roots()?) } }
         }
-        kind::ASK => Frame::Ask { question: body.u32()?, target: body.id()? },
+        kind::ASK => {
+            let (question, target) = (body.u32()?, body.id()?);
+            Frame::Ask { question, target, within: u64::from(body.u16()?) << 14 }
+        }
         kind::VERDICT => {
             let (question, target) = (body.u32()?, body.id()?);
             let heard = match body.u8()? {
@@ -382,6 +385,11 @@ impl<'b> Writer<'b> {
     fn u24(&mut self, value: u32) -> Option<()> {
         let [a, b, c, _] = value.to_le_bytes();
         self.put(&[a, b, c])
+    }
+
+    /// A time in units of 2^14 us, at most 18 minutes.
+    pub(crate) fn time(&mut self, micros: u64) -> Option<()> {
+        self.put(&((micros >> 14).min(u64::from(u16::MAX)) as u16).to_le_bytes())
     }
 
     pub(crate) fn u32(&mut self, value: u32) -> Option<()> {

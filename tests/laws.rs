@@ -200,6 +200,23 @@ fn law_4_a_datagram_that_does_not_fit_the_buffer_is_kept_and_counted() {
 }
 
 #[test]
+fn law_4_news_that_does_not_fit_the_buffer_is_kept_and_counted() {
+    let mut sim = cluster(4, 1);
+    let mut node = sim.machine(1).unwrap().clone();
+    sim.crash(1);
+    // Something to tell.
+    let now = node.now();
+    node.set_addr(now, 77);
+    let before = node.stats().clone();
+    for size in 0..36 {
+        assert!(node.poll_transmit(&mut vec![0; size]).is_none(), "{size} bytes hold no record");
+    }
+    assert_eq!(node.stats().dropped(DropReason::SmallBuffer) - before.dropped(DropReason::SmallBuffer), 36);
+    assert_eq!(node.stats().datagrams_out, before.datagrams_out);
+    assert_eq!(sent(&mut node).len(), 3, "the burst goes out when there is room");
+}
+
+#[test]
 fn law_4_a_full_table_refuses_newcomers_counts_them_and_says_so() {
     let mut sim = Sim::new(1, Conditions::LAN);
     for host in 0..12 {

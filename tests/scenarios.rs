@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tidings::sim::{Conditions, Report, Reported, Sim};
-use tidings::{Config, DropReason, Event, HeapNode, Limits, NodeId, Phase, SendFailure, Status};
+use tidings::sim::{Conditions, Machine, Report, Reported, Scenario, Sim, SimRng};
+use tidings::{Config, DropReason, Event, HeapNode, Instant, Limits, NodeId, Phase, SendFailure, Status};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -123,7 +123,7 @@ fn a_node_tells_when_it_has_joined_and_when_it_has_left() {
     sim.leave(2);
     sim.run_for(SECOND);
     assert_eq!(said(&mut sim, 2, Report::Left), 1);
-    assert_eq!(sim.machine(2).unwrap().poll_timeout(), tidings::Instant::FAR_FUTURE, "it is silent from then on");
+    assert_eq!(sim.machine(2).unwrap().poll_timeout(), Instant::FAR_FUTURE, "it is silent from then on");
 }
 
 #[test]
@@ -189,6 +189,169 @@ fn a_cluster_that_fills_its_tables_exactly_comes_to_one_view() {
         sim.run_for(10 * SECOND);
         sim.heal();
         assert!(sim.run_until_agreed(Duration::from_millis(100), 5 * SECOND).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn few_survivors_of_many_come_to_know_it_within_the_bound() {
+    for (size, survivors, seed) in [(10, 2, 1), (16, 2, 2), (16, 2, 3), (40, 3, 4)] {
+        let mut sim = cluster(size, seed);
+        (survivors..size).for_each(|host| sim.crash(host));
+        let bound = Scenario::bound(&Config::LAN, size);
+        let agreed = sim.run_until_agreed(SECOND, bound);
+        assert!(agreed.is_some(), "{survivors} of {size}, seed {seed}: not within {bound:?}");
+    }
+}
+
+#[test]
+fn half_of_64_crash_at_once_and_the_rest_agree_and_blame_no_other() {
+    let mut sim = cluster(64, 1);
+    (32..64).for_each(|host| sim.crash(host));
+    let agreed = sim.run_until_agreed(Duration::from_millis(100), 60 * SECOND);
+    assert!(agreed.is_some_and(|took| took < 20 * SECOND), "{agreed:?}");
+    let down = reported(&sim.take_reports(), Status::Down);
+    assert!(down.iter().all(|(_, id)| id.get() > 32), "{down:?}");
+}
+
+#[test]
+fn many_sleepers_among_servers_are_let_sleep_and_hide_no_crash() {
+    for sleepers in [4, 8, 20] {
+        let mut sim = Sim::<HeapNode<u32>>::new(sleepers as u64, Conditions::LAN);
+        let patient = Config::LAN.with_patience(1_000 * SECOND);
+        for host in 0..4 + sleepers {
+            sim.add(HeapNode::new(if host < 4 { Config::LAN } else { patient }, Limits::DEFAULT));
+            sim.start(host, &[0]);
+        }
+        sim.run_for(10 * SECOND);
+        (4..4 + sleepers).for_each(|host| sim.set_plugged(host, false));
+        sim.run_for(60 * SECOND);
+        assert_eq!(reported(&sim.take_reports(), Status::Down), [], "{sleepers} sleepers");
+        sim.crash(3);
+        sim.run_for(30 * SECOND);
+        let mut known: Vec<usize> = reported(&sim.take_reports(), Status::Down).iter().map(|(host, _)| *host).collect();
+        known.retain(|host| *host < 4);
+        known.sort();
+        assert_eq!(known, [0, 1, 2], "{sleepers} sleepers: the servers know of the crash");
+        assert_eq!(sim.machine(0).unwrap().phase(), Phase::Member, "{sleepers} sleepers");
+    }
+}
+
+#[test]
+fn of_mixed_presets_the_fast_are_not_blinded_by_the_slow() {
+    let mut sim = Sim::<HeapNode<u32>>::new(1, Conditions::LAN);
+    for host in 0..8 {
+        sim.add(HeapNode::new(if host < 3 { Config::LAN } else { Config::LOW_POWER }, Limits::DEFAULT));
+        sim.start(host, &[0]);
+    }
+    sim.run_for(30 * SECOND);
+    sim.take_reports();
+    sim.crash(2);
+    let known = |reports: &[Reported]| reported(reports, Status::Down).iter().filter(|(host, _)| *host < 2).count();
+    sim.run_for(20 * SECOND);
+    let reports = sim.take_reports();
+    assert_eq!(known(&reports), 2, "both fast ones know of the crash");
+    assert!(!reports.iter().any(|told| told.report == Report::Isolated));
+}
+
+#[test]
+fn a_loop_as_coarse_as_half_a_second_still_detects() {
+    for tick in [200, 300, 500] {
+        let mut sim = Sim::<Coarse>::new(tick, Conditions::LAN);
+        for host in 0..8 {
+            sim.add(Coarse { node: fresh(), tick: 1_000 * tick });
+            sim.start(host, &[0]);
+        }
+        sim.run_for(20 * SECOND);
+        sim.crash(5);
+        let known = sim.run_until_all_report(5, Status::Down, 60 * SECOND);
+        assert!(known.is_some(), "ticks of {tick} ms");
+    }
+}
+
+/// A node whose caller comes only at full ticks.
+struct Coarse {
+    node: HeapNode<u32>,
+    /// In microseconds.
+    tick: u64,
+}
+
+impl Machine for Coarse {
+    type Addr = u32;
+
+    fn addr_of(host: u32) -> u32 {
+        host
+    }
+    fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
+        self.node.start(now, id, addr, rng);
+    }
+    fn join(&mut self, now: Instant, seed: u32) {
+        self.node.join(now, seed).unwrap();
+    }
+    fn leave(&mut self, now: Instant) {
+        self.node.leave(now);
+    }
+    fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
+        self.node.handle_datagram(now, from, datagram);
+    }
+    fn handle_timeout(&mut self, now: Instant) {
+        self.node.handle_timeout(now);
+    }
+    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
+        Machine::poll_transmit(&mut self.node, buf)
+    }
+    fn poll_report(&mut self) -> Option<Report> {
+        self.node.poll_report()
+    }
+    fn poll_timeout(&self) -> Instant {
+        match self.node.poll_timeout() {
+            Instant::FAR_FUTURE => Instant::FAR_FUTURE,
+            due => Instant::from_micros(due.as_micros().next_multiple_of(self.tick)),
+        }
+    }
+    fn status(&self, id: NodeId) -> Option<Status> {
+        Machine::status(&self.node, id)
+    }
+    fn live(&self) -> usize {
+        Machine::live(&self.node)
+    }
+    fn has_left(&self) -> bool {
+        self.node.has_left()
+    }
+}
+
+#[test]
+fn a_newcomer_that_stalls_or_is_cut_off_does_not_take_the_id_of_one_that_lives() {
+    for seed in 0..40 {
+        let mut sim = cluster(5, seed);
+        let twin = sim.add(fresh());
+        sim.set_id(twin, sim.id(3));
+        sim.start(twin, &[0, 1]);
+        sim.run_for(Duration::from_micros(4_000 + 400 * seed));
+        if seed % 2 == 0 {
+            sim.stop(twin)
+        } else {
+            sim.set_plugged(twin, false)
+        }
+        sim.run_for(4 * SECOND);
+        sim.resume(twin);
+        sim.set_plugged(twin, true);
+        sim.run_for(20 * SECOND);
+        let phases = [3, twin].map(|host| sim.machine(host).unwrap().phase());
+        assert_eq!(phases, [Phase::Member, Phase::Idle], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_leave_in_the_middle_of_a_join_leaves_nobody_down() {
+    for half_millis in 1..40 {
+        let mut sim = cluster(5, half_millis);
+        let brief = sim.add(fresh());
+        sim.start(brief, &[0, 1]);
+        sim.run_for(Duration::from_micros(500 * half_millis));
+        sim.leave(brief);
+        sim.run_for(10 * SECOND);
+        assert_eq!(reported(&sim.take_reports(), Status::Down), [], "after {half_millis} half milliseconds");
+        assert_eq!(sim.machine(brief).unwrap().phase(), Phase::Left);
     }
 }
 

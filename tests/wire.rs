@@ -327,6 +327,47 @@ fn every_datagram_fits_the_smallest_size_with_the_longest_address() {
 }
 
 #[test]
+fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
+    const SPOOFED: u16 = 0xeee;
+    let fresh = || {
+        let mut talk = Talk::new().join();
+        // News to tell, which could make answers large.
+        let many: Vec<u8> =
+            (500..520u64).flat_map(|id| forge::record(0, Sender { id, ..talk.stranger }, id as u16)).collect();
+        talk.tell(&[forge::frame(forge::kind::NEWS, &many)]);
+        talk
+    };
+    let ping = || forge::ping(5, [0; 6]);
+    let introduce = || forge::frame(12, &[0; 8]);
+    let leave = || forge::frame(10, &[0; 4]);
+    let sync = || forge::frame(forge::kind::SYNC, &[[0; 8], [0xff; 8]].concat());
+    let floods = [
+        vec![ping()],
+        (0..16).map(|_| ping()).collect(),
+        (0..16).map(|_| introduce()).collect(),
+        (0..16).map(|_| leave()).collect(),
+        vec![sync()],
+    ];
+    for (number, frames) in floods.iter().enumerate() {
+        for who in ["a member", "a stranger", "a twin"] {
+            let mut talk = fresh();
+            let me = of(&talk.node);
+            let sender = match who {
+                "a member" => talk.stranger,
+                "a stranger" => Sender { id: 88, ..talk.stranger },
+                _ => Sender { nonce: me.nonce ^ 1, ..me },
+            };
+            let mut datagram = forge::datagram(forge::cluster("golden"), 1, me.tag(), sender, frames);
+            let bytes_in = datagram.len();
+            talk.node.handle_datagram(talk.now, SPOOFED, &mut datagram);
+            let out = sent(&mut talk.node).into_iter().filter(|(to, _)| *to == SPOOFED);
+            let bytes_out: usize = out.map(|(_, bytes)| bytes.len()).sum();
+            assert!(bytes_out <= 3 * bytes_in, "flood {number} by {who}: {bytes_out} bytes for {bytes_in}");
+        }
+    }
+}
+
+#[test]
 fn any_bytes_from_anyone_are_survived_and_counted() {
     let mut talk = Talk::new().join();
     let mut rng = SimRng::new(1);

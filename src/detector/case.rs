@@ -94,6 +94,13 @@ impl Case {
         self.next_jury = from.after(6 * unit);
     }
 
+    /// Counts some of the time as not passed.
+    pub(super) fn put_off(&mut self, late: u64) {
+        self.opened = self.opened.after(late);
+        self.asked = self.asked.after(late);
+        self.next_jury = self.next_jury.after(late);
+    }
+
     /// Puts the question to members chosen anew, under a new number. The first time after six gaps, then at five
     /// eighths of what the target is allowed, so that the answers are fresh when it is up, and then every half.
     pub(super) fn ask_others<A: Address, S: Storage>(&mut self, allowed: u64, cx: &mut Context<'_, A, S>) {
@@ -106,7 +113,15 @@ impl Case {
             let fresh = |member: &Member<A>| {
                 member.id() != target && !jurors.iter().any(|juror: &Juror| juror.id == member.id())
             };
-            let sound = |member: &Member<A>| fresh(member) && member.status() == Status::Alive;
+            let excused = |member: &Member<A>| {
+                let index = cx.members.find(member.id());
+                index.is_some_and(|index| cx.members.is_excused(index))
+            };
+            // Whoever is silent itself, or may be asleep, is a poor witness.
+            let sound = |member: &Member<A>| {
+                let awake = member.status() == Status::Alive && member.record.patience == 0;
+                awake && fresh(member) && !excused(member)
+            };
             let chosen = cx.members.random_live(cx.rng, sound).or_else(|| cx.members.random_live(cx.rng, fresh));
             let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };
             cx.stats.questions = cx.stats.questions.wrapping_add(1);
@@ -172,11 +187,14 @@ pub(super) fn suspect_after(allowed: u64) -> u64 {
     allowed / 16 * 3
 }
 
-/// How long a silence is allowed to a member of this patience, judged by a node of this health.
-pub(super) fn allowed(config: &Config, patience: u8, health: u32) -> u64 {
-    let patience = if patience == 0 { 0 } else { 1_000_000u64 << patience.min(32) };
-    let suspicion = config.suspicion.max(patience);
-    suspicion + suspicion / 4 * u64::from(health)
+/// How long a case is open before its target may be declared dead, by a node of this health.
+pub(super) fn allowed(config: &Config, health: u32) -> u64 {
+    config.suspicion + config.suspicion / 4 * u64::from(health)
+}
+
+/// How long a silence a member of this patience may keep, in microseconds; a sleeper is not woken before.
+pub(super) fn patience(exponent: u8) -> u64 {
+    if exponent == 0 { 0 } else { 1_000_000 << exponent.min(32) }
 }
 
 #[cfg(test)]
@@ -210,9 +228,9 @@ mod tests {
     }
 
     #[test]
-    fn bad_health_and_patience_lengthen_what_is_allowed() {
-        assert_eq!(allowed(&Config::LAN, 0, 0), 3_200_000);
-        assert_eq!(allowed(&Config::LAN, 0, 4), 6_400_000);
-        assert_eq!(allowed(&Config::LAN, 7, 0), 128_000_000);
+    fn bad_health_lengthens_what_is_allowed() {
+        assert_eq!(allowed(&Config::LAN, 0), 3_200_000);
+        assert_eq!(allowed(&Config::LAN, 4), 6_400_000);
+        assert_eq!((patience(0), patience(7)), (0, 128_000_000));
     }
 }

@@ -14,16 +14,18 @@ pub(super) struct Errand<A> {
     pub(super) question: u32,
     pub(super) target: NodeId,
     pub(super) begun: Instant,
+    /// How long the asker waits for an answer.
+    pub(super) within: u64,
     pub(super) tries: Tries,
     pub(super) heard: Option<bool>,
     pub(super) owed: bool,
 }
 
 impl<A> Errand<A> {
-    pub(super) fn due(&self, config: &Config) -> Instant {
+    pub(super) fn due(&self) -> Instant {
         match self.heard {
-            None => self.tries.next.min(self.begun.after(errand_time(config))),
-            Some(_) => self.begun.after(config.suspicion / 2),
+            None => self.tries.next.min(self.begun.after(self.within)),
+            Some(_) => self.begun.after(2 * self.within),
         }
     }
 
@@ -32,7 +34,7 @@ impl<A> Errand<A> {
         if self.heard.is_some() {
             return;
         }
-        if now >= self.begun.after(errand_time(config)) {
+        if now >= self.begun.after(self.within) {
             self.conclude(false);
         } else {
             self.tries.tick(now, unit, config);
@@ -47,12 +49,13 @@ impl<A> Errand<A> {
     }
 
     /// Whether the asker may still ask again.
-    pub(super) fn is_current(&self, now: Instant, config: &Config) -> bool {
-        now < self.begun.after(config.suspicion / 2)
+    pub(super) fn is_current(&self, now: Instant) -> bool {
+        now < self.begun.after(2 * self.within)
     }
 }
 
-/// How long a juror tries before it says "silent": 0.9 s of a suspicion of 3.2 s, so that the answer is there in time.
-fn errand_time(config: &Config) -> u64 {
+/// How long a juror is to try before it says "silent": 0.9 s of a suspicion of 3.2 s, so that the answer is there in
+/// time. The asker says so, as the juror's own settings may be another's.
+pub(crate) fn errand_time(config: &Config) -> u64 {
     config.suspicion / 32 * 9
 }

@@ -24,7 +24,7 @@ pub(super) const UNTOLD: u8 = 1 << 2;
 pub(super) const REBORN: u8 = 1 << 3;
 /// The member has another address than the application was told.
 pub(super) const MOVED: u8 = 1 << 4;
-/// `seen` holds a time.
+/// The member itself was heard, in its present life.
 pub(super) const SEEN: u8 = 1 << 5;
 /// The member was silent while others answered: it is suspected with reason, not because this node was cut off.
 pub(super) const EXCUSED: u8 = 1 << 6;
@@ -32,7 +32,8 @@ pub(super) const EXCUSED: u8 = 1 << 6;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot<A> {
     pub(super) record: Record<A>,
-    /// When this node last heard the member itself, or when it learned of its end; in units of 1,024 us, wrapping.
+    /// When this node last heard the member itself, or else when it learned of its life or its end; in units of
+    /// 1,024 us, wrapping.
     pub(super) seen: u32,
     /// The next slot of the bucket, or of the free list.
     pub(super) chain: Index,
@@ -48,10 +49,10 @@ pub(crate) struct Slot<A> {
 }
 
 impl<A: Address> Slot<A> {
-    pub(super) fn new(record: Record<A>) -> Self {
+    pub(super) fn new(record: Record<A>, seen: u32) -> Self {
         Slot {
             record,
-            seen: 0,
+            seen,
             chain: NONE,
             next_untold: NONE,
             before: NONE,

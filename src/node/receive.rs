@@ -1,7 +1,7 @@
 //! In: from the bytes of a datagram, frame by frame, to what it changes.
 
 use super::Node;
-use super::send::Say;
+use super::send::{Reply, Say};
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::join::cookie;
@@ -21,6 +21,10 @@ struct Speaker<A> {
     known: Option<Index>,
     /// It has answered a question of ours in this datagram.
     proven: bool,
+    /// It is a member, and this came from where it is known to be.
+    home: bool,
+    /// It has been given an answer. Elsewhere than at home it gets one a datagram: it may not be where it says.
+    answered: bool,
 }
 
 impl<A> Speaker<A> {
@@ -52,6 +56,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>) {
+        if let Some(rival) = self.rival.as_mut().filter(|_| !head.open) {
+            rival.note_contact(self.now);
+        }
         let known = self.members.find_life(head.sender, head.tag);
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
@@ -60,9 +67,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             if head.incarnation.saturating_sub(incarnation) > MAX_JUMP {
                 return self.refuse(DropReason::CounterJump);
             }
-            self.first_hand(index, from, head);
         }
-        let mut speaker = Speaker { addr: from, head, known, proven: false };
+        let home = known.and_then(|index| self.members.get(index)).is_some_and(|record| record.addr == from);
+        let mut speaker = Speaker { addr: from, head, known, proven: false, home, answered: false };
+        if let Some(index) = known.filter(|_| !head.open) {
+            self.first_hand(index, &mut speaker);
+        }
         while !frames.is_empty() {
             let body = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
             match body {
@@ -79,7 +89,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// A datagram from a member itself, meant for this life of ours: it lives, at the incarnation that it says.
-    fn first_hand(&mut self, index: Index, from: A, head: Head) {
+    fn first_hand(&mut self, index: Index, speaker: &mut Speaker<A>) {
+        let head = speaker.head;
         let Some(record) = self.members.get(index).copied() else { return };
         match record.liveness {
             Liveness::Alive | Liveness::Down if head.incarnation > record.incarnation => {
@@ -95,7 +106,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             // It does not know that it is held for dead, or it would have spoken against it.
-            Liveness::Down => self.reply(from, head.tag, Say::About(head.sender)),
+            Liveness::Down => self.answer(speaker, Say::About(head.sender)),
             Liveness::Left => {}
         }
     }
@@ -111,7 +122,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::News(records) => self.on_news(records, speaker),
             _ if !speaker.is_trusted() => self.refuse(DropReason::Stranger),
             Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
-            Frame::Ask { question, target } => self.on_ask(question, target, speaker),
+            Frame::Ask { question, target, within } => self.on_ask(question, target, within, speaker),
             Frame::Verdict { question, target, heard } => {
                 let from = speaker.head.sender;
                 let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
@@ -125,8 +136,17 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
                 self.expect(asked);
             }
-            Frame::Introduce { cookie } => self.reply(speaker.addr, speaker.head.tag, Say::Join { cookie }),
+            Frame::Introduce { cookie } => self.answer(speaker, Say::Join { cookie }),
         }
+    }
+
+    /// Answers to where a datagram came from.
+    fn answer(&mut self, speaker: &mut Speaker<A>, say: Say) {
+        if speaker.answered && !speaker.home {
+            return self.refuse(DropReason::Stranger);
+        }
+        speaker.answered = true;
+        self.reply(Reply { to: speaker.addr, tag: speaker.head.tag, home: speaker.home, say });
     }
 
     /// Counts an answer to no question.
@@ -138,13 +158,13 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Probes.
 
-    fn on_ping(&mut self, number: u32, roots: Roots, speaker: &Speaker<A>) {
+    fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
         let differs = roots != self.roots(number);
         let introduce = speaker.known.is_none();
         if !introduce && self.sync.is_settling() && !speaker.head.full {
             self.sync.compare(speaker.head.sender, !differs, self.now, &self.config);
         }
-        self.reply(speaker.addr, speaker.head.tag, Say::Ack { number, differs, introduce });
+        self.answer(speaker, Say::Ack { number, differs, introduce });
     }
 
     fn on_ack(&mut self, number: u32, roots: Option<Roots>, speaker: &Speaker<A>) {
@@ -158,17 +178,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    fn on_ask(&mut self, question: u32, target: NodeId, speaker: &Speaker<A>) {
+    fn on_ask(&mut self, question: u32, target: NodeId, within: u64, speaker: &mut Speaker<A>) {
         let asker = (speaker.head.sender, speaker.head.tag, speaker.addr);
         match self.members.find(target) {
             Some(index) if self.members.is_live(index) && index != crate::members::MYSELF => {
-                let taken = self.detector.on_ask(asker, question, target, &mut context!(self));
+                let taken = self.detector.on_ask(asker, question, target, within, &mut context!(self));
                 if !taken {
                     self.refuse(DropReason::Busy);
                 }
             }
             // Its end, or that it is this very node, is answer enough.
-            Some(_) => self.reply(speaker.addr, speaker.head.tag, Say::About(target)),
+            Some(_) => self.answer(speaker, Say::About(target)),
             None => {}
         }
     }
@@ -192,7 +212,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         // A large answer goes to where the member is known to be, and not to wherever this came from.
         let home = self.members.find_record(speaker.head.sender).map(|record| record.addr);
         if let Some(home) = home {
-            self.reply(home, speaker.head.tag, Say::Diff(diff));
+            self.reply(Reply { to: home, tag: speaker.head.tag, home: true, say: Say::Diff(diff) });
         }
     }
 
@@ -225,7 +245,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             Answer::Prove(expected)
         };
         let about = if answer == Answer::Taken { newcomer.id } else { self.id() };
-        self.reply(newcomer.addr, head.tag, Say::Welcome { number, answer, about });
+        let home = answer == Answer::Admitted;
+        self.reply(Reply { to: newcomer.addr, tag: head.tag, home, say: Say::Welcome { number, answer, about } });
     }
 
     fn admit(&mut self, newcomer: Record<A>, speaker: &mut Speaker<A>) -> Answer {
@@ -291,7 +312,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         };
         match answer {
             // Even if another seed was quicker: it may know others.
-            Answer::Prove(cookie) => seed.prove(cookie, tag, self.now, &self.config),
+            Answer::Prove(cookie) if self.leave.is_none() => seed.prove(cookie, tag, self.now, &self.config),
+            Answer::Prove(_) => {}
             Answer::Full => self.refuse(DropReason::TableFull),
             Answer::Taken => self.on_taken(record.record()),
             Answer::Admitted => {
@@ -305,7 +327,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if newcomer {
                     self.become_member();
                 }
-                self.sync.pull(host.id, newcomer, self.now);
+                if self.leave.is_none() {
+                    self.sync.pull(host.id, newcomer, self.now);
+                }
             }
         }
     }
@@ -320,14 +344,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    fn on_leave(&mut self, number: u32, speaker: &Speaker<A>) {
-        let Some(index) = speaker.known else { return self.refuse(DropReason::Stranger) };
-        let Some(record) = self.members.get(index).copied() else { return };
+    fn on_leave(&mut self, number: u32, speaker: &mut Speaker<A>) {
+        // Looked up anew: what came before in this datagram may have changed the table.
+        let known = self.members.find_life(speaker.head.sender, speaker.head.tag);
+        let known = known.and_then(|index| self.members.get(index).copied().map(|record| (index, record)));
+        let Some((index, record)) = known else { return self.refuse(DropReason::Stranger) };
         let left = Record { incarnation: speaker.head.incarnation, ..record.with(Liveness::Left) };
         if left.supersedes(&record) && !left.jumps(Some(&record)) {
             self.adopt(index, left, 0);
         }
-        self.reply(speaker.addr, speaker.head.tag, Say::LeaveAck { number });
+        self.answer(speaker, Say::LeaveAck { number });
     }
 
     // Others who say that they are this node.
@@ -338,12 +364,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         match frame {
             // It asks whether we live; it may have to know.
             Ok(Frame::Ping { number, .. }) if head.tag != own_tag && head.tag != ANYONE && !head.open => {
-                self.reply(from, head.tag, Say::Ack { number, differs: false, introduce: false });
+                let say = Say::Ack { number, differs: false, introduce: false };
+                self.reply(Reply { to: from, tag: head.tag, home: false, say });
             }
             Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(),
             // It joins through us, of all nodes. Our own record tells it where to ask whether we live.
             Ok(Frame::Join { number, .. }) if head.tag != own_tag => {
-                self.reply(from, head.tag, Say::Welcome { number, answer: Answer::Taken, about: head.sender });
+                let say = Say::Welcome { number, answer: Answer::Taken, about: head.sender };
+                self.reply(Reply { to: from, tag: head.tag, home: false, say });
             }
             Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
                 self.on_taken(record.record());

@@ -6,7 +6,7 @@ use heapless::Deque;
 
 use super::Node;
 use crate::context::Context;
-use crate::detector::Probe;
+use crate::detector::{Probe, errand_time};
 use crate::event::{DropReason, Transmit};
 use crate::gossip;
 use crate::member::{Address, Liveness, NodeId, Record};
@@ -39,6 +39,8 @@ pub(super) struct Reply<A> {
     pub(super) to: A,
     /// The life that is answered.
     pub(super) tag: u32,
+    /// That is a member's, at its address.
+    pub(super) home: bool,
     pub(super) say: Say,
 }
 
@@ -115,8 +117,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Remembers an answer; if there is no room, it is as if the question had been lost.
-    pub(super) fn reply(&mut self, to: A, tag: u32, say: Say) {
-        if self.replies.0.push_back(Reply { to, tag, say }).is_err() {
+    pub(super) fn reply(&mut self, reply: Reply<A>) {
+        if self.replies.0.push_back(reply).is_err() {
             self.refuse(DropReason::Busy);
         }
     }
@@ -180,8 +182,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let written = Writer::new(buf, seal, head).and_then(|mut writer| {
             self.write(owed, &mut writer)?;
             // Strangers are told nothing: they may not be who they say, nor where.
-            if self.may_hear_news(owed) {
-                gossip::pack(&mut writer, &mut context!(self));
+            let told = self.may_hear_news(owed) && gossip::pack(&mut writer, &mut context!(self));
+            // A burst of news without any would be a datagram for nothing.
+            if matches!(owed, Owed::News(_)) && !told {
+                return None;
             }
             writer.finish(seal)
         });
@@ -212,11 +216,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
+    /// Whether it goes to a member, and to where that member is known to be.
     fn may_hear_news(&self, owed: &Owed<A>) -> bool {
         match owed {
-            Owed::Reply(Reply { say: Say::Ack { introduce, .. }, .. }) => !introduce,
-            Owed::Reply(Reply { say: Say::Welcome { answer, .. }, .. }) => *answer == Answer::Admitted,
-            Owed::Reply(Reply { say: Say::Join { .. }, .. }) | Owed::Rival | Owed::Seed { .. } => false,
+            Owed::Reply(reply) => reply.home,
+            Owed::Rival | Owed::Seed { .. } => false,
             _ => true,
         }
     }
@@ -262,7 +266,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Probe::Ask { question, target, .. } => writer.frame(kind::ASK, |body| {
                 body.u32(question)?;
-                body.id(target)
+                body.id(target)?;
+                body.time(errand_time(&self.config))
             }),
             Probe::Verdict { question, target, heard, .. } => writer.frame(kind::VERDICT, |body| {
                 body.u32(question)?;

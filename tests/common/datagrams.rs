@@ -141,9 +141,15 @@ impl World {
                 both!(self.nodes[at], node => node.leave(now));
             }
             13 => {
-                let choice = script.byte();
-                // Another address of the same node, and perhaps another's id.
-                self.start(at, 1 + u64::from(choice & 7), at as u16 | u16::from(choice >> 6) << 2);
+                let (now, choice) = (self.now(), script.byte());
+                // One of the four addresses that this node has.
+                let addr = at as u16 | u16::from(choice >> 6) << 2;
+                if step.twist {
+                    both!(self.nodes[at], node => node.set_addr(now, addr));
+                } else {
+                    // Perhaps with the id of another.
+                    self.start(at, 1 + u64::from(choice & 7), addr);
+                }
             }
             14 => {
                 let (now, to) = (self.now(), u16::from(script.byte() & 15));
