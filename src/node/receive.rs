@@ -19,18 +19,10 @@ struct Speaker<A> {
     head: Head,
     /// Its slot, if the table has it in this life.
     known: Option<Index>,
-    /// It has answered a question of ours in this datagram.
-    proven: bool,
     /// It is a member, and this came from where it is known to be.
     home: bool,
     /// It has been given an answer. Elsewhere than at home it gets one a datagram: it may not be where it says.
     answered: bool,
-}
-
-impl<A> Speaker<A> {
-    fn is_trusted(&self) -> bool {
-        self.known.is_some() || self.proven
-    }
 }
 
 impl<A: Address, S: Storage> Node<A, S> {
@@ -69,7 +61,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         let home = known.and_then(|index| self.members.get(index)).is_some_and(|record| record.addr == from);
-        let mut speaker = Speaker { addr: from, head, known, proven: false, home, answered: false };
+        let mut speaker = Speaker { addr: from, head, known, home, answered: false };
         if let Some(index) = known.filter(|_| !head.open) {
             self.first_hand(index, &mut speaker);
         }
@@ -120,7 +112,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Ping { number, roots } => self.on_ping(number, roots, speaker),
             Frame::Welcome { number, answer, record } => self.on_welcome(number, answer, record, speaker),
             Frame::News(records) => self.on_news(records, speaker),
-            _ if !speaker.is_trusted() => self.refuse(DropReason::Stranger),
+            _ if speaker.known.is_none() => self.refuse(DropReason::Stranger),
             Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
             Frame::Ask { question, target, within } => self.on_ask(question, target, within, speaker),
             Frame::Verdict { question, target, heard } => {
@@ -197,7 +189,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_news(&mut self, records: Reader<'_>, speaker: &mut Speaker<A>) {
         let (sender, tag) = (speaker.head.sender, speaker.head.tag);
-        if !speaker.is_trusted() && !Self::introduces_itself(records, sender, tag) {
+        if speaker.known.is_none() && !Self::introduces_itself(records, sender, tag) {
             return self.refuse(DropReason::Stranger);
         }
         self.learn_all(records, Source::News);
@@ -321,7 +313,6 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
                 self.learn(host, Source::Owner);
                 speaker.known = self.members.find_life(host.id, tag);
-                speaker.proven = true;
                 self.detector.answered(&mut self.members);
                 let newcomer = self.phase == Phase::Joining;
                 if newcomer {
