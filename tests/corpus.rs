@@ -8,7 +8,7 @@ use std::path::Path;
 
 #[test]
 fn every_script_of_the_corpus_keeps_the_laws() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/datagram");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/datagram");
     let entries = fs::read_dir(corpus).expect("the corpus is committed").map(|entry| entry.expect("readable").path());
     let mut files: Vec<_> = entries.collect();
     files.sort();

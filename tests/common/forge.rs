@@ -94,12 +94,17 @@ pub fn varint(mut value: u32) -> Vec<u8> {
 
 /// A record of a member at a `u16` address. `flags`: 0 alive, 1 down, 2 left.
 pub fn record(flags: u8, of: Sender, addr: u16) -> Vec<u8> {
+    record_at(flags, of, &varint(addr.into()))
+}
+
+/// A record of a member at an address of any type, encoded.
+pub fn record_at(flags: u8, of: Sender, addr: &[u8]) -> Vec<u8> {
     let mut bytes = vec![flags];
     bytes.extend(of.id.to_le_bytes());
     bytes.extend(varint(of.generation));
     bytes.extend(of.nonce.to_le_bytes());
     bytes.extend(varint(of.incarnation));
-    bytes.extend(varint(addr.into()));
+    bytes.extend(addr);
     bytes
 }
 
