@@ -254,7 +254,7 @@ pub(crate) struct Leave {
     linger: Instant,
     next: Instant,
     gap: u64,
-    acknowledged: u32,
+    acknowledged: Vec<NodeId, WITNESSES>,
     rounds: u8,
     /// Those asked to acknowledge, and whether they are to be asked now.
     witnesses: Vec<(NodeId, bool), WITNESSES>,
@@ -269,7 +269,7 @@ impl Leave {
             linger: if arriving { now.after(2 * least_gap(config)) } else { now },
             next: now,
             gap: config.first_retry,
-            acknowledged: 0,
+            acknowledged: Vec::new(),
             rounds: 0,
             witnesses: Vec::new(),
         }
@@ -283,7 +283,8 @@ impl Leave {
     /// rounds. True when enough have acknowledged, or the deadline has passed.
     pub(crate) fn tick<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> bool {
         let needed = (WITNESSES as u32).min(cx.members.others());
-        if self.acknowledged >= needed && cx.now >= self.linger || cx.now >= self.until {
+        let acknowledged = self.acknowledged.len() as u32;
+        if acknowledged >= needed && cx.now >= self.linger || cx.now >= self.until {
             return true;
         }
         if cx.now < self.next {
@@ -295,9 +296,11 @@ impl Leave {
         let patient = !self.rounds.is_multiple_of(4);
         let lives = |id: NodeId| cx.members.find(id).is_some_and(|index| cx.members.is_live(index));
         self.witnesses.retain(|(id, _)| patient && lives(*id));
-        while self.acknowledged + (self.witnesses.len() as u32) < needed {
-            let witnesses = &self.witnesses;
-            let fresh = |member: &Member<A>| !witnesses.iter().any(|(id, _)| *id == member.id());
+        while acknowledged + (self.witnesses.len() as u32) < needed {
+            let (witnesses, done) = (&self.witnesses, &self.acknowledged);
+            let fresh = |member: &Member<A>| {
+                !done.contains(&member.id()) && !witnesses.iter().any(|(id, _)| *id == member.id())
+            };
             let chosen = cx.members.random_live(cx.rng, fresh).and_then(|index| cx.members.get(index));
             let Some(id) = chosen.map(|record| record.id) else { break };
             if self.witnesses.push((id, true)).is_err() {
@@ -320,14 +323,15 @@ impl Leave {
         }
     }
 
-    /// Whether this witness was asked under this number and had not acknowledged.
+    /// Takes an acknowledgement, once from each, also from a witness whose place another has taken meanwhile: only
+    /// who was asked knows the number. False if it was none.
     pub(crate) fn on_ack(&mut self, from: NodeId, number: u32) -> bool {
-        let before = self.witnesses.len();
-        if number == self.number {
-            self.witnesses.retain(|(id, _)| *id != from);
+        if number != self.number || self.acknowledged.contains(&from) {
+            return false;
         }
-        let acknowledged = self.witnesses.len() < before;
-        self.acknowledged += u32::from(acknowledged);
-        acknowledged
+        self.witnesses.retain(|(id, _)| *id != from);
+        // Full means enough.
+        let _ = self.acknowledged.push(from);
+        true
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Members<A: Address, S: Storage> {
     live: u32,
     used: u32,
     excused: u32,
-    /// A living newcomer was refused, and there has been no room since.
+    /// The last living newcomer was refused, and there has been no room since.
     refused: bool,
     root: u64,
     key: u64,
@@ -251,7 +251,9 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// Adds a member that is not in the table, forgetting the longest dead if there is no other room.
     pub(crate) fn admit(&mut self, record: Record<A>, now: Instant, stats: &mut Stats) -> Result<Index, Full> {
         let inserted = self.insert(record, now, stats);
-        self.refused |= inserted.is_err() && record.liveness == Liveness::Alive;
+        if record.liveness == Liveness::Alive {
+            self.refused = inserted.is_err();
+        }
         let index = inserted?;
         match record.liveness {
             Liveness::Alive => self.note_change(index, 0),

@@ -37,14 +37,14 @@
 //! |---|---|---|
 //! | 1 | ping | number 4, membership root 4, progress root 2 |
 //! | 2 | ack | number 4, then both roots if the sender's differ |
-//! | 3 | ask | question 4, target id 8, time 2 in units of 2^14 us: probe it for me, and answer by then |
+//! | 3 | ask | question 4, target id 8, microseconds 4: probe it for me, and answer within that time |
 //! | 4 | verdict | question 4, target id 8, heard 1 |
 //! | 5 | news | records |
 //! | 6 | sync | low 8, high 8, the sender's records in that range of the id space, in order |
 //! | 7 | diff | low 8, high 8, records in that range which the other side lacks or has older |
 //! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record |
 //! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record |
-//! | 10 | leave | number 4 |
+//! | 10 | leave | number 4; behind news that the sender has left |
 //! | 11 | leave ack | number 4 |
 //! | 12 | introduce | cookie 8: I do not know you, join with this |
 //!
@@ -255,7 +255,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
         }
         kind::ASK => {
             let (question, target) = (body.u32()?, body.id()?);
-            Frame::Ask { question, target, within: u64::from(body.u16()?) << 14 }
+            Frame::Ask { question, target, within: u64::from(body.u32()?) }
         }
         kind::VERDICT => {
             let (question, target) = (body.u32()?, body.id()?);
@@ -387,9 +387,9 @@ impl<'b> Writer<'b> {
         self.put(&[a, b, c])
     }
 
-    /// A time in units of 2^14 us, at most 18 minutes.
+    /// A time of at most 71 minutes; a longer one counts as that.
     pub(crate) fn time(&mut self, micros: u64) -> Option<()> {
-        self.put(&((micros >> 14).min(u64::from(u16::MAX)) as u16).to_le_bytes())
+        self.u32(micros.min(u64::from(u32::MAX)) as u32)
     }
 
     pub(crate) fn u32(&mut self, value: u32) -> Option<()> {

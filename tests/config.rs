@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidings::sim::{Conditions, Sim};
-use tidings::{Config, ConfigBuilder, ConfigError, HeapNode, Limits, MAX_DATAGRAM, MIN_DATAGRAM};
+use tidings::{Config, ConfigBuilder, ConfigError, HeapNode, Limits, MAX_DATAGRAM, MIN_DATAGRAM, Status};
 
 fn lan() -> ConfigBuilder {
     Config::builder(Config::LAN)
@@ -82,6 +82,23 @@ fn extreme_settings_run() {
         }
         let agreed = sim.run_until_agreed(ms(20), Duration::from_secs(20));
         assert!(agreed.is_some(), "{builder:?}");
+    }
+}
+
+#[test]
+fn the_shortest_suspicions_still_find_a_crash() {
+    for suspicion in [8, 16, 50, 60] {
+        let hasty = lan().probe_period(ms(20)).first_retry(ms(1)).suspicion(ms(suspicion)).gossip_gap(ms(1));
+        let weather = Conditions::LAN.with_latency(Duration::from_micros(20), Duration::from_micros(50));
+        let mut sim = Sim::<HeapNode<u32>>::new(suspicion, weather);
+        for host in 0..8 {
+            sim.add(HeapNode::new(hasty.build().unwrap(), Limits::DEFAULT));
+            sim.start(host, &[0]);
+        }
+        sim.run_for(Duration::from_secs(1));
+        sim.crash(3);
+        let known = sim.run_until_all_report(3, Status::Down, Duration::from_secs(5));
+        assert!(known.is_some(), "a suspicion of {suspicion} ms");
     }
 }
 

@@ -165,6 +165,34 @@ fn a_seed_given_to_a_running_member_is_asked_at_once_and_two_clusters_become_one
 }
 
 #[test]
+fn members_that_describe_themselves_anew_do_so_once() {
+    for seed in 0..6 {
+        let mut sim = cluster(12, 4);
+        let mut rng = SimRng::new(seed);
+        let mut changes = 0;
+        for _ in 0..60 {
+            let host = rng.below(12) as usize;
+            let patience = Config::LAN.with_patience(rng.below(200) as u32 * SECOND);
+            sim.with(host, |node, now| node.set_config(now, patience).unwrap());
+            // Elsewhere and back, so that the greater address is not always the later.
+            sim.with(host, |node, now| node.set_addr(now, 99));
+            sim.with(host, |node, now| node.set_addr(now, host as u32));
+            changes += 3;
+            sim.run_for(Duration::from_millis(rng.below(1_500)));
+        }
+        sim.run_for(20 * SECOND);
+        let incarnations = (0..12).map(|host| sim.machine(host).unwrap().member(sim.id(host)).unwrap().incarnation());
+        let all: u32 = incarnations.sum();
+        assert!(all <= changes, "seed {seed}: {all} incarnations for {changes} changes");
+        (0..12).for_each(|host| sim.with(host, |node, now| node.set_config(now, Config::LAN).unwrap()));
+        sim.run_for(2 * SECOND);
+        assert!(sim.agrees(), "seed {seed}");
+        sim.crash(5);
+        assert!(sim.run_until_all_report(5, Status::Down, 10 * SECOND).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_new_patience_is_told_to_the_others() {
     let mut sim = cluster(5, 1);
     let patient = Config::LAN.with_patience(60 * SECOND);
@@ -339,6 +367,28 @@ fn a_newcomer_that_stalls_or_is_cut_off_does_not_take_the_id_of_one_that_lives()
         let phases = [3, twin].map(|host| sim.machine(host).unwrap().phase());
         assert_eq!(phases, [Phase::Member, Phase::Idle], "seed {seed}");
     }
+}
+
+#[test]
+fn one_witness_of_a_leave_does_not_count_twice() {
+    for seed in 0..20 {
+        let mut sim = cluster(3, seed);
+        sim.set_plugged(2, false);
+        sim.leave(1);
+        sim.run_for(2 * SECOND);
+        assert_eq!(sim.machine(1).unwrap().phase(), Phase::Leaving, "seed {seed}: only one of two can acknowledge");
+    }
+}
+
+#[test]
+fn a_newcomer_with_too_small_a_table_does_not_ask_for_ever() {
+    let mut sim = cluster(100, 1);
+    let small = sim.add(HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(50)));
+    sim.start(small, &[0]);
+    sim.run_for(10 * SECOND);
+    let before = sim.machine(small).unwrap().stats().syncs;
+    sim.run_for(100 * SECOND);
+    assert_eq!(sim.machine(small).unwrap().stats().syncs, before);
 }
 
 #[test]

@@ -340,12 +340,14 @@ fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
     let ping = || forge::ping(5, [0; 6]);
     let introduce = || forge::frame(12, &[0; 8]);
     let leave = || forge::frame(10, &[0; 4]);
+    let join = || forge::join(9, 0, &forge::record(0, Sender { id: 88, ..Talk::new().stranger }, SPOOFED));
     let sync = || forge::frame(forge::kind::SYNC, &[[0; 8], [0xff; 8]].concat());
     let floods = [
         vec![ping()],
         (0..16).map(|_| ping()).collect(),
         (0..16).map(|_| introduce()).collect(),
         (0..16).map(|_| leave()).collect(),
+        (0..16).map(|_| join()).collect(),
         vec![sync()],
     ];
     for (number, frames) in floods.iter().enumerate() {

@@ -25,7 +25,7 @@ impl<A> Errand<A> {
     pub(super) fn due(&self) -> Instant {
         match self.heard {
             None => self.tries.next.min(self.begun.after(self.within)),
-            Some(_) => self.begun.after(2 * self.within),
+            Some(_) => self.kept_until(),
         }
     }
 
@@ -50,7 +50,12 @@ impl<A> Errand<A> {
 
     /// Whether the asker may still ask again.
     pub(super) fn is_current(&self, now: Instant) -> bool {
-        now < self.begun.after(2 * self.within)
+        now < self.kept_until()
+    }
+
+    /// As long again as the asker waits, and a little for a caller who comes late to a short time.
+    fn kept_until(&self) -> Instant {
+        self.begun.after(2 * self.within + 100_000)
     }
 }
 

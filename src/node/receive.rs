@@ -80,16 +80,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// A datagram from a member itself, meant for this life of ours: it lives, at the incarnation that it says.
+    /// A datagram from a member itself, meant for this life of ours: it lives.
     fn first_hand(&mut self, index: Index, speaker: &mut Speaker<A>) {
         let head = speaker.head;
         let Some(record) = self.members.get(index).copied() else { return };
         match record.liveness {
-            Liveness::Alive | Liveness::Down if head.incarnation > record.incarnation => {
-                let incarnation = head.incarnation;
-                self.adopt(index, Record { incarnation, ..record.with(Liveness::Alive) }, 0);
-                self.members.see(index, self.now);
-            }
+            // It has spoken anew about itself since. Only it knows what it said: a record made up from its incarnation and
+            // what is known of it would be a lie that it had to speak against.
+            Liveness::Down if head.incarnation > record.incarnation => self.answer(speaker, Say::Introduce),
             Liveness::Alive => {
                 self.members.see(index, self.now);
                 // Left over from when this node was cut off. Where a case is open, only an answer closes it.
@@ -153,7 +151,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
         let differs = roots != self.roots(number);
         let introduce = speaker.known.is_none();
-        if !introduce && self.sync.is_settling() && !speaker.head.full {
+        let comparable = !speaker.head.full && !self.members.has_refused();
+        if !introduce && comparable && self.sync.is_settling() {
             self.sync.compare(speaker.head.sender, !differs, self.now, &self.config);
         }
         self.answer(speaker, Say::Ack { number, differs, introduce });
@@ -227,6 +226,11 @@ impl<A: Address, S: Storage> Node<A, S> {
             own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
         });
         let Some(newcomer) = newcomer else { return self.refuse(DropReason::Malformed) };
+        // One answer a datagram: nobody has proved yet that this is where it says.
+        let home = speaker.home && speaker.addr == newcomer.addr;
+        if core::mem::replace(&mut speaker.answered, true) && !home {
+            return self.refuse(DropReason::Stranger);
+        }
         let expected = cookie(&self.rng, newcomer.addr);
         let answer = if proof == expected {
             self.admit(newcomer, speaker)
@@ -276,6 +280,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if let Some(index) = speaker.known {
             self.members.see(index, self.now);
+            self.members.suspect(index, false);
         }
         // It has returned our cookie.
         self.detector.answered(&mut self.members);
@@ -336,15 +341,13 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn on_leave(&mut self, number: u32, speaker: &mut Speaker<A>) {
-        // Looked up anew: what came before in this datagram may have changed the table.
+        // Its record has come before this in the datagram, and may have changed the table.
         let known = self.members.find_life(speaker.head.sender, speaker.head.tag);
-        let known = known.and_then(|index| self.members.get(index).copied().map(|record| (index, record)));
-        let Some((index, record)) = known else { return self.refuse(DropReason::Stranger) };
-        let left = Record { incarnation: speaker.head.incarnation, ..record.with(Liveness::Left) };
-        if left.supersedes(&record) && !left.jumps(Some(&record)) {
-            self.adopt(index, left, 0);
+        match known.and_then(|index| self.members.get(index)).map(|record| record.liveness) {
+            Some(Liveness::Left) => self.answer(speaker, Say::LeaveAck { number }),
+            Some(_) => self.refuse(DropReason::Malformed),
+            None => self.refuse(DropReason::Stranger),
         }
-        self.answer(speaker, Say::LeaveAck { number });
     }
 
     // Others who say that they are this node.

@@ -60,6 +60,8 @@ pub(super) enum Say {
         answer: Answer,
         about: NodeId,
     },
+    /// I do not know who you are by now: introduce yourself.
+    Introduce,
     /// I am to introduce myself with this cookie.
     Join {
         cookie: u64,
@@ -239,7 +241,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.write_join(number, cookie, writer)
             }
             Owed::Leave(_) => {
-                let number = self.leave.as_ref()?.number;
+                let (number, myself) = (self.leave.as_ref()?.number, self.members.myself()?);
+                writer.frame(kind::NEWS, |body| body.record(myself))?;
                 writer.frame(kind::LEAVE, |body| body.u32(number))
             }
             Owed::Sync(_) => self.sync.write(writer, &self.members),
@@ -288,9 +291,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if !introduce {
                     return Some(());
                 }
-                let cookie = crate::join::cookie(&self.rng, reply.to);
-                writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
+                self.write_introduce(reply.to, writer)
             }
+            Say::Introduce => self.write_introduce(reply.to, writer),
             Say::About(id) => match self.members.find_record(id) {
                 Some(record) => writer.frame(kind::NEWS, |body| body.record(record)),
                 None => Some(()),
@@ -314,6 +317,11 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Diff(diff) => diff.write(writer, &self.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
         }
+    }
+
+    fn write_introduce(&self, to: A, writer: &mut Writer<'_>) -> Option<()> {
+        let cookie = crate::join::cookie(&self.rng, to);
+        writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
     }
 
     fn write_join(&self, number: u32, cookie: u64, writer: &mut Writer<'_>) -> Option<()> {
