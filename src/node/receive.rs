@@ -116,7 +116,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Verdict { question, target, heard } => {
                 let from = speaker.head.sender;
                 let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
-                self.expect(taken);
+                self.refuse_unless_asked(taken);
             }
             Frame::Sync { low, high, records } => self.on_sync(low, high, records, speaker),
             Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
@@ -124,7 +124,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::LeaveAck { number } => {
                 let leave = self.leave.as_mut();
                 let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
-                self.expect(asked);
+                self.refuse_unless_asked(asked);
             }
             Frame::Introduce { cookie } => self.answer(speaker, Say::Join { cookie }),
         }
@@ -140,7 +140,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Counts an answer to no question.
-    fn expect(&mut self, asked: bool) {
+    fn refuse_unless_asked(&mut self, asked: bool) {
         if !asked {
             self.refuse(DropReason::Unasked);
         }
@@ -161,7 +161,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ack(&mut self, number: u32, roots: Option<Roots>, speaker: &Speaker<A>) {
         let from = speaker.head.sender;
         let answered = self.detector.on_ack(from, number, &mut context!(self));
-        self.expect(answered);
+        self.refuse_unless_asked(answered);
         // A node that had to refuse members cannot become equal, and need not be asked.
         if answered && !speaker.head.full && !self.members.has_refused() {
             let equal = roots.is_none_or(|roots| roots == self.roots(number));
@@ -304,7 +304,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // The answer to an introduction carries no number.
             return match answer {
                 Answer::Taken if introduced => self.on_taken(record.record()),
-                _ => self.expect(introduced),
+                _ => self.refuse_unless_asked(introduced),
             };
         };
         match answer {
