@@ -144,6 +144,7 @@ impl Config {
 
     /// How long a member must have been silent, counted from the first unanswered try, before it is declared down:
     /// eight first retries to a day; LAN default 3.2 s. It is also the longest stall that peers forgive.
+    /// A caller who comes a quarter of it late again and again blames itself each time and never sees a crash.
     ///
     /// # Panics
     ///

@@ -52,16 +52,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             rival.note_contact(self.now);
         }
         let known = self.members.find_life(head.sender, head.tag);
-        // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
-        if let Some(index) = known.filter(|_| !head.open) {
-            // No owner leaps; this is somebody else.
-            let incarnation = self.members.get(index).map_or(0, |record| record.incarnation);
-            if head.incarnation.saturating_sub(incarnation) > MAX_JUMP {
-                return self.refuse(DropReason::CounterJump);
-            }
+        let held = known.and_then(|index| self.members.get(index));
+        // No owner leaps; this is somebody else.
+        if held.is_some_and(|record| head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP) {
+            return self.refuse(DropReason::CounterJump);
         }
-        let home = known.and_then(|index| self.members.get(index)).is_some_and(|record| record.addr == from);
+        let home = held.is_some_and(|record| record.addr == from);
         let mut speaker = Speaker { addr: from, head, known, home, answered: false };
+        // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
             self.first_hand(index, &mut speaker);
         }
