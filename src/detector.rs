@@ -154,7 +154,7 @@ impl<A: Address> Detector<A> {
     }
 
     /// The first gap between tries: the measured round trip with its spread, longer while the own health is bad.
-    fn unit(&self, config: &Config) -> u64 {
+    pub(crate) fn unit(&self, config: &Config) -> u64 {
         let unit = config.first_retry.max(self.round_trip.timeout());
         (unit * u64::from(1 + self.health)).min(config.probe_period / 4)
     }
@@ -370,6 +370,7 @@ impl<A: Address> Detector<A> {
             }
             self.health = self.health.saturating_sub(1);
             self.hears(from, cx);
+            prove(from, cx);
             return true;
         }
         let mut errands = self.errands.iter_mut();
@@ -378,6 +379,7 @@ impl<A: Address> Detector<A> {
         };
         errand.conclude(true);
         self.answered(cx.members);
+        prove(from, cx);
         true
     }
 
@@ -457,6 +459,7 @@ impl<A: Address> Detector<A> {
             juror.silent_since.get_or_insert(cx.now);
             self.answered(cx.members);
         }
+        prove(from, cx);
         true
     }
 
@@ -535,6 +538,13 @@ impl<A: Address> Detector<A> {
 fn may_sleep<A: Address, S: Storage>(index: Index, cx: &Context<'_, A, S>) -> bool {
     let may = cx.members.get(index).map_or(0, |record| patience(record.patience));
     may > 0 && cx.members.quiet(index, cx.now) < may
+}
+
+/// It has answered a question whose number only its address was sent.
+fn prove<A: Address, S: Storage>(member: NodeId, cx: &mut Context<'_, A, S>) {
+    if let Some(index) = cx.members.find(member) {
+        cx.members.prove(index);
+    }
 }
 
 /// A random part of a time.

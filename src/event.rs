@@ -124,6 +124,8 @@ pub enum WakeReason {
     Leave,
     /// A claimant of this node's id is asked whether it lives.
     Rival,
+    /// A member is said to live elsewhere or anew, and both addresses are asked.
+    Challenge,
 }
 
 /// Why something from outside was refused.
@@ -160,8 +162,10 @@ pub enum DropReason {
     CounterJump,
     /// More to answer than there is room to remember.
     Busy,
-    /// A claim that a member is dead, from someone else than the prober, when too many such claims are being checked.
+    /// A claim that a member is dead, lives elsewhere or lives anew, when too many such claims are being checked.
     TooManyClaims,
+    /// A claim that a member lives elsewhere or anew, which the member itself contradicts.
+    Contradicted,
     /// A datagram that claims to come from this very node.
     OwnId,
     /// The caller's buffer was too small for the datagram that was due; the datagram was kept.
@@ -170,7 +174,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [DropReason; 17] = [
+    pub const ALL: [DropReason; 18] = [
         DropReason::NotRunning,
         DropReason::Truncated,
         DropReason::WireVersion,
@@ -186,6 +190,7 @@ impl DropReason {
         DropReason::CounterJump,
         DropReason::Busy,
         DropReason::TooManyClaims,
+        DropReason::Contradicted,
         DropReason::OwnId,
         DropReason::SmallBuffer,
     ];
@@ -209,6 +214,7 @@ impl fmt::Display for DropReason {
             DropReason::CounterJump => "counter too far ahead",
             DropReason::Busy => "too many answers owed",
             DropReason::TooManyClaims => "too many claims to check",
+            DropReason::Contradicted => "contradicted by the member",
             DropReason::OwnId => "sender has this node's id",
             DropReason::SmallBuffer => "buffer too small",
         })

@@ -211,12 +211,22 @@ pub(crate) struct Rival<A> {
     next: Instant,
     /// When anybody else was last heard.
     contact: Instant,
+    /// How often it may still be asked. Its address is hearsay, and gets no more than it is spoken of.
+    tries: u8,
     pub(crate) owed: bool,
 }
 
 impl<A: Address> Rival<A> {
-    pub(crate) fn new(life: Life, addr: A, number: u32, now: Instant, config: &Config) -> Self {
-        Rival { life, addr, number, until: now.after(config.suspicion), next: now, contact: now, owed: false }
+    /// `insistent` if a seed that was asked has named it, and the id hangs on its answer.
+    pub(crate) fn new(life: Life, addr: A, number: u32, insistent: bool, now: Instant, config: &Config) -> Self {
+        let tries = if insistent { u8::MAX } else { 2 };
+        Rival { life, addr, number, until: now.after(config.suspicion), next: now, contact: now, tries, owed: false }
+    }
+
+    /// Another has spoken of it, which is worth another question.
+    pub(crate) fn remind(&mut self, now: Instant) {
+        self.tries = self.tries.max(1);
+        self.next = self.next.max(now);
     }
 
     pub(crate) fn due(&self) -> Instant {
@@ -240,7 +250,8 @@ impl<A: Address> Rival<A> {
         }
         if now >= self.next {
             self.next = now.after(config.suspicion / 16);
-            self.owed = true;
+            self.owed = self.tries > 0;
+            self.tries = self.tries.saturating_sub(1);
         }
         now >= self.until
     }

@@ -8,7 +8,7 @@
 mod slot;
 
 pub(crate) use slot::Slot;
-use slot::{EXCUSED, FREE, MOVED, REBORN, SEEN, SUSPECT, UNTOLD};
+use slot::{EXCUSED, FREE, MOVED, PROVED, REBORN, SEEN, SUSPECT, UNTOLD};
 
 use crate::event::{Event, Stats};
 use crate::hash::{Sip, mix};
@@ -281,6 +281,9 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.suspect(index, false);
         let Some(slot) = self.slot_mut(index) else { return };
         slot.record = record;
+        if reborn | moved != 0 {
+            slot.marks &= !PROVED;
+        }
         if reborn != 0 || was_alive != is_alive {
             slot.marks &= !SEEN;
             slot.seen = coarse(now);
@@ -349,6 +352,18 @@ impl<A: Address, S: Storage> Members<A, S> {
             slot.seen = coarse(now);
             slot.marks |= SEEN;
         }
+    }
+
+    /// Notes that the member has answered a question that went to its address: it lives there.
+    pub(crate) fn prove(&mut self, index: Index) {
+        if let Some(slot) = self.slot_mut(index) {
+            slot.marks |= PROVED;
+        }
+    }
+
+    /// Whether the member is known to be at its address, and not only said to be.
+    pub(crate) fn is_proved(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.marks & PROVED != 0)
     }
 
     /// Microseconds since the member was last heard in its present life, to within a millisecond or so; the clock of

@@ -21,6 +21,7 @@ mod learn;
 mod receive;
 mod send;
 
+use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
 use crate::context::{Context, Deadline};
 use crate::detector::{Detector, scaled};
@@ -63,7 +64,10 @@ pub struct Node<A: Address, S: Storage> {
     gossip: Gossip,
     sync: Sync,
     seeds: Seeds<A>,
+    challenges: Challenges<A>,
     rival: Option<Rival<A>>,
+    /// Another claimant of this node's id has been told that this one keeps it.
+    keeps_id: bool,
     leave: Option<Leave>,
     replies: Replies<A>,
     notices: Notices,
@@ -116,7 +120,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             gossip: Gossip::NEW,
             sync: Sync::NEW,
             seeds: Seeds::NONE,
+            challenges: Challenges::NONE,
             rival: None,
+            keeps_id: false,
             leave: None,
             replies: Replies::NONE,
             notices: Notices::NONE,
@@ -142,7 +148,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.announce(MYSELF, 0);
         (self.gossip, self.sync, self.replies) = (Gossip::NEW, Sync::NEW, Replies::NONE);
-        (self.rival, self.leave, self.notices) = (None, None, Notices::NONE);
+        (self.challenges, self.rival, self.keeps_id) = (Challenges::NONE, None, false);
+        (self.leave, self.notices) = (None, Notices::NONE);
         let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
         self.seeds.restart(self.now, self.now.after(visit));
         self.phase = if self.seeds.any_but(addr) { Phase::Joining } else { Phase::Member };
@@ -180,7 +187,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.announce(MYSELF, 0);
         let arriving = self.phase == Phase::Joining && self.seeds.any_proved();
         self.phase = Phase::Leaving;
-        self.rival = None;
+        (self.challenges, self.rival) = (Challenges::NONE, None);
         self.seeds.rest();
         self.leave = Some(Leave::new(self.rng.next_u32(), arriving, self.now, &self.config));
         self.act();
@@ -197,6 +204,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let patience = config.patience;
         self.redescribe(|myself| Record { patience, ..myself });
         self.detector.hurry(self.now, &self.config);
+        self.challenges.rearm(self.now);
         self.seeds.hurry(self.now, &self.config);
         self.act();
         Ok(())
@@ -365,6 +373,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.phase == Phase::Member {
             due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
         }
+        due.sooner(self.challenges.due(), WakeReason::Challenge);
         if let Some(rival) = &self.rival {
             due.sooner(rival.due(), WakeReason::Rival);
         }
@@ -382,6 +391,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if late > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
             self.detector.forgive(late, self.now, &self.config);
+            self.challenges.rearm(self.now);
             if let Some(rival) = &mut self.rival {
                 rival.extend(self.now, &self.config);
             }
@@ -410,6 +420,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.leave.is_none() {
             self.detect();
             self.ask_seeds();
+            self.look_into_claims();
         }
         if self.phase == Phase::Member {
             self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
@@ -435,6 +446,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         let wanted = self.wants_seeds();
         if let Some(addr) = self.addr() {
             self.seeds.tick(wanted, addr, &mut context!(self));
+        }
+    }
+
+    fn look_into_claims(&mut self) {
+        let unit = self.detector.unit(&self.config);
+        while let Some(record) = self.challenges.tick(unit, &mut context!(self)) {
+            if let Some(index) = self.believe(record) {
+                self.members.see(index, self.now);
+                self.members.prove(index);
+            }
         }
     }
 

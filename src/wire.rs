@@ -105,8 +105,10 @@ pub(crate) enum Answer {
     Admitted,
     /// No room.
     Full,
-    /// Another life of your id stands in the way; news about it follows.
+    /// Another life of your id stands in the way: its record follows.
     Taken,
+    /// That other life has been asked since, and has answered.
+    Lives,
 }
 
 /// The first bytes of every datagram.
@@ -287,6 +289,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
                 1 => Answer::Admitted,
                 2 => Answer::Full,
                 3 => Answer::Taken,
+                4 => Answer::Lives,
                 _ => return None,
             };
             Frame::Welcome { number, answer, record: body }

@@ -28,6 +28,8 @@ pub(super) const MOVED: u8 = 1 << 4;
 pub(super) const SEEN: u8 = 1 << 5;
 /// The member was silent while others answered: it is suspected with reason, not because this node was cut off.
 pub(super) const EXCUSED: u8 = 1 << 6;
+/// The member has answered a question that went to its present address: it is there.
+pub(super) const PROVED: u8 = 1 << 7;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot<A> {

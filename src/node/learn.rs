@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::send::Replies;
+use crate::challenge::Challenges;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::gossip;
@@ -63,15 +64,39 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.refuse(DropReason::CounterJump);
             return false;
         }
-        let accused = record.liveness == Liveness::Down && held.liveness == Liveness::Alive && record.life == held.life;
-        if accused && !self.believes(index, source) {
-            if !self.detector.check_claim(record.id, record.incarnation, &mut context!(self)) {
-                self.refuse(DropReason::TooManyClaims);
+        let lives = held.liveness == Liveness::Alive;
+        let looked_into = match record.liveness {
+            Liveness::Down if lives && !self.believes(index, source) => {
+                // Of a life that this node does not know, the accused knows no more; it is told that it is taken for dead.
+                let of_this_life = record.life == held.life;
+                let incarnation = if of_this_life { record.incarnation } else { held.incarnation };
+                self.detector.check_claim(record.id, incarnation, &mut context!(self))
             }
-            return false;
+            Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, None),
+            _ => {
+                self.adopt(index, record, self.copies_sent(source));
+                return true;
+            }
+        };
+        if !looked_into {
+            self.refuse(DropReason::TooManyClaims);
         }
-        self.adopt(index, record, self.copies_sent(source));
-        true
+        false
+    }
+
+    /// Looks into the claim that a member lives elsewhere or anew; a join of this number has proved that it does, if
+    /// there is one. False if there is no room for it.
+    pub(super) fn challenge(&mut self, claim: Record<A>, join: Option<u32>) -> bool {
+        let unit = self.detector.unit(&self.config);
+        self.leave.is_none() && self.challenges.open(claim, join, unit, &mut context!(self))
+    }
+
+    /// Takes over a record that a challenge has confirmed, if it still says anything new.
+    pub(super) fn believe(&mut self, record: Record<A>) -> Option<Index> {
+        let index = self.members.find(record.id)?;
+        self.members.get(index).filter(|held| record.supersedes(held))?;
+        self.adopt(index, record, 0);
+        Some(index)
     }
 
     /// Whether it is believed at once that a member is dead. Not what anti-entropy dug up, which may have been refuted
@@ -158,7 +183,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         if record.liveness == Liveness::Down {
             self.detector.worsen();
         }
-        self.adopt(MYSELF, Record { incarnation: record.incarnation + 1, ..myself }, 0);
+        if record.incarnation > MAX_INCARNATION {
+            self.outlive(myself.life);
+        } else {
+            self.adopt(MYSELF, Record { incarnation: record.incarnation + 1, ..myself }, 0);
+        }
         true
     }
 
@@ -180,9 +209,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             return;
         }
-        if self.rival.as_ref().is_none_or(|rival| rival.life < record.life) {
-            let number = self.rng.next_u32();
-            self.rival = Some(Rival::new(record.life, record.addr, number, self.now, &self.config));
+        match &mut self.rival {
+            Some(rival) if rival.life == record.life => rival.remind(self.now),
+            Some(rival) if rival.life > record.life => {}
+            _ => {
+                let (number, insistent) = (self.rng.next_u32(), self.phase == Phase::Joining);
+                self.rival = Some(Rival::new(record.life, record.addr, number, insistent, self.now, &self.config));
+            }
         }
     }
 
@@ -205,16 +238,44 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// The other claimant of this node's id lives. A newcomer gives way to it; of two that are members already, the
-    /// greater life keeps the id.
+    /// The other claimant of this node's id lives. A newcomer gives way to it, unless it has told the other that it does
+    /// not; of two that stay, the greater life keeps the id.
     pub(super) fn meet_twin(&mut self) {
         let Some(rival) = self.rival.take() else { return };
         let greater = self.members.myself().is_some_and(|myself| myself.life > rival.life);
-        if self.phase == Phase::Joining || !greater {
-            self.phase = Phase::Idle;
-            self.leave = None;
-            self.replies = Replies::NONE;
-            self.notices.raise(Notice::IdTaken);
+        if !greater || self.phase == Phase::Joining && !self.keeps_id {
+            self.give_up_id();
         }
     }
+
+    /// Falls silent: another live node has this node's id.
+    pub(super) fn give_up_id(&mut self) {
+        self.phase = Phase::Idle;
+        (self.challenges, self.rival, self.leave) = (Challenges::NONE, None, None);
+        self.replies = Replies::NONE;
+        self.notices.raise(Notice::IdTaken);
+    }
+
+    /// Another claimant of this id asks whether this node lives, and says which life it is itself. Whether it is
+    /// answered, and so told to give way: by a member always, and of two newcomers by the greater life.
+    pub(super) fn stands_up_to(&mut self, other: Option<Record<A>>) -> bool {
+        if self.phase != Phase::Joining {
+            return true;
+        }
+        let (Some(other), Some(myself)) = (other, self.members.myself().copied()) else { return false };
+        if other.life > myself.life {
+            self.learn_of_other_life(other, myself);
+            return false;
+        }
+        self.keeps_id = true;
+        true
+    }
 }
+
+/// Whether a later record of a living member has it elsewhere, or in another life; or has one of the dead elsewhere.
+fn moves<A: Address>(record: &Record<A>, held: &Record<A>) -> bool {
+    record.addr != held.addr || held.liveness == Liveness::Alive && record.life != held.life
+}
+
+/// Beyond this the owner begins a new life, whose incarnations count from zero: it is not left without an answer.
+const MAX_INCARNATION: u32 = 1 << 31;

@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::send::{Reply, Say};
+use crate::challenge::Finding;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::join::cookie;
@@ -19,7 +20,7 @@ struct Speaker<A> {
     head: Head,
     /// Its slot, if the table has it in this life.
     known: Option<Index>,
-    /// It is a member, and this came from where it is known to be.
+    /// It is a member, has shown that it is at its address, and this came from there.
     home: bool,
     /// It has been given an answer. Elsewhere than at home it gets one a datagram: it may not be where it says.
     answered: bool,
@@ -57,7 +58,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if held.is_some_and(|record| head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP) {
             return self.refuse(DropReason::CounterJump);
         }
-        let home = held.is_some_and(|record| record.addr == from);
+        let there = held.is_some_and(|record| record.addr == from);
+        let home = there && known.is_some_and(|index| self.members.is_proved(index));
         let mut speaker = Speaker { addr: from, head, known, home, answered: false };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
@@ -108,6 +110,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Ping { number, roots } => self.on_ping(number, roots, speaker),
             Frame::Welcome { number, answer, record } => self.on_welcome(number, answer, record, speaker),
             Frame::News(records) => self.on_news(records, speaker),
+            Frame::Ack { number, .. } if self.challenges.asked_claimant(number) => self.on_claimant(number, speaker),
             _ if speaker.known.is_none() => self.refuse(DropReason::Stranger),
             Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
             Frame::Ask { question, target, within } => self.on_ask(question, target, within, speaker),
@@ -159,11 +162,30 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ack(&mut self, number: u32, roots: Option<Roots>, speaker: &Speaker<A>) {
         let from = speaker.head.sender;
         let answered = self.detector.on_ack(from, number, &mut context!(self));
-        self.refuse_unless_asked(answered);
+        if !answered {
+            return self.on_claimant(number, speaker);
+        }
         // A node that had to refuse members cannot become equal, and need not be asked.
-        if answered && !speaker.head.full && !self.members.has_refused() {
+        if !speaker.head.full && !self.members.has_refused() {
             let equal = roots.is_none_or(|roots| roots == self.roots(number));
             self.sync.compare(from, equal, self.now, &self.config);
+        }
+    }
+
+    /// An answer to the question whether a member has moved, or lives anew: from the one or from the other.
+    fn on_claimant(&mut self, number: u32, speaker: &Speaker<A>) {
+        let Head { sender, tag, incarnation, .. } = speaker.head;
+        match self.challenges.on_ack((sender, tag, incarnation), number) {
+            Finding::Unasked => self.refuse(DropReason::Unasked),
+            Finding::Noted => {}
+            Finding::Confirmed(record) => drop(self.believe(record)),
+            Finding::Contradicted(claim, join) => {
+                self.refuse(DropReason::Contradicted);
+                if let Some(number) = join {
+                    let say = Say::Welcome { number, answer: Answer::Lives, about: sender };
+                    self.reply(Reply { to: claim.addr, tag: claim.tag(), home: false, say });
+                }
+            }
         }
     }
 
@@ -195,13 +217,15 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
+    fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &mut Speaker<A>) {
         let diff = sync::compare(&self.members, low, high, records);
         self.learn_all(records, Source::Sync);
-        // A large answer goes to where the member is known to be, and not to wherever this came from.
-        let home = self.members.find_record(speaker.head.sender).map(|record| record.addr);
-        if let Some(home) = home {
-            self.reply(Reply { to: home, tag: speaker.head.tag, home: true, say: Say::Diff(diff) });
+        // A large answer goes to where the member is known to be, and not to wherever this came from, nor to where it is
+        // only said to be. It asks again when it has introduced itself.
+        let proved = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
+        match proved.and_then(|index| self.members.get(index)).map(|record| record.addr) {
+            Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, say: Say::Diff(diff) }),
+            None => self.answer(speaker, Say::Introduce),
         }
     }
 
@@ -224,14 +248,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
         });
         let Some(newcomer) = newcomer else { return self.refuse(DropReason::Malformed) };
-        // One answer a datagram: nobody has proved yet that this is where it says.
-        let home = speaker.home && speaker.addr == newcomer.addr;
-        if core::mem::replace(&mut speaker.answered, true) && !home {
+        let expected = cookie(&self.rng, newcomer.addr);
+        // One answer a datagram while nobody has proved that this is where it says.
+        if core::mem::replace(&mut speaker.answered, true) && proof != expected {
             return self.refuse(DropReason::Stranger);
         }
-        let expected = cookie(&self.rng, newcomer.addr);
         let answer = if proof == expected {
-            self.admit(newcomer, speaker)
+            self.admit(newcomer, number, speaker)
         } else {
             if proof != 0 {
                 self.refuse(DropReason::Cookie);
@@ -243,17 +266,21 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.reply(Reply { to: newcomer.addr, tag: head.tag, home, say: Say::Welcome { number, answer, about } });
     }
 
-    fn admit(&mut self, newcomer: Record<A>, speaker: &mut Speaker<A>) -> Answer {
+    fn admit(&mut self, newcomer: Record<A>, number: u32, speaker: &mut Speaker<A>) -> Answer {
         let held = self.members.find(newcomer.id);
         match held.and_then(|index| self.members.get(index).copied().map(|held| (index, held))) {
             Some((index, held)) if held.life == newcomer.life => {
-                if newcomer.supersedes(&held) {
+                let moved = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
+                if newcomer.supersedes(&held) && moved {
+                    // Refused for want of room, it comes again.
+                    let _ = self.challenge(newcomer, Some(number));
+                } else if newcomer.supersedes(&held) {
                     self.adopt(index, newcomer, 0);
                 }
                 speaker.known = Some(index);
             }
             // Whoever lives elsewhere under this id keeps it, unless the newcomer has asked it in vain and raised its
-            // generation above.
+            // generation above; and then it is asked once more from here.
             Some((index, held)) => {
                 let elsewhere = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
                 let raised = newcomer.life.generation > held.life.generation;
@@ -261,7 +288,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.refuse(DropReason::CounterJump);
                     return Answer::Taken;
                 }
-                if (elsewhere && !raised) || !newcomer.supersedes(&held) {
+                if elsewhere && raised {
+                    let _ = self.challenge(newcomer, Some(number));
+                }
+                if elsewhere || !newcomer.supersedes(&held) {
                     return Answer::Taken;
                 }
                 self.adopt(index, newcomer, 0);
@@ -279,6 +309,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(index) = speaker.known {
             self.members.see(index, self.now);
             self.members.suspect(index, false);
+            if self.members.get(index).is_some_and(|held| held.addr == newcomer.addr) {
+                self.members.prove(index);
+            }
         }
         // It has returned our cookie.
         self.detector.answered(&mut self.members);
@@ -311,11 +344,17 @@ impl<A: Address, S: Storage> Node<A, S> {
             Answer::Prove(_) => {}
             Answer::Full => self.refuse(DropReason::TableFull),
             Answer::Taken => self.on_taken(record.record()),
+            // It has been asked, and answered; to us it may be out of reach. A member settles it with the other itself.
+            Answer::Lives if self.phase == Phase::Joining => self.give_up_id(),
+            Answer::Lives => {}
             Answer::Admitted => {
                 let host = record.record::<A>().filter(|host| host.id == speaker.head.sender && host.tag() == tag);
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
                 self.learn(host, Source::Owner);
                 speaker.known = self.members.find_life(host.id, tag);
+                if let Some(index) = speaker.known.filter(|_| host.addr == speaker.addr) {
+                    self.members.prove(index);
+                }
                 self.detector.answered(&mut self.members);
                 let newcomer = self.phase == Phase::Joining;
                 if newcomer {
@@ -356,6 +395,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         match frame {
             // It asks whether we live; it may have to know.
             Ok(Frame::Ping { number, .. }) if head.tag != own_tag && head.tag != ANYONE && !head.open => {
+                let claimant = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+                let other = match claimant {
+                    Ok(Frame::News(mut records)) => records.record::<A>(),
+                    _ => None,
+                };
+                if !self.stands_up_to(other.filter(|other| other.id == head.sender && other.tag() == head.tag)) {
+                    return;
+                }
                 let say = Say::Ack { number, differs: false, introduce: false };
                 self.reply(Reply { to: from, tag: head.tag, home: false, say });
             }

@@ -5,6 +5,7 @@ use core::hash::{Hash, Hasher};
 use heapless::Deque;
 
 use super::Node;
+use crate::challenge::Side;
 use crate::context::Context;
 use crate::detector::{Probe, errand_time};
 use crate::event::{DropReason, Transmit};
@@ -77,6 +78,7 @@ enum Owed<A> {
     Reply(Reply<A>),
     Probe(Probe<A>),
     Rival,
+    Challenge { side: Side, number: u32 },
     Seed { number: u32 },
     Leave(NodeId),
     Sync(NodeId),
@@ -142,6 +144,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.rival.as_ref().is_some_and(|rival| rival.owed) {
             return Some(Owed::Rival);
         }
+        if let Some((_, side, number)) = self.challenges.owed() {
+            return Some(Owed::Challenge { side, number });
+        }
         if let Some(seed) = self.seeds.owed() {
             return Some(Owed::Seed { number: seed.number });
         }
@@ -161,6 +166,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     rival.owed = false;
                 }
             }
+            Owed::Challenge { side, number } => self.challenges.sent(side, number),
             Owed::Seed { number } => self.seeds.sent(number),
             Owed::Leave(witness) => {
                 if let Some(leave) = &mut self.leave {
@@ -209,6 +215,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Probe(Probe::Ask { juror, .. }) => of_member(*juror),
             Owed::Probe(Probe::Verdict { to, tag, .. }) => Some((*to, *tag)),
             Owed::Rival => self.rival.as_ref().map(|rival| (rival.addr, rival.life.tag(self.id()))),
+            Owed::Challenge { side: Side::Claimed, .. } => {
+                self.challenges.owed().map(|(claim, ..)| (claim.addr, claim.tag()))
+            }
+            Owed::Challenge { side: Side::Known, .. } => of_member(self.challenges.owed()?.0.id),
             Owed::Seed { .. } => {
                 let seed = self.seeds.owed()?;
                 Some((seed.addr, seed.proof.map_or(ANYONE, |(_, tag)| tag)))
@@ -222,7 +232,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn may_hear_news(&self, owed: &Owed<A>) -> bool {
         match owed {
             Owed::Reply(reply) => reply.home,
-            Owed::Rival | Owed::Seed { .. } => false,
+            Owed::Rival | Owed::Challenge { .. } | Owed::Seed { .. } => false,
             _ => true,
         }
     }
@@ -232,8 +242,19 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Reply(reply) => self.write_reply(reply, writer),
             Owed::Probe(probe) => self.write_probe(probe, writer),
             Owed::Rival => {
-                let number = self.rival.as_ref()?.number;
-                self.write_ping(number, writer)
+                self.write_ping(self.rival.as_ref()?.number, writer)?;
+                // Of two newcomers the greater life keeps the id: the other must know which that is.
+                let myself = self.members.myself()?;
+                writer.frame(kind::NEWS, |body| body.record(myself))
+            }
+            Owed::Challenge { side, number } => {
+                self.write_ping(*number, writer)?;
+                let claim = self.challenges.owed()?.0;
+                match side {
+                    Side::Claimed => Some(()),
+                    // What is said of it, so that it can speak against it, or find its twin.
+                    Side::Known => writer.frame(kind::NEWS, |body| body.record(claim)),
+                }
             }
             Owed::Seed { .. } => {
                 let seed = self.seeds.owed()?;
@@ -305,6 +326,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     Answer::Admitted => (1, 0),
                     Answer::Full => (2, 0),
                     Answer::Taken => (3, 0),
+                    Answer::Lives => (4, 0),
                 };
                 writer.frame(kind::WELCOME, |body| {
                     body.u32(number)?;

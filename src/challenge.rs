@@ -1,0 +1,234 @@
+//! Challenges: who says that a member lives elsewhere, or lives anew, is not believed before both have been asked.
+//!
+//! To believe it at once would let one forged record turn everything that is meant for a member towards any address,
+//! and let a second claimant of an id push the first one out. So the claim waits here, outside the table: the address
+//! that it names is asked whether that life is there, and the member as it is known is told of it and asked too. What
+//! the member contradicts is refused; what nobody confirms is dropped, and comes again if it was true.
+
+use heapless::Vec;
+
+use crate::context::Context;
+use crate::member::{Address, Liveness, NodeId, Record};
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// The most claims that are looked into at once; more are refused, and come again.
+const CHALLENGES: usize = 4;
+/// How often the member as it is known is asked before a claim is dropped.
+const TRIES: u8 = 5;
+/// Who is said to be elsewhere is asked at the first and at the third try: two pings are less than three times what even
+/// the smallest claims take, and nobody has proved that they want to be there.
+const CLAIMED_TRIES: [u8; 2] = [0, 2];
+/// After how many tries the silence of the member as it is known confirms a claim that has been proved.
+const HEEDED: u8 = 3;
+
+/// Whom a challenge asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    /// Who is said to be there.
+    Claimed,
+    /// The member as it is known.
+    Known,
+}
+
+/// What an answer comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding<A> {
+    /// It was no answer to a challenge.
+    Unasked,
+    /// Taken note of.
+    Noted,
+    /// The owner stands by this record.
+    Confirmed(Record<A>),
+    /// The member lives where it is known to be and does not say this. A join of that number waits for an answer.
+    Contradicted(Record<A>, Option<u32>),
+}
+
+/// What there is to decide a claim by.
+#[derive(Clone, Copy, Debug)]
+struct Evidence {
+    /// Whoever is said to be there has answered.
+    proved: bool,
+    /// There is nobody whose word could be against it: the member is held dead, or its own address is taken over.
+    unopposed: bool,
+    /// How often both were asked.
+    tries: u8,
+    /// The time for an answer to the last try is over.
+    waited: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Believe,
+    Drop,
+    Wait,
+}
+
+fn judge(evidence: Evidence) -> Verdict {
+    let Evidence { proved, unopposed, tries, waited } = evidence;
+    if proved && (unopposed || tries >= HEEDED && waited) {
+        return Verdict::Believe;
+    }
+    if tries >= TRIES && waited { Verdict::Drop } else { Verdict::Wait }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Challenge<A> {
+    claim: Record<A>,
+    /// Unpredictable, so that only who was asked can answer: the claimed side's, and the known side's.
+    numbers: (u32, u32),
+    tries: u8,
+    next: Instant,
+    proved: bool,
+    /// The join that made the claim.
+    join: Option<u32>,
+    /// Which sides wait to be asked.
+    owed: (bool, bool),
+}
+
+/// The claims that are being looked into.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Challenges<A>(Vec<Challenge<A>, CHALLENGES>);
+
+impl<A: Address> Challenges<A> {
+    pub(crate) const NONE: Self = Challenges(Vec::new());
+
+    /// Looks into a claim; `proved` if its address is known to be its own, which the join of that number has shown.
+    /// False if too many others are being looked into.
+    pub(crate) fn open<S: Storage>(
+        &mut self,
+        claim: Record<A>,
+        join: Option<u32>,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
+        let proved = join.is_some();
+        if let Some(open) = self.0.iter_mut().find(|open| open.claim.id == claim.id) {
+            if open.claim == claim {
+                (open.proved, open.join) = (open.proved | proved, join.or(open.join));
+                return true;
+            }
+            // One that has been proved may be the true one, and is not pushed aside.
+            if open.proved || !claim.supersedes(&open.claim) {
+                return false;
+            }
+            self.0.retain(|open| open.claim.id != claim.id);
+        }
+        let numbers = (cx.rng.next_u32(), cx.rng.next_u32());
+        let challenge = Challenge { claim, numbers, tries: 0, next: cx.now, proved, join, owed: (false, false) };
+        let taken = self.0.push(challenge).is_ok();
+        self.ask(unit, cx);
+        taken
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.0.iter().map(|challenge| challenge.next).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// The caller came late: answers may wait in its socket, and what was asked counts as not asked.
+    pub(crate) fn rearm(&mut self, now: Instant) {
+        self.0.iter_mut().for_each(|challenge| (challenge.tries, challenge.next) = (0, now));
+    }
+
+    /// Asks again where it is time. Returns a record to believe, if there is one; call again until there is none.
+    pub(crate) fn tick<S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Record<A>> {
+        self.0.retain(|challenge| challenge.verdict(cx) != Verdict::Drop);
+        if let Some(at) = self.0.iter().position(|challenge| challenge.verdict(cx) == Verdict::Believe) {
+            return Some(self.0.swap_remove(at).claim);
+        }
+        self.ask(unit, cx);
+        None
+    }
+
+    /// Asks both sides whose time has come, at gaps that double from `unit`.
+    fn ask<S: Storage>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
+        for challenge in self.0.iter_mut().filter(|challenge| cx.now >= challenge.next) {
+            let known_lives = cx.members.find_record(challenge.claim.id).is_some_and(is_alive);
+            challenge.owed = (!challenge.proved && CLAIMED_TRIES.contains(&challenge.tries), known_lives);
+            challenge.next = cx.now.after(unit << challenge.tries.min(TRIES));
+            challenge.tries = challenge.tries.saturating_add(1);
+        }
+    }
+
+    /// Takes an answer from `sender`, in the life of this tag and at this incarnation.
+    pub(crate) fn on_ack(&mut self, (sender, tag, incarnation): (NodeId, u32, u32), number: u32) -> Finding<A> {
+        let mut open = self.0.iter_mut().zip(0..).filter(|(challenge, _)| challenge.claim.id == sender);
+        let Some((challenge, at)) = open.next() else { return Finding::Unasked };
+        let claim = challenge.claim;
+        let stands_by = tag == claim.tag() && incarnation >= claim.incarnation;
+        if number == challenge.numbers.0 && stands_by {
+            challenge.proved = true;
+            return Finding::Noted;
+        }
+        if number != challenge.numbers.1 {
+            return Finding::Unasked;
+        }
+        let join = challenge.join;
+        self.0.swap_remove(at);
+        // Wherever it is asked: it has moved, and still hears what comes to its former address.
+        if stands_by { Finding::Confirmed(claim) } else { Finding::Contradicted(claim, join) }
+    }
+
+    /// Whether this is the number of a question to who is said to be there, who need not be known.
+    pub(crate) fn asked_claimant(&self, number: u32) -> bool {
+        self.0.iter().any(|challenge| challenge.numbers.0 == number)
+    }
+
+    /// Who is to be asked next: what is said, whom to ask about it, and the number.
+    pub(crate) fn owed(&self) -> Option<(&Record<A>, Side, u32)> {
+        self.0.iter().find_map(|challenge| match challenge.owed {
+            (true, _) => Some((&challenge.claim, Side::Claimed, challenge.numbers.0)),
+            (_, true) => Some((&challenge.claim, Side::Known, challenge.numbers.1)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn sent(&mut self, side: Side, number: u32) {
+        for challenge in &mut self.0 {
+            match side {
+                Side::Claimed if challenge.numbers.0 == number => challenge.owed.0 = false,
+                Side::Known if challenge.numbers.1 == number => challenge.owed.1 = false,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl<A: Address> Challenge<A> {
+    fn verdict<S: Storage>(&self, cx: &Context<'_, A, S>) -> Verdict {
+        let Some(held) = cx.members.find_record(self.claim.id).filter(|held| self.claim.supersedes(held)) else {
+            return Verdict::Drop;
+        };
+        let taken_over = held.addr == self.claim.addr && held.life != self.claim.life;
+        let (unopposed, waited) = (!is_alive(held) || taken_over, cx.now >= self.next);
+        judge(Evidence { proved: self.proved, unopposed, tries: self.tries, waited })
+    }
+}
+
+fn is_alive<A>(record: &Record<A>) -> bool {
+    record.liveness == Liveness::Alive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROVED: Evidence = Evidence { proved: true, unopposed: false, tries: HEEDED, waited: true };
+
+    #[test]
+    fn a_claim_is_believed_when_it_is_proved_and_the_member_as_it_is_known_is_silent() {
+        assert_eq!(judge(PROVED), Verdict::Believe);
+        assert_eq!(judge(Evidence { waited: false, ..PROVED }), Verdict::Wait);
+        assert_eq!(judge(Evidence { tries: HEEDED - 1, ..PROVED }), Verdict::Wait);
+        let at_once = Evidence { unopposed: true, tries: 1, waited: false, ..PROVED };
+        assert_eq!(judge(at_once), Verdict::Believe, "with nobody to contradict it");
+    }
+
+    #[test]
+    fn a_claim_that_nobody_confirms_is_dropped_after_the_last_try() {
+        let unproved = Evidence { proved: false, unopposed: true, tries: TRIES, waited: true };
+        assert_eq!(judge(unproved), Verdict::Drop);
+        assert_eq!(judge(Evidence { waited: false, ..unproved }), Verdict::Wait);
+        assert_eq!(judge(Evidence { tries: TRIES - 1, ..unproved }), Verdict::Wait);
+    }
+}
