@@ -66,8 +66,6 @@ pub struct Node<A: Address, S: Storage> {
     seeds: Seeds<A>,
     challenges: Challenges<A>,
     rival: Option<Rival<A>>,
-    /// Another claimant of this node's id has been told that this one keeps it.
-    keeps_id: bool,
     leave: Option<Leave>,
     replies: Replies<A>,
     notices: Notices,
@@ -122,7 +120,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
             rival: None,
-            keeps_id: false,
             leave: None,
             replies: Replies::NONE,
             notices: Notices::NONE,
@@ -148,7 +145,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.announce(MYSELF, 0);
         (self.gossip, self.sync, self.replies) = (Gossip::NEW, Sync::NEW, Replies::NONE);
-        (self.challenges, self.rival, self.keeps_id) = (Challenges::NONE, None, false);
+        (self.challenges, self.rival) = (Challenges::NONE, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
         self.seeds.restart(self.now, self.now.after(visit));

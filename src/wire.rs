@@ -12,7 +12,7 @@
 //! form       bits 0-3  wire version, 1
 //!            bit 4     OPEN: for whoever is at this address; the check value is seeded with tag 0
 //!            bit 5     FULL: the sender has refused members for want of room; do not compare tables with it
-//!            bit 6     spare, 0
+//!            bit 6     NEWCOMER: the sender has not yet been admitted by anybody
 //!            bit 7     SEALED: reserved for an authenticated form with 28 bytes more; refused by this version
 //! cluster    the low half of the cluster's 32-bit tag, so that foreign datagrams are told from corrupted ones
 //! check      SipHash-1-3 of everything else, keyed with the cluster and seeded with the addressee's life
@@ -58,6 +58,7 @@ use crate::member::{Address, Life, Liveness, NodeId, Record};
 pub(crate) const VERSION: u8 = 1;
 const OPEN: u8 = 1 << 4;
 const FULL: u8 = 1 << 5;
+const NEWCOMER: u8 = 1 << 6;
 const SEALED: u8 = 1 << 7;
 /// The tag of "whoever is at this address".
 pub(crate) const ANYONE: u32 = 0;
@@ -105,7 +106,7 @@ pub(crate) enum Answer {
     Admitted,
     /// No room.
     Full,
-    /// Another life of your id stands in the way: its record follows.
+    /// Another record of your id stands in the way, of another life or later than yours: it follows.
     Taken,
     /// That other life has been asked since, and has answered.
     Lives,
@@ -120,6 +121,7 @@ pub(crate) struct Head {
     /// Not seeded with this node's life: anyone could have sent it, meant for anyone.
     pub(crate) open: bool,
     pub(crate) full: bool,
+    pub(crate) newcomer: bool,
 }
 
 /// A frame, borrowing from its datagram.
@@ -343,7 +345,7 @@ pub(crate) fn open(datagram: &[u8], seal: Seal) -> Result<(Head, Reader<'_>), Dr
     }
     let mut fields = || Some((head.id()?, head.u24()?, head.varint()?));
     let (sender, tag, incarnation) = fields().ok_or(DropReason::Truncated)?;
-    Ok((Head { sender, tag, incarnation, open, full: form & FULL != 0 }, head))
+    Ok((Head { sender, tag, incarnation, open, full: form & FULL != 0, newcomer: form & NEWCOMER != 0 }, head))
 }
 
 /// Writes one datagram into a buffer. Every method gives `None` if it does not fit; after a [`frame`](Self::frame) or a
@@ -365,7 +367,8 @@ impl<'b> Writer<'b> {
         let mut writer = Writer { buf, len: 0 };
         let open = if head.open { OPEN } else { 0 };
         let full = if head.full { FULL } else { 0 };
-        writer.put(&[VERSION | open | full])?;
+        let newcomer = if head.newcomer { NEWCOMER } else { 0 };
+        writer.put(&[VERSION | open | full | newcomer])?;
         writer.put(&seal.cluster_tag())?;
         writer.put(&[0; 4])?;
         writer.id(head.sender)?;

@@ -64,11 +64,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.refuse(DropReason::CounterJump);
             return false;
         }
-        let lives = held.liveness == Liveness::Alive;
+        let (lives, of_this_life) = (held.liveness == Liveness::Alive, record.life == held.life);
+        // That it left is believed: a leaver no longer answers for long, and one that stays speaks against it at once.
+        let accused = record.liveness == Liveness::Down || record.liveness == Liveness::Left && !of_this_life;
         let looked_into = match record.liveness {
-            Liveness::Down if lives && !self.believes(index, source) => {
-                // Of a life that this node does not know, the accused knows no more; it is told that it is taken for dead.
-                let of_this_life = record.life == held.life;
+            _ if accused && lives && !self.believes(index, source) => {
+                // The end of a life that this node does not know of is no affair of the present one, unless that is dead.
                 let incarnation = if of_this_life { record.incarnation } else { held.incarnation };
                 self.detector.check_claim(record.id, incarnation, &mut context!(self))
             }
@@ -238,12 +239,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// The other claimant of this node's id lives. A newcomer gives way to it, unless it has told the other that it does
-    /// not; of two that stay, the greater life keeps the id.
-    pub(super) fn meet_twin(&mut self) {
+    /// The other claimant of this node's id lives. Unless this node keeps the id before it by now, it gives way.
+    pub(super) fn meet_twin(&mut self, newcomer: bool) {
         let Some(rival) = self.rival.take() else { return };
-        let greater = self.members.myself().is_some_and(|myself| myself.life > rival.life);
-        if !greater || self.phase == Phase::Joining && !self.keeps_id {
+        if !self.keeps_id(rival.life, newcomer) {
             self.give_up_id();
         }
     }
@@ -256,25 +255,34 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.notices.raise(Notice::IdTaken);
     }
 
-    /// Another claimant of this id asks whether this node lives, and says which life it is itself. Whether it is
-    /// answered, and so told to give way: by a member always, and of two newcomers by the greater life.
-    pub(super) fn stands_up_to(&mut self, other: Option<Record<A>>) -> bool {
-        if self.phase != Phase::Joining {
-            return true;
-        }
-        let (Some(other), Some(myself)) = (other, self.members.myself().copied()) else { return false };
-        if other.life > myself.life {
+    /// Another claimant of this id says which life it is. Whether it is to be answered when it asks; if not, it is this
+    /// node that asks.
+    pub(super) fn stands_up_to(&mut self, other: Record<A>, newcomer: bool) -> bool {
+        let Some(myself) = self.members.myself().copied() else { return false };
+        let keeps = self.keeps_id(other.life, newcomer);
+        if keeps {
+            // It need not be asked any more: it gives way.
+            self.rival = self.rival.take().filter(|rival| rival.life != other.life);
+        } else {
             self.learn_of_other_life(other, myself);
-            return false;
         }
-        self.keeps_id = true;
-        true
+        keeps
+    }
+
+    /// Whether this node keeps its id before another claimant: a member before a newcomer, and of two equals the greater
+    /// life. A claimant only ever grows in rank until it gives way, so that of two who judge each other by what they
+    /// last said of themselves never both do.
+    fn keeps_id(&self, other: Life, newcomer: bool) -> bool {
+        if newcomer != (self.phase == Phase::Joining) {
+            return newcomer;
+        }
+        self.members.myself().is_some_and(|myself| myself.life > other)
     }
 }
 
-/// Whether a later record of a living member has it elsewhere, or in another life; or has one of the dead elsewhere.
+/// Whether a later record has the member elsewhere, or in another life.
 fn moves<A: Address>(record: &Record<A>, held: &Record<A>) -> bool {
-    record.addr != held.addr || held.liveness == Liveness::Alive && record.life != held.life
+    record.addr != held.addr || record.life != held.life
 }
 
 /// Beyond this the owner begins a new life, whose incarnations count from zero: it is not left without an answer.

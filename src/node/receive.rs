@@ -7,11 +7,11 @@ use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::join::cookie;
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId, Record};
-use crate::members::Index;
+use crate::members::{Index, MYSELF};
 use crate::node::learn::Source;
 use crate::storage::Storage;
 use crate::sync;
-use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Roots, Seal};
+use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Roots, Seal, kind};
 
 /// Who a datagram is from.
 #[derive(Clone, Copy)]
@@ -63,7 +63,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let mut speaker = Speaker { addr: from, head, known, home, answered: false };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
-            self.first_hand(index, &mut speaker);
+            // What is answered with a record anyway, of the one or of the other, needs no other answer: two who ask each
+            // other to introduce themselves would never end.
+            let introduction = matches!({ frames }.frame(), Ok((kind::JOIN | kind::INTRODUCE, _)));
+            self.first_hand(index, introduction, &mut speaker);
         }
         while !frames.is_empty() {
             let body = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
@@ -81,10 +84,11 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// A datagram from a member itself, meant for this life of ours: it lives.
-    fn first_hand(&mut self, index: Index, speaker: &mut Speaker<A>) {
+    fn first_hand(&mut self, index: Index, introduction: bool, speaker: &mut Speaker<A>) {
         let head = speaker.head;
         let Some(record) = self.members.get(index).copied() else { return };
         match record.liveness {
+            Liveness::Down if introduction => {}
             // It has spoken anew about itself since. Only it knows what it said: a record made up from its incarnation and
             // what is known of it would be a lie that it had to speak against.
             Liveness::Down if head.incarnation > record.incarnation => self.answer(speaker, Say::Introduce),
@@ -192,14 +196,14 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ask(&mut self, question: u32, target: NodeId, within: u64, speaker: &mut Speaker<A>) {
         let asker = (speaker.head.sender, speaker.head.tag, speaker.addr);
         match self.members.find(target) {
-            Some(index) if self.members.is_live(index) && index != crate::members::MYSELF => {
+            Some(index) if self.members.is_live(index) && index != MYSELF => {
                 let taken = self.detector.on_ask(asker, question, target, within, &mut context!(self));
                 if !taken {
                     self.refuse(DropReason::Busy);
                 }
             }
-            // Its end, or that it is this very node, is answer enough.
-            Some(_) => self.answer(speaker, Say::About(target)),
+            Some(MYSELF) => self.answer(speaker, Say::About(target)),
+            Some(_) => self.answer(speaker, Say::Gone { question, target }),
             None => {}
         }
     }
@@ -254,6 +258,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.refuse(DropReason::Stranger);
         }
         let answer = if proof == expected {
+            self.detector.answered(&mut self.members);
             self.admit(newcomer, number, speaker)
         } else {
             if proof != 0 {
@@ -269,6 +274,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn admit(&mut self, newcomer: Record<A>, number: u32, speaker: &mut Speaker<A>) -> Answer {
         let held = self.members.find(newcomer.id);
         match held.and_then(|index| self.members.get(index).copied().map(|held| (index, held))) {
+            // It does not know what is said of it; it is told, and speaks against it.
+            Some((_, held)) if held.life == newcomer.life && held.supersedes(&newcomer) => return Answer::Taken,
             Some((index, held)) if held.life == newcomer.life => {
                 let moved = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
                 if newcomer.supersedes(&held) && moved {
@@ -288,7 +295,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.refuse(DropReason::CounterJump);
                     return Answer::Taken;
                 }
-                if elsewhere && raised {
+                // Of two that are members, the one as it is known may have to give way: it must hear of the other.
+                let equal = !speaker.head.newcomer && newcomer.supersedes(&held);
+                if elsewhere && (raised || equal) {
                     let _ = self.challenge(newcomer, Some(number));
                 }
                 if elsewhere || !newcomer.supersedes(&held) {
@@ -313,8 +322,6 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.members.prove(index);
             }
         }
-        // It has returned our cookie.
-        self.detector.answered(&mut self.members);
         if self.phase == Phase::Joining {
             self.become_member();
         }
@@ -391,6 +398,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn hear_own_id(&mut self, from: A, head: Head, mut frames: Reader<'_>, own_tag: u32) {
         let rival = self.rival.as_ref().map(|rival| (rival.number, rival.life.tag(head.sender)));
+        let of_sender =
+            |record: Option<Record<A>>| record.filter(|record| record.id == head.sender && record.tag() == head.tag);
         let frame = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
         match frame {
             // It asks whether we live; it may have to know.
@@ -400,15 +409,18 @@ impl<A: Address, S: Storage> Node<A, S> {
                     Ok(Frame::News(mut records)) => records.record::<A>(),
                     _ => None,
                 };
-                if !self.stands_up_to(other.filter(|other| other.id == head.sender && other.tag() == head.tag)) {
+                if !of_sender(other).is_some_and(|other| self.stands_up_to(other, head.newcomer)) {
                     return;
                 }
                 let say = Say::Ack { number, differs: false, introduce: false };
                 self.reply(Reply { to: from, tag: head.tag, home: false, say });
             }
-            Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(),
+            Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(head.newcomer),
             // It joins through us, of all nodes. Our own record tells it where to ask whether we live.
-            Ok(Frame::Join { number, .. }) if head.tag != own_tag => {
+            Ok(Frame::Join { number, mut record, .. }) if head.tag != own_tag => {
+                if let Some(other) = of_sender(record.record()) {
+                    self.stands_up_to(other, head.newcomer);
+                }
                 let say = Say::Welcome { number, answer: Answer::Taken, about: head.sender };
                 self.reply(Reply { to: from, tag: head.tag, home: false, say });
             }

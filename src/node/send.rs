@@ -8,7 +8,7 @@ use super::Node;
 use crate::challenge::Side;
 use crate::context::Context;
 use crate::detector::{Probe, errand_time};
-use crate::event::{DropReason, Transmit};
+use crate::event::{DropReason, Phase, Transmit};
 use crate::gossip;
 use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::Index;
@@ -55,6 +55,11 @@ pub(super) enum Say {
     },
     /// This is what I hold of that member, perhaps you yourself.
     About(NodeId),
+    /// I hear nothing of that member, and hold this of it: perhaps its end in an earlier life than you know.
+    Gone {
+        question: u32,
+        target: NodeId,
+    },
     /// What a join comes to, and the record of this member: our own, or what stands in the way.
     Welcome {
         number: u32,
@@ -203,7 +208,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn head(&self, open: bool) -> Option<Head> {
         let myself = self.members.myself()?;
         let (sender, tag, incarnation) = (myself.id, myself.tag(), myself.incarnation);
-        Some(Head { sender, tag, incarnation, open, full: self.members.has_refused() })
+        let (full, newcomer) = (self.members.has_refused(), self.phase == Phase::Joining);
+        Some(Head { sender, tag, incarnation, open, full, newcomer })
     }
 
     /// Where to, and for whom.
@@ -243,7 +249,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Probe(probe) => self.write_probe(probe, writer),
             Owed::Rival => {
                 self.write_ping(self.rival.as_ref()?.number, writer)?;
-                // Of two newcomers the greater life keeps the id: the other must know which that is.
+                // Of two equals the greater life keeps the id: the other must know which that is.
                 let myself = self.members.myself()?;
                 writer.frame(kind::NEWS, |body| body.record(myself))
             }
@@ -293,11 +299,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 body.id(target)?;
                 body.time(errand_time(&self.config))
             }),
-            Probe::Verdict { question, target, heard, .. } => writer.frame(kind::VERDICT, |body| {
-                body.u32(question)?;
-                body.id(target)?;
-                body.u8(u8::from(heard))
-            }),
+            Probe::Verdict { question, target, heard, .. } => write_verdict(question, target, heard, writer),
         }
     }
 
@@ -315,10 +317,11 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.write_introduce(reply.to, writer)
             }
             Say::Introduce => self.write_introduce(reply.to, writer),
-            Say::About(id) => match self.members.find_record(id) {
-                Some(record) => writer.frame(kind::NEWS, |body| body.record(record)),
-                None => Some(()),
-            },
+            Say::About(id) => self.write_about(id, writer),
+            Say::Gone { question, target } => {
+                write_verdict(question, target, false, writer)?;
+                self.write_about(target, writer)
+            }
             Say::Welcome { number, answer, about } => {
                 let about = self.members.find_record(about).or_else(|| self.members.myself())?;
                 let (code, cookie) = match answer {
@@ -338,6 +341,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Join { cookie } => self.write_join(0, cookie, writer),
             Say::Diff(diff) => diff.write(writer, &self.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
+        }
+    }
+
+    fn write_about(&self, id: NodeId, writer: &mut Writer<'_>) -> Option<()> {
+        match self.members.find_record(id) {
+            Some(record) => writer.frame(kind::NEWS, |body| body.record(record)),
+            None => Some(()),
         }
     }
 
@@ -362,4 +372,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         // Nothing counts towards progress yet: its place on the wire is kept.
         Roots::of(self.members.root(), 0, number)
     }
+}
+
+fn write_verdict(question: u32, target: NodeId, heard: bool, writer: &mut Writer<'_>) -> Option<()> {
+    writer.frame(kind::VERDICT, |body| {
+        body.u32(question)?;
+        body.id(target)?;
+        body.u8(u8::from(heard))
+    })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::format;
 use std::string::String;
 
+use super::hostile::is_forged;
 use super::machine::HostAddress;
 use super::world::{Sim, Watch};
 use crate::member::{Life, Member, NodeId, Status};
@@ -14,12 +15,16 @@ use crate::time::Instant;
 /// How often the costlier checks are made, in steps.
 const NOW_AND_THEN: u64 = 16;
 
+/// More datagrams than any host sends in a second, however it is flooded: two that answer each other without end do.
+const STORM: u32 = 5_000;
+
 /// The safety properties of a network of honest [`Node`]s, checked on the host that each step touched:
 ///
 /// * incarnations and lives grow only by their owner: nobody holds a later one than the owner ever had;
 /// * what a node holds of a member never goes back in the order of the merge: the dead do not rise at the incarnation
 ///   at which they died;
 /// * the table stays within its limit and datagrams within theirs;
+/// * nobody sends without end;
 /// * polling again changes nothing, and does not make a deadline due.
 #[derive(Debug)]
 pub struct Safety {
@@ -27,12 +32,24 @@ pub struct Safety {
     owned: BTreeMap<NodeId, (Life, u32)>,
     held: BTreeMap<(usize, NodeId), (Life, u32, u8)>,
     lives: BTreeMap<usize, Life>,
+    /// The second that each host is in, and what it has sent in it.
+    sent: BTreeMap<usize, (u64, u32)>,
 }
 
 impl Safety {
     /// Checks for tables that hold at most `limit` members.
     pub fn new(limit: usize) -> Self {
-        Safety { limit, owned: BTreeMap::new(), held: BTreeMap::new(), lives: BTreeMap::new() }
+        Safety { limit, owned: BTreeMap::new(), held: BTreeMap::new(), lives: BTreeMap::new(), sent: BTreeMap::new() }
+    }
+
+    fn count(&mut self, now: Instant, host: usize) -> Result<(), String> {
+        let second = now.as_micros() / 1_000_000;
+        let sent = self.sent.entry(host).or_insert((second, 0));
+        *sent = if sent.0 == second { (second, sent.1 + 1) } else { (second, 1) };
+        if sent.1 > STORM {
+            return Err(format!("host {host} has sent {STORM} datagrams within a second"));
+        }
+        Ok(())
     }
 
     fn owner<A: HostAddress>(&mut self, host: usize, myself: Member<A>) {
@@ -53,7 +70,8 @@ impl Safety {
         };
         let now = (member.life(), member.incarnation(), rank);
         // A member that a hostile peer invented has no owner.
-        if self.owned.get(&member.id()).is_some_and(|owned| (now.0, now.1) > *owned) {
+        let leads = self.owned.get(&member.id()).is_some_and(|owned| (now.0, now.1) > *owned);
+        if leads && !is_forged(&member) {
             return Err(format!("host {host} holds {member:?}, which its owner never was"));
         }
         match self.held.insert((host, member.id()), now) {
@@ -85,7 +103,8 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Safety {
         Ok(())
     }
 
-    fn on_transmit(&mut self, sim: &Sim<Node<A, S>>, host: usize, datagram: &[u8]) -> Result<(), String> {
+    fn on_transmit(&mut self, sim: &Sim<Node<A, S>>, host: usize, _: A, datagram: &[u8]) -> Result<(), String> {
+        self.count(sim.now(), host)?;
         let Some(node) = sim.machine(host) else { return Ok(()) };
         let most = node.config().max_datagram();
         // A node may have moved on (refuted, begun another life) by what it is sending this very moment.

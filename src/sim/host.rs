@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::vec::Vec;
 
-use super::world::Traffic;
+use super::machine::Machine;
+use super::world::{Tamper, Traffic};
 use crate::member::NodeId;
 use crate::time::Instant;
 
@@ -15,8 +16,10 @@ pub(super) enum Process<M> {
     Stopped(M, VecDeque<(u32, Vec<u8>)>),
 }
 
-pub(super) struct Host<M> {
+pub(super) struct Host<M: Machine> {
     pub(super) id: NodeId,
+    /// The number of its address.
+    pub(super) place: u32,
     pub(super) process: Process<M>,
     pub(super) plugged: bool,
     pub(super) loss_in: f64,
@@ -26,6 +29,7 @@ pub(super) struct Host<M> {
     pub(super) wake: Option<Instant>,
     pub(super) lives: u64,
     pub(super) traffic: Traffic,
+    pub(super) tamper: Option<Tamper<M>>,
 }
 
 /// A clock that need not be right.
@@ -50,10 +54,11 @@ impl HostClock {
     }
 }
 
-impl<M> Host<M> {
-    pub(super) fn new(id: NodeId, machine: M) -> Self {
+impl<M: Machine> Host<M> {
+    pub(super) fn new(id: NodeId, place: u32, machine: M) -> Self {
         Host {
             id,
+            place,
             process: Process::Running(machine),
             plugged: true,
             loss_in: 0.0,
@@ -63,6 +68,7 @@ impl<M> Host<M> {
             wake: None,
             lives: 0,
             traffic: Traffic::default(),
+            tamper: None,
         }
     }
 }

@@ -3,14 +3,27 @@
 use std::vec::Vec;
 
 use super::machine::HostAddress;
-use crate::member::{Life, Liveness, NodeId, Record};
+use super::network::SimRng;
+use super::world::{Sim, Tamper};
+use crate::member::{Life, Liveness, MAX_JUMP, Member, NodeId, Record};
 use crate::node::Node;
 use crate::storage::Storage;
-use crate::wire::{Head, Seal, Writer, kind};
+use crate::wire::{self, Frame, Head, Reader, Roots, Seal, Writer, kind};
+
+/// Nobody is at the addresses from this number on, so that whatever is sent there answers to a lie.
+pub(super) const GHOSTS: u32 = 50_000;
+/// The nonce of every life that is made up.
+const FORGED: u32 = 7;
+
+/// Whether a member is held to be what only a liar can have said. Whoever has never heard of a member believes what it
+/// hears first.
+pub(super) fn is_forged<A: HostAddress>(member: &Member<A>) -> bool {
+    member.life().nonce() == FORGED || member.addr() == A::of_host(GHOSTS)
+}
 
 /// Writes datagrams that a node takes for a member's: the head and the check value are right, the news is a lie.
 ///
-/// Inject what it gives with [`Sim::inject`](super::Sim::inject).
+/// Inject what it gives with [`Sim::inject`].
 #[derive(Clone, Copy, Debug)]
 pub struct Forger {
     seal: Seal,
@@ -22,13 +35,46 @@ impl Forger {
     pub fn new<A: HostAddress, S: Storage>(victim: &Node<A, S>, mask: &Node<A, S>) -> Option<Self> {
         let addressee = victim.own_record()?.tag();
         let mask = mask.own_record()?;
-        let head = Head { sender: mask.id, tag: mask.tag(), incarnation: mask.incarnation, open: false, full: false };
+        let (sender, tag, incarnation) = (mask.id, mask.tag(), mask.incarnation);
+        let head = Head { sender, tag, incarnation, open: false, full: false, newcomer: false };
         Some(Forger { seal: Seal { cluster: victim.config().cluster, addressee }, head })
     }
 
     /// A member is dead, it says, which may well live.
     pub fn accusation<A: HostAddress, S: Storage>(&self, accused: &Node<A, S>) -> Vec<u8> {
-        accused.own_record().map_or(Vec::new(), |record| self.news(&[record.with(Liveness::Down)]))
+        self.about(accused, |record| record.with(Liveness::Down))
+    }
+
+    /// A member has died in a life that it has not begun, it says.
+    pub fn obituary<A: HostAddress, S: Storage>(&self, member: &Node<A, S>) -> Vec<u8> {
+        self.about(member, |record| Record { life: next(record.life), ..record.with(Liveness::Down) })
+    }
+
+    /// A member has left, it says, which is still there.
+    pub fn farewell<A: HostAddress, S: Storage>(&self, member: &Node<A, S>) -> Vec<u8> {
+        self.about(member, |record| record.with(Liveness::Left))
+    }
+
+    /// A member has moved to the address of this number, it says.
+    pub fn removal<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, place: u32) -> Vec<u8> {
+        self.about(member, |record| Record {
+            incarnation: record.incarnation.saturating_add(1),
+            addr: A::of_host(place),
+            ..record
+        })
+    }
+
+    /// A member has begun anew, it says, at the address of this number or where it is.
+    pub fn rebirth<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, place: Option<u32>) -> Vec<u8> {
+        self.about(member, |record| {
+            let addr = place.map_or(record.addr, A::of_host);
+            Record { life: next(record.life), incarnation: 0, addr, ..record }
+        })
+    }
+
+    /// A member's incarnation is this much greater than it is, it says.
+    pub fn leap<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, by: u32) -> Vec<u8> {
+        self.about(member, |record| Record { incarnation: record.incarnation.saturating_add(by), ..record })
     }
 
     /// Members that there are not, at addresses where nobody is.
@@ -38,22 +84,153 @@ impl Forger {
             life: Life { generation: 0, nonce: id as u32 },
             incarnation: 0,
             liveness: Liveness::Alive,
-            addr: A::of_host(50_000 + (id % 10_000) as u32),
+            addr: A::of_host(GHOSTS + (id % 10_000) as u32),
             patience: 0,
         };
         self.news(&ids.map(invent).collect::<Vec<Record<A>>>())
     }
 
+    fn about<A: HostAddress, S: Storage>(
+        &self,
+        member: &Node<A, S>,
+        lie: impl FnOnce(Record<A>) -> Record<A>,
+    ) -> Vec<u8> {
+        member.own_record().map_or(Vec::new(), |record| self.news(&[lie(*record)]))
+    }
+
     fn news<A: HostAddress>(&self, records: &[Record<A>]) -> Vec<u8> {
-        let mut buf = std::vec![0; 1_200];
-        let written = Writer::new(&mut buf, self.seal, self.head).and_then(|mut writer| {
+        self.write(|writer| {
             let frame = writer.begin(kind::NEWS)?;
             // What does not fit is left out.
             records.iter().try_for_each(|record| writer.record(record));
-            writer.end(frame)?;
+            writer.end(frame)
+        })
+    }
+
+    fn write(&self, frames: impl FnOnce(&mut Writer<'_>) -> Option<()>) -> Vec<u8> {
+        let mut buf = std::vec![0; 1_200];
+        let written = Writer::new(&mut buf, self.seal, self.head).and_then(|mut writer| {
+            frames(&mut writer)?;
             writer.finish(self.seal)
         });
         buf.truncate(written.unwrap_or(0));
         buf
     }
+}
+
+fn next(life: Life) -> Life {
+    Life { generation: life.generation.saturating_add(1), nonce: FORGED }
+}
+
+/// A peer that answers everything wrongly: give it to [`Sim::set_tamper`]. It keeps to the form, so that it is read, and
+/// to the numbers of the questions most of the time, so that it is taken for an answer. Of what it says in a second only
+/// the first 200 datagrams are more than empty: a wrong answer can call for another question, as often as it is given.
+pub fn liar<A: HostAddress, S: Storage>(seed: u64) -> Tamper<Node<A, S>> {
+    let mut rng = SimRng::new(seed);
+    let mut said = (0, 0);
+    std::boxed::Box::new(move |sim: &Sim<Node<A, S>>, from, to, bytes: &mut Vec<u8>| {
+        let second = sim.now().as_micros() / 1_000_000;
+        said = if said.0 == second { (second, said.1 + 1) } else { (second, 1) };
+        if said.1 > 200 {
+            return bytes.clear();
+        }
+        let forger = sim.machine(to).zip(sim.machine(from)).and_then(|(victim, mask)| Forger::new(victim, mask));
+        if let Some(lie) = forger.and_then(|forger| forger.twist::<A>(bytes, &mut rng)) {
+            *bytes = lie;
+        }
+    })
+}
+
+impl Forger {
+    /// The same frames with something else in them; `None` if it is not for this victim.
+    fn twist<A: HostAddress>(&self, datagram: &[u8], rng: &mut SimRng) -> Option<Vec<u8>> {
+        let (head, mut frames) = wire::open(datagram, self.seal).ok()?;
+        let forger = Forger { head, ..*self };
+        Some(forger.write(|writer| {
+            while let Ok((kind, body)) = frames.frame() {
+                match wire::decode(kind, body) {
+                    Ok(frame) => twist_frame::<A>(frame, writer, rng)?,
+                    Err(_) => return None,
+                }
+            }
+            Some(())
+        }))
+    }
+}
+
+fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) -> Option<()> {
+    let any = rng.draw();
+    let roots = Roots { membership: any as u32, progress: (any >> 32) as u16 };
+    let numbered = |number: u32, rng: &mut SimRng| if rng.chance(0.7) { number } else { rng.draw() as u32 };
+    match frame {
+        Frame::Ping { number, .. } => writer.frame(kind::PING, |body| {
+            body.u32(number)?;
+            body.roots(roots)
+        }),
+        Frame::Ack { number, .. } => {
+            let number = numbered(number, rng);
+            writer.frame(kind::ACK, |body| {
+                body.u32(number)?;
+                body.roots(roots)
+            })
+        }
+        Frame::Ask { question, target, .. } => writer.frame(kind::ASK, |body| {
+            body.u32(question)?;
+            body.id(target)?;
+            body.time(any >> 30)
+        }),
+        Frame::Verdict { question, target, heard } => writer.frame(kind::VERDICT, |body| {
+            body.u32(question)?;
+            body.id(target)?;
+            body.u8(u8::from(!heard))
+        }),
+        Frame::News(records) => twist_list::<A>(kind::NEWS, None, records, writer, rng),
+        Frame::Sync { low, high, records } => twist_list::<A>(kind::SYNC, Some((low, high)), records, writer, rng),
+        Frame::Diff { low, high, records } => twist_list::<A>(kind::DIFF, Some((low, high)), records, writer, rng),
+        Frame::Welcome { number, mut record, .. } => {
+            // One of the five answers that there are.
+            let (code, record) = (rng.below(5) as u8, record.record::<A>()?);
+            writer.frame(kind::WELCOME, |body| {
+                body.u32(number)?;
+                body.u8(code)?;
+                body.u64(any)?;
+                body.record(&record)
+            })
+        }
+        Frame::LeaveAck { .. } => writer.frame(kind::LEAVE_ACK, |body| body.u32(any as u32)),
+        Frame::Introduce { .. } => writer.frame(kind::INTRODUCE, |body| body.u64(any)),
+        // Of its own coming and going it tells the truth: it wants to stay.
+        Frame::Join { .. } | Frame::Leave { .. } => Some(()),
+    }
+}
+
+/// The same records, each with another lie.
+fn twist_list<A: HostAddress>(
+    kind: u8,
+    range: Option<(u64, u64)>,
+    mut records: Reader<'_>,
+    writer: &mut Writer<'_>,
+    rng: &mut SimRng,
+) -> Option<()> {
+    let frame = writer.begin(kind)?;
+    if let Some((low, high)) = range {
+        writer.u64(low)?;
+        writer.u64(high)?;
+    }
+    while let Some(record) = records.record::<A>() {
+        let incarnation = record.incarnation;
+        let lie = match rng.below(6) {
+            0 => record.with(Liveness::Down),
+            1 => Record { incarnation: u32::MAX, ..record },
+            2 => Record { incarnation: incarnation.saturating_add(2 * MAX_JUMP), ..record },
+            3 => Record { incarnation: incarnation.saturating_add(1), addr: A::of_host(GHOSTS), ..record },
+            4 => Record { life: next(record.life), addr: A::of_host(GHOSTS), ..record },
+            _ => Record { life: Life { generation: u32::MAX, ..record.life }, ..record },
+        };
+        // A longer record need not fit any more.
+        if writer.record(&lie).is_none() {
+            break;
+        }
+    }
+    writer.end(frame)
 }

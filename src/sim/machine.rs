@@ -59,7 +59,7 @@ pub trait Machine {
     fn status(&self, id: NodeId) -> Option<Status>;
     /// How many members it holds to be alive or suspect, itself included.
     fn live(&self) -> usize;
-    /// Whether its life has come to a graceful end.
+    /// Whether its life has come to an end that it knows of: it left, or gave way to another with its id.
     fn has_left(&self) -> bool;
 }
 
@@ -159,6 +159,6 @@ impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
     }
 
     fn has_left(&self) -> bool {
-        self.phase() == crate::Phase::Left
+        matches!(self.phase(), crate::Phase::Left | crate::Phase::Idle)
     }
 }

@@ -26,6 +26,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod check;
+mod faults;
 mod host;
 mod hostile;
 mod machine;
@@ -34,8 +35,8 @@ mod scenario;
 mod world;
 
 pub use check::Safety;
-pub use hostile::Forger;
+pub use hostile::{Forger, liar};
 pub use machine::{HostAddress, Machine, Report};
 pub use network::{Conditions, SimRng};
 pub use scenario::{Action, Failure, ParseScenarioError, Scenario, Summary};
-pub use world::{Reported, Sim, Traffic, Watch};
+pub use world::{Reported, Sim, Tamper, Traffic, Watch};

@@ -7,11 +7,12 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::check::Safety;
-use super::hostile::Forger;
+use super::hostile::{Forger, GHOSTS, liar};
 use super::network::{Conditions, SimRng};
 use super::world::Sim;
-use crate::config::Config;
-use crate::member::Status;
+use crate::config::{Config, MAX_DATAGRAM};
+use crate::event::Phase;
+use crate::member::{NodeId, Status};
 use crate::node::HeapNode;
 use crate::storage::Limits;
 use crate::time::Instant;
@@ -62,6 +63,15 @@ pub enum Action {
     Slander(u8, u8),
     /// The host is told, as if by a member, of this many members that do not exist.
     Invent(u8, u8),
+    /// The host is told a lie of this kind, as if by a member, about another member: that it has moved, that it lives
+    /// anew elsewhere or where it is, or that its incarnation has leapt.
+    Forge(u8, u8),
+    /// The host lies in all that it says from now on.
+    Lie(u8),
+    /// The host moves to another address.
+    Move(u8),
+    /// Another process is started under the host's id, elsewhere.
+    Twin(u8),
 }
 
 /// What happens to a cluster, and when.
@@ -113,7 +123,7 @@ impl fmt::Display for Failure {
 impl core::error::Error for Failure {}
 
 /// The most that one table holds; more than there are hosts, as the dead are remembered.
-const LIMIT: usize = 24;
+const LIMIT: usize = 32;
 
 impl Scenario {
     /// A scenario drawn at random: 2 to 9 nodes and up to two minutes of faults.
@@ -173,14 +183,15 @@ impl Scenario {
             action.apply(&mut sim, fresh);
         }
         sim.heal();
-        // Whoever began without memory and whose seeds are all gone cannot be found: the seeds come back.
-        for seed in [0, 1].into_iter().filter(|seed| !sim.is_running(*seed)).collect::<Vec<_>>() {
-            sim.restart(seed, fresh(), &[0, 1]);
+        for seed in [0, 1] {
+            sim.move_host(seed, seed as u32);
+            sim.with(seed, |node, now| node.set_addr(now, seed as u32));
         }
         let bound = Scenario::bound(&config, sim.hosts());
         let pace = Duration::from_millis(200);
         let (begun, mut agreed_after) = (sim.now(), Duration::ZERO);
         while sim.failure().is_none() && sim.now() < begun + bound {
+            bring_back_seeds(&mut sim, fresh);
             sim.run_for(pace);
             if !settled(&sim) {
                 // Agreement counts from when it lasts.
@@ -195,6 +206,19 @@ impl Scenario {
         let settings = (config != Config::LAN).then(|| std::format!("\n(with {config:?})"));
         let complaint = complaint + &settings.unwrap_or_default();
         Err(Failure { complaint, scenario: self.clone() })
+    }
+}
+
+/// Whoever began without memory and whose seeds are all gone cannot be found: the seeds come back, under another id if
+/// another has theirs by now.
+fn bring_back_seeds(sim: &mut Sim<HeapNode<u32>>, fresh: impl Fn() -> HeapNode<u32>) {
+    for seed in [0, 1] {
+        if sim.machine(seed).is_some_and(|node| node.phase() == Phase::Idle) {
+            sim.set_id(seed, NodeId::new(2_000_000 + sim.steps()));
+        }
+        if !sim.is_running(seed) {
+            sim.restart(seed, fresh(), &[0, 1]);
+        }
     }
 }
 
@@ -231,7 +255,7 @@ impl Action {
     fn from_bytes(kind: u8, value: u16, nodes: u8) -> Self {
         let host = (value >> 8) as u8 % nodes;
         let part = (value % 600).min(500);
-        match kind % 28 {
+        match kind % 36 {
             0 => Action::Loss(part),
             1 => Action::Duplicate(part),
             2 => Action::Reorder(part),
@@ -251,8 +275,12 @@ impl Action {
             22 => Action::Jump(host, value % 4_000),
             23 => Action::Flood(host, value % 256),
             24 | 25 => Action::Replay(host, value % 256),
-            26 => Action::Slander(host, value as u8 % nodes),
-            _ => Action::Invent(host, 1 + value as u8 % 3),
+            26 | 27 => Action::Slander(host, value as u8 % nodes),
+            28 => Action::Invent(host, 1 + value as u8 % 3),
+            29 | 30 => Action::Forge(host, value as u8 % 4),
+            31 => Action::Lie(host),
+            32 | 33 => Action::Move(host),
+            _ => Action::Twin(host),
         }
     }
 
@@ -284,15 +312,30 @@ impl Action {
             Action::Replay(host, count) => replay(sim, host.into(), count),
             Action::Slander(host, accused) => slander(sim, host.into(), accused.into()),
             Action::Invent(host, count) => invent(sim, host.into(), count),
+            Action::Forge(host, what) => forge(sim, host.into(), what),
+            Action::Lie(host) => sim.set_tamper(host.into(), Some(liar(sim.steps()))),
+            // A process that is stopped could not be told.
+            Action::Move(host) if !sim.is_running(host.into()) => {}
+            Action::Move(host) => {
+                let place = 100 + sim.steps() as u32 % 1_000;
+                sim.move_host(host.into(), place);
+                sim.with(host.into(), |node, now| node.set_addr(now, place));
+            }
+            Action::Twin(host) => {
+                let twin = sim.add(fresh());
+                sim.set_id(twin, sim.id(host.into()));
+                sim.start(twin, &[0, 1]);
+            }
         }
     }
 }
 
-/// Random bytes, half of them with a plausible head.
+/// Random bytes, half of them with a plausible head, and now and then as many as a datagram holds.
 fn flood(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
     let mut rng = SimRng::new(sim.steps());
     for _ in 0..count {
-        let mut bytes: Vec<u8> = (0..rng.below(200)).map(|_| rng.draw() as u8).collect();
+        let most = if rng.chance(0.02) { MAX_DATAGRAM as u64 } else { 200 };
+        let mut bytes: Vec<u8> = (0..rng.below(most)).map(|_| rng.draw() as u8).collect();
         if let Some(form) = bytes.first_mut().filter(|_| rng.chance(0.5)) {
             *form = 1;
         }
@@ -338,6 +381,21 @@ fn invent(sim: &mut Sim<HeapNode<u32>>, victim: usize, count: u8) {
     }
 }
 
+fn forge(sim: &mut Sim<HeapNode<u32>>, victim: usize, what: u8) {
+    let about = (victim + 2) % sim.hosts();
+    let Some(((forger, mask), member)) = forger(sim, victim).zip(sim.machine(about)) else { return };
+    let bytes = match what {
+        0 => forger.removal(member, GHOSTS),
+        1 => forger.rebirth(member, Some(GHOSTS)),
+        2 => forger.rebirth(member, None),
+        _ => forger.leap(member, u32::MAX),
+    };
+    // What it hears of itself, it has to believe.
+    if about != victim {
+        sim.inject(mask, victim, &bytes);
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -362,6 +420,10 @@ impl fmt::Display for Action {
             Action::Replay(host, count) => write!(f, "replay {host} {count}"),
             Action::Slander(host, accused) => write!(f, "slander {host} {accused}"),
             Action::Invent(host, count) => write!(f, "invent {host} {count}"),
+            Action::Forge(host, what) => write!(f, "forge {host} {what}"),
+            Action::Lie(host) => write!(f, "lie {host}"),
+            Action::Move(host) => write!(f, "move {host}"),
+            Action::Twin(host) => write!(f, "twin {host}"),
         }
     }
 }
@@ -444,6 +506,10 @@ impl Action {
             "replay" => Action::Replay(host()?, value(1)?),
             "slander" => Action::Slander(host()?, small(1).filter(|other| *other < nodes)?),
             "invent" => Action::Invent(host()?, small(1)?),
+            "forge" => Action::Forge(host()?, small(1)?),
+            "lie" => Action::Lie(host()?),
+            "move" => Action::Move(host()?),
+            "twin" => Action::Twin(host()?),
             _ => return None,
         })
     }

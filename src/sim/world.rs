@@ -2,10 +2,12 @@
 
 use core::cmp::Reverse;
 use core::time::Duration;
+use std::boxed::Box;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::string::String;
 use std::vec::Vec;
 
-use super::host::{Host, HostClock, Process};
+use super::host::{Host, Process};
 use super::machine::{Machine, Report};
 use super::network::{Conditions, SimRng};
 use crate::member::{NodeId, Status};
@@ -43,16 +45,30 @@ pub struct Reported {
 /// Looks at a host after each step that touched it: for checks that must hold at all times. An error ends the run.
 pub trait Watch<M: Machine> {
     /// Called with the simulation as it is after the step.
-    fn after_step(&mut self, sim: &Sim<M>, host: usize) -> Result<(), std::string::String>;
+    fn after_step(&mut self, sim: &Sim<M>, host: usize) -> Result<(), String>;
     /// Called for every datagram that the host sends.
-    fn on_transmit(&mut self, _sim: &Sim<M>, _host: usize, _datagram: &[u8]) -> Result<(), std::string::String> {
+    fn on_transmit(&mut self, _: &Sim<M>, _host: usize, _to: M::Addr, _datagram: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+    /// Called for every datagram that reaches the host's running machine, before it does.
+    fn on_arrival(&mut self, _: &Sim<M>, _host: usize, _from: M::Addr, _datagram: &[u8]) -> Result<(), String> {
         Ok(())
     }
 }
 
+/// Changes a datagram that a host sends to another, by their numbers.
+pub type Tamper<M> = Box<dyn FnMut(&Sim<M>, usize, usize, &mut Vec<u8>)>;
+
 enum Happening {
-    Arrival { to: u32, from: u32, bytes: Vec<u8> },
-    Wake { host: u32 },
+    /// From the address of this number.
+    Arrival {
+        to: u32,
+        from: u32,
+        bytes: Vec<u8>,
+    },
+    Wake {
+        host: u32,
+    },
 }
 
 struct Entry {
@@ -83,20 +99,20 @@ impl Ord for Entry {
 
 /// A simulated network of hosts, each with one machine.
 pub struct Sim<M: Machine> {
-    now: Instant,
+    pub(super) now: Instant,
     seed: u64,
-    rng: SimRng,
-    conditions: Conditions,
-    hosts: Vec<Host<M>>,
-    addresses: BTreeMap<M::Addr, u32>,
-    blocked: BTreeSet<(u32, u32)>,
+    pub(super) rng: SimRng,
+    pub(super) conditions: Conditions,
+    pub(super) hosts: Vec<Host<M>>,
+    pub(super) addresses: BTreeMap<M::Addr, u32>,
+    pub(super) blocked: BTreeSet<(u32, u32)>,
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
     steps: u64,
     reports: Vec<Reported>,
-    watches: Vec<std::boxed::Box<dyn Watch<M>>>,
-    failure: Option<std::string::String>,
-    transcript: Option<std::string::String>,
+    watches: Vec<Box<dyn Watch<M>>>,
+    failure: Option<String>,
+    transcript: Option<String>,
     buffer: Vec<u8>,
     recent: VecDeque<Vec<u8>>,
 }
@@ -130,7 +146,7 @@ impl<M: Machine> Sim<M> {
     pub fn add(&mut self, machine: M) -> usize {
         let host = self.hosts.len();
         self.addresses.insert(M::addr_of(host as u32), host as u32);
-        self.hosts.push(Host::new(NodeId::new(host as u64 + 1), machine));
+        self.hosts.push(Host::new(NodeId::new(host as u64 + 1), host as u32, machine));
         host
     }
 
@@ -143,7 +159,7 @@ impl<M: Machine> Sim<M> {
     pub fn start(&mut self, host: usize, seeds: &[usize]) {
         self.hosts[host].lives += 1;
         let mut rng = SimRng::new(self.seed ^ (host as u64) << 32 ^ self.hosts[host].lives << 16);
-        let (id, addr) = (self.hosts[host].id, M::addr_of(host as u32));
+        let (id, addr) = (self.hosts[host].id, M::addr_of(self.hosts[host].place));
         let seeds: Vec<M::Addr> = seeds.iter().map(|seed| M::addr_of(*seed as u32)).collect();
         self.with(host, |machine, now| {
             for seed in seeds {
@@ -153,121 +169,13 @@ impl<M: Machine> Sim<M> {
         });
     }
 
-    /// Ends the host's process without a word.
-    pub fn crash(&mut self, host: usize) {
-        self.hosts[host].process = Process::Absent;
-        self.hosts[host].wake = None;
-    }
-
-    /// Puts another machine in the host's place and starts it: the same id and address, no memory.
-    pub fn restart(&mut self, host: usize, machine: M, seeds: &[usize]) {
-        self.hosts[host].process = Process::Running(machine);
-        self.hosts[host].wake = None;
-        self.start(host, seeds);
-    }
-
-    /// Has the host's machine leave gracefully.
-    pub fn leave(&mut self, host: usize) {
-        self.with(host, |machine, now| machine.leave(now));
-    }
-
-    /// Stops the host's process: no timers, and datagrams wait in its socket, some of them in vain.
-    pub fn stop(&mut self, host: usize) {
-        let process = core::mem::replace(&mut self.hosts[host].process, Process::Absent);
-        self.hosts[host].process = match process {
-            Process::Running(machine) => Process::Stopped(machine, VecDeque::new()),
-            other => other,
-        };
-        self.hosts[host].wake = None;
-    }
-
-    /// Lets the host's process go on: by chance the timers first, or what waits in its socket.
-    pub fn resume(&mut self, host: usize) {
-        let process = core::mem::replace(&mut self.hosts[host].process, Process::Absent);
-        let Process::Stopped(machine, backlog) = process else {
-            self.hosts[host].process = process;
-            return;
-        };
-        self.hosts[host].process = Process::Running(machine);
-        if self.rng.chance(0.5) {
-            self.with(host, |machine, now| machine.handle_timeout(now));
-        }
-        for (from, mut bytes) in backlog {
-            self.with(host, |machine, now| machine.handle_datagram(now, M::addr_of(from), &mut bytes));
-        }
-        self.settle(host);
-    }
-
-    /// Takes the host off the network, or puts it back; its timers run on.
-    pub fn set_plugged(&mut self, host: usize, plugged: bool) {
-        self.hosts[host].plugged = plugged;
-    }
-
-    /// Loses this part of what the host receives, on top of the general loss.
-    pub fn set_loss_in(&mut self, host: usize, part: f64) {
-        self.hosts[host].loss_in = part;
-    }
-
-    /// Loses this part of what the host sends, on top of the general loss.
-    pub fn set_loss_out(&mut self, host: usize, part: f64) {
-        self.hosts[host].loss_out = part;
-    }
-
-    /// Blocks the way from one host to another, or opens it again; the way back is another.
-    pub fn set_blocked(&mut self, from: usize, to: usize, blocked: bool) {
-        let way = (from as u32, to as u32);
-        if blocked {
-            self.blocked.insert(way)
-        } else {
-            self.blocked.remove(&way)
-        };
-    }
-
-    /// Puts the host on a side of a partition: only hosts of the same side reach each other. All begin on side 0.
-    pub fn set_side(&mut self, host: usize, side: u32) {
-        self.hosts[host].side = side;
-    }
-
-    /// Lets the host's clock run this many parts in a million too fast (or too slow), at most a tenth.
-    pub fn set_drift(&mut self, host: usize, parts_per_million: i64) {
-        let shown = self.local(host);
-        let drift_ppm = parts_per_million.clamp(-100_000, 100_000);
-        self.hosts[host].clock = HostClock { since: self.now, shown, drift_ppm };
-        self.settle(host);
-    }
-
-    /// Sets the host's clock forward, as a suspended machine's is when it wakes.
-    pub fn jump_clock(&mut self, host: usize, forward: Duration) {
-        let clock = &mut self.hosts[host].clock;
-        clock.shown = clock.shown + forward;
-        self.settle(host);
-    }
-
-    /// Puts everything right: no loss, no partition, everybody plugged in and running, clocks steady.
-    pub fn heal(&mut self) {
-        let Conditions { least_latency, most_latency, .. } = self.conditions;
-        self.conditions = Conditions { least_latency, most_latency, ..Conditions::LAN };
-        self.blocked.clear();
-        for host in 0..self.hosts.len() {
-            self.resume(host);
-            self.set_drift(host, 0);
-            let host = &mut self.hosts[host];
-            (host.plugged, host.loss_in, host.loss_out, host.side) = (true, 0.0, 0.0, 0);
-        }
-    }
-
-    /// Puts a datagram on the network as if the host had sent it.
-    pub fn inject(&mut self, from: usize, to: usize, datagram: &[u8]) {
-        self.dispatch(from, to as u32, datagram);
-    }
+    // The network.
 
     /// The latest datagrams that were sent, the oldest first: what an eavesdropper could replay with
     /// [`inject`](Self::inject).
     pub fn overheard(&self) -> impl Iterator<Item = &[u8]> {
         self.recent.iter().map(Vec::as_slice)
     }
-
-    // The network.
 
     /// The weather.
     pub fn conditions(&self) -> Conditions {
@@ -359,12 +267,12 @@ impl<M: Machine> Sim<M> {
 
     /// Has this watch look on from now on.
     pub fn watch(&mut self, watch: impl Watch<M> + 'static) {
-        self.watches.push(std::boxed::Box::new(watch));
+        self.watches.push(Box::new(watch));
     }
 
     /// Writes down every datagram and report from now on.
     pub fn record_transcript(&mut self) {
-        self.transcript = Some(std::string::String::new());
+        self.transcript = Some(String::new());
     }
 
     /// What was written down.
@@ -401,6 +309,7 @@ impl<M: Machine> Sim<M> {
                 let host = to as usize;
                 match &mut self.hosts[host].process {
                     Process::Running(_) => {
+                        self.ask_watches(|watch, sim| watch.on_arrival(sim, host, M::addr_of(from), &bytes));
                         self.with(host, |machine, now| machine.handle_datagram(now, M::addr_of(from), &mut bytes));
                     }
                     Process::Stopped(_, backlog) if backlog.len() < BACKLOG => backlog.push_back((from, bytes)),
@@ -469,12 +378,12 @@ impl<M: Machine> Sim<M> {
     // Inside.
 
     /// What the host's clock shows.
-    fn local(&self, host: usize) -> Instant {
+    pub(super) fn local(&self, host: usize) -> Instant {
         self.hosts[host].clock.local(self.now)
     }
 
     /// Takes out what the host's machine wants to send and tell, and notes when it wants to be called.
-    fn settle(&mut self, host: usize) {
+    pub(super) fn settle(&mut self, host: usize) {
         let mut buf = core::mem::take(&mut self.buffer);
         for turn in 0.. {
             let Process::Running(machine) = &mut self.hosts[host].process else { break };
@@ -507,15 +416,9 @@ impl<M: Machine> Sim<M> {
     fn transmit(&mut self, from: usize, to: M::Addr, bytes: &[u8]) {
         self.hosts[from].traffic.datagrams += 1;
         self.hosts[from].traffic.bytes += bytes.len() as u64;
-        let mut watches = core::mem::take(&mut self.watches);
-        for watch in &mut watches {
-            if let Err(complaint) = watch.on_transmit(self, from, bytes) {
-                self.failure.get_or_insert(complaint);
-            }
-        }
-        self.watches = watches;
+        self.ask_watches(|watch, sim| watch.on_transmit(sim, from, to, bytes));
         if let Some(transcript) = &mut self.transcript {
-            let hex: std::string::String = bytes.iter().map(|byte| std::format!("{byte:02x}")).collect();
+            let hex: String = bytes.iter().map(|byte| std::format!("{byte:02x}")).collect();
             transcript.push_str(&std::format!("{} host {from} -> {to:?} {hex}\n", clock(self.now)));
         }
         if self.recent.len() == OVERHEARD {
@@ -527,24 +430,37 @@ impl<M: Machine> Sim<M> {
         }
     }
 
-    fn dispatch(&mut self, from: usize, to: u32, bytes: &[u8]) {
+    pub(super) fn dispatch(&mut self, from: usize, to: u32, bytes: &[u8]) {
         let (sender, receiver) = (&self.hosts[from], &self.hosts[to as usize]);
         let cut = !sender.plugged || !receiver.plugged || sender.side != receiver.side;
         if cut || self.blocked.contains(&(from as u32, to)) {
             return;
         }
-        let (loss_out, loss_in) = (sender.loss_out, receiver.loss_in);
+        let (place, loss_out) = (sender.place, sender.loss_out);
+        let mut bytes = bytes.to_vec();
+        if let Some(mut tamper) = self.hosts[from].tamper.take() {
+            tamper(self, from, to as usize, &mut bytes);
+            self.hosts[from].tamper = Some(tamper);
+        }
+        if loss_out == 0.0 || !self.rng.chance(loss_out) {
+            self.carry(place, to, &bytes);
+        }
+    }
+
+    /// Carries a datagram from the address of this number, through the weather.
+    pub(super) fn carry(&mut self, from: u32, to: u32, bytes: &[u8]) {
         let conditions = self.conditions;
+        let loss_in = self.hosts[to as usize].loss_in;
         let copies = 1 + u32::from(self.rng.chance(conditions.duplicate));
         for _ in 0..copies {
-            let lost = [conditions.loss, loss_out, loss_in].map(|loss| self.rng.chance(loss));
+            let lost = [conditions.loss, loss_in].map(|loss| self.rng.chance(loss));
             if lost.contains(&true) {
                 continue;
             }
             let mut bytes = bytes.to_vec();
             conditions.damage(&mut bytes, &mut self.rng);
             let at = self.now.after(conditions.draw_latency(&mut self.rng));
-            self.push(at, Happening::Arrival { to, from: from as u32, bytes });
+            self.push(at, Happening::Arrival { to, from, bytes });
         }
     }
 
@@ -554,9 +470,13 @@ impl<M: Machine> Sim<M> {
     }
 
     fn look(&mut self, host: usize) {
+        self.ask_watches(|watch, sim| watch.after_step(sim, host));
+    }
+
+    fn ask_watches(&mut self, ask: impl Fn(&mut dyn Watch<M>, &Self) -> Result<(), String>) {
         let mut watches = core::mem::take(&mut self.watches);
         for watch in &mut watches {
-            if let Err(complaint) = watch.after_step(self, host) {
+            if let Err(complaint) = ask(watch.as_mut(), self) {
                 self.failure.get_or_insert(complaint);
             }
         }
@@ -564,6 +484,6 @@ impl<M: Machine> Sim<M> {
     }
 }
 
-fn clock(now: Instant) -> std::string::String {
+fn clock(now: Instant) -> String {
     std::format!("{:>12}", now.as_micros())
 }
