@@ -384,6 +384,32 @@ pub enum SendFailure {
     Unreachable,
 }
 
+/// Reads what a socket's `send_to` came to.
+#[cfg(feature = "std")]
+impl From<&std::io::Error> for SendFailure {
+    /// A refusal and an unreachable host are the peer's; anything else, a full buffer of a socket that does not block
+    /// included, counts as local trouble, because it must not be held against the peer.
+    fn from(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable => SendFailure::Unreachable,
+            _ => SendFailure::Local,
+        }
+    }
+}
+
+/// Whether an error of a socket's `recv_from` says nothing about the socket itself: nothing has come (in time), a
+/// signal came first, or an earlier datagram did not arrive, which some systems tell the next receiver. Go on as after
+/// a timeout then. After any other error the socket is broken, and to try again would be a busy loop.
+#[cfg(feature = "std")]
+pub fn is_transient(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::*;
+    let kind = error.kind();
+    let nothing_came = matches!(kind, WouldBlock | TimedOut | Interrupted);
+    let undelivered = matches!(kind, ConnectionRefused | ConnectionReset);
+    nothing_came || undelivered || matches!(kind, HostUnreachable | NetworkUnreachable | NetworkDown)
+}
+
 /// A table is at its limit; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

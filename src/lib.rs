@@ -32,6 +32,8 @@ mod time;
 mod wire;
 
 pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM};
+#[cfg(feature = "std")]
+pub use event::is_transient;
 pub use event::{CapacityError, DropReason, Event, Phase, SendFailure, Stats, Transmit, WakeReason};
 pub use join::MAX_SEEDS;
 pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};

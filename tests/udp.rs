@@ -2,13 +2,13 @@
 //! happen, and fails if it has not within the deadline.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tidings::{Clock, Config, Event, HeapNode, Instant, Limits, NodeId, Phase, Status};
+use tidings::{Clock, Config, Event, HeapNode, Instant, Limits, NodeId, Phase, SendFailure, Status};
 
 const NODES: usize = 4;
 /// The node that leaves or dies.
@@ -48,10 +48,7 @@ impl Peer {
         self.socket.set_read_timeout(Some(wait)).expect("a wait is never zero");
         match self.socket.recv_from(&mut self.buf) {
             Ok((len, from)) => self.node.handle_datagram(self.clock.now(), from, &mut self.buf[..len]),
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
-            // What came of an earlier datagram to a socket that has closed meanwhile.
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) => {}
+            Err(error) if tidings::is_transient(&error) => {}
             Err(error) => panic!("the socket failed: {error}"),
         }
     }
@@ -140,4 +137,29 @@ fn survivors_on_loopback_declare_down_whoever_falls_silent() {
             });
         }
     });
+}
+
+#[test]
+fn only_a_refusal_or_an_unreachable_host_is_held_against_the_peer() {
+    let failure = |kind: ErrorKind| SendFailure::from(&Error::from(kind));
+    for kind in [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable] {
+        assert_eq!(failure(kind), SendFailure::Unreachable, "{kind}");
+    }
+    for kind in [ErrorKind::WouldBlock, ErrorKind::NetworkUnreachable, ErrorKind::InvalidInput, ErrorKind::Other] {
+        assert_eq!(failure(kind), SendFailure::Local, "{kind}");
+    }
+}
+
+#[test]
+fn a_socket_that_has_nothing_to_read_is_not_taken_for_a_broken_one() {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    socket.set_read_timeout(Some(Duration::from_millis(1))).expect("a wait is not zero");
+    let error = socket.recv_from(&mut [0]).expect_err("nobody sends to it");
+    assert!(tidings::is_transient(&error), "{error}");
+    socket.set_nonblocking(true).expect("a socket can be told not to block");
+    let error = socket.recv_from(&mut [0]).expect_err("nobody sends to it");
+    assert!(tidings::is_transient(&error), "{error}");
+    for kind in [ErrorKind::NotConnected, ErrorKind::InvalidInput, ErrorKind::PermissionDenied, ErrorKind::Other] {
+        assert!(!tidings::is_transient(&Error::from(kind)), "{kind}");
+    }
 }

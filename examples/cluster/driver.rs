@@ -1,6 +1,6 @@
 //! A node, its socket and its clock: the loop around a node that every program needs.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Driver {
                 continue;
             }
             if let Err(error) = self.socket.send_to(transmit.payload, transmit.to) {
-                self.node.handle_send_error(self.setup.clock.now(), transmit.to, failure(&error));
+                self.node.handle_send_error(self.setup.clock.now(), transmit.to, SendFailure::from(&error));
             }
         }
         while let Some(event) = self.node.poll_event() {
@@ -62,7 +62,7 @@ impl Driver {
         self.socket.set_read_timeout(Some(wait))?;
         match self.socket.recv_from(&mut self.buf) {
             Ok((len, from)) => self.node.handle_datagram(self.setup.clock.now(), from, &mut self.buf[..len]),
-            Err(error) if is_passing(error.kind()) => {}
+            Err(error) if tidings::is_transient(&error) => {}
             Err(error) => return Err(error),
         }
         Ok(())
@@ -71,18 +71,4 @@ impl Driver {
     pub fn leave(&mut self) {
         self.node.leave(self.setup.clock.now());
     }
-}
-
-fn failure(error: &io::Error) -> SendFailure {
-    match error.kind() {
-        ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable => SendFailure::Unreachable,
-        _ => SendFailure::Local,
-    }
-}
-
-/// Whether a failed read says nothing about the socket: its time was up, or an earlier datagram did not arrive.
-fn is_passing(kind: ErrorKind) -> bool {
-    use ErrorKind::*;
-    let waited = matches!(kind, WouldBlock | TimedOut | Interrupted);
-    waited || matches!(kind, ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NetworkDown)
 }

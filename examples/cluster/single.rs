@@ -19,6 +19,8 @@ use crate::{Network, address};
 const INTERRUPTED: i32 = 130;
 
 #[derive(Args)]
+// Its group would have the name of that of all options.
+#[group(skip)]
 #[command(next_help_heading = "One real node")]
 pub struct Options {
     /// Run one node with its socket at this address, until Ctrl-C
