@@ -370,7 +370,6 @@ impl<A: Address> Detector<A> {
             }
             self.health = self.health.saturating_sub(1);
             self.hears(from, cx);
-            prove(from, cx);
             return true;
         }
         let mut errands = self.errands.iter_mut();
@@ -379,7 +378,6 @@ impl<A: Address> Detector<A> {
         };
         errand.conclude(true);
         self.answered(cx.members);
-        prove(from, cx);
         true
     }
 
@@ -459,7 +457,6 @@ impl<A: Address> Detector<A> {
             juror.silent_since.get_or_insert(cx.now);
             self.answered(cx.members);
         }
-        prove(from, cx);
         true
     }
 
@@ -538,13 +535,6 @@ impl<A: Address> Detector<A> {
 fn may_sleep<A: Address, S: Storage>(index: Index, cx: &Context<'_, A, S>) -> bool {
     let may = cx.members.get(index).map_or(0, |record| patience(record.patience));
     may > 0 && cx.members.quiet(index, cx.now) < may
-}
-
-/// It has answered a question whose number only its address was sent.
-fn prove<A: Address, S: Storage>(member: NodeId, cx: &mut Context<'_, A, S>) {
-    if let Some(index) = cx.members.find(member) {
-        cx.members.prove(index);
-    }
 }
 
 /// A random part of a time.

@@ -5,7 +5,7 @@ use heapless::Vec;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::CapacityError;
-use crate::member::{Address, Life, Member, NodeId, Status};
+use crate::member::{Address, Life, Member, NodeId, Record, Status};
 use crate::members::{Index, Members};
 use crate::rng::Rng;
 use crate::storage::Storage;
@@ -201,6 +201,17 @@ pub(crate) fn cookie<A: Address>(rng: &Rng, addr: A) -> u64 {
     rng.keyed(0x636f_6f6b_6965, addr.as_deref().unwrap_or(&[]))
 }
 
+/// Who has named another life of this node's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Witness {
+    /// A seed that this node has asked, and whose answer decides whether it may have its id.
+    Seed,
+    /// Somebody who holds it to be this node's life.
+    Others,
+    /// Somebody who does not believe in it while this node answers.
+    Challenger,
+}
+
 /// Another life of this node's id, which is asked whether it lives: an answer makes it a twin, none the past.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rival<A> {
@@ -213,20 +224,30 @@ pub(crate) struct Rival<A> {
     contact: Instant,
     /// How often it may still be asked. Its address is hearsay, and gets no more than it is spoken of.
     tries: u8,
+    /// Others believe in it, so that this node must begin a greater life if it is silent.
+    pub(crate) believed: bool,
     pub(crate) owed: bool,
 }
 
 impl<A: Address> Rival<A> {
-    /// `insistent` if a seed that was asked has named it, and the id hangs on its answer.
-    pub(crate) fn new(life: Life, addr: A, number: u32, insistent: bool, now: Instant, config: &Config) -> Self {
-        let tries = if insistent { u8::MAX } else { 2 };
-        Rival { life, addr, number, until: now.after(config.suspicion), next: now, contact: now, tries, owed: false }
+    pub(crate) fn new(of: &Record<A>, number: u32, witness: Witness, now: Instant, config: &Config) -> Self {
+        Rival {
+            life: of.life,
+            addr: of.addr,
+            number,
+            until: now.after(config.suspicion),
+            next: now,
+            contact: now,
+            tries: if witness == Witness::Seed { u8::MAX } else { 2 },
+            believed: witness != Witness::Challenger,
+            owed: false,
+        }
     }
 
     /// Another has spoken of it, which is worth another question.
-    pub(crate) fn remind(&mut self, now: Instant) {
-        self.tries = self.tries.max(1);
-        self.next = self.next.max(now);
+    pub(crate) fn remind(&mut self, believed: bool, now: Instant) {
+        (self.tries, self.next) = (self.tries.max(1), self.next.max(now));
+        self.believed |= believed;
     }
 
     pub(crate) fn due(&self) -> Instant {

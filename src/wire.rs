@@ -47,6 +47,7 @@
 //! | 10 | leave | number 4; behind news that the sender has left |
 //! | 11 | leave ack | number 4 |
 //! | 12 | introduce | cookie 8: I do not know you, join with this |
+//! | 13 | claim | record: this is said of you, and I do not believe it while you answer |
 //!
 //! The roots in pings and acks are mixed with the number, so that a collision does not last. A ping takes 31 bytes and
 //! an ack 25 while the incarnation is below 128.
@@ -81,6 +82,7 @@ pub(crate) mod kind {
     pub(crate) const LEAVE: u8 = 10;
     pub(crate) const LEAVE_ACK: u8 = 11;
     pub(crate) const INTRODUCE: u8 = 12;
+    pub(crate) const CLAIM: u8 = 13;
 }
 
 /// Both roots, mixed with the number of the ping that they ride in.
@@ -139,6 +141,7 @@ pub(crate) enum Frame<'d> {
     Leave { number: u32 },
     LeaveAck { number: u32 },
     Introduce { cookie: u64 },
+    Claim(Reader<'d>),
 }
 
 /// Reads fields off the front of a slice.
@@ -244,7 +247,7 @@ impl<'d> Reader<'d> {
 
 /// Makes sense of a frame's body.
 pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
-    if !(kind::PING..=kind::INTRODUCE).contains(&kind) {
+    if !(kind::PING..=kind::CLAIM).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
     decode_known(kind, body).ok_or(DropReason::Malformed)
@@ -299,6 +302,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
         kind::LEAVE => Frame::Leave { number: body.u32()? },
         kind::LEAVE_ACK => Frame::LeaveAck { number: body.u32()? },
         kind::INTRODUCE => Frame::Introduce { cookie: body.u64()? },
+        kind::CLAIM => Frame::Claim(body),
         _ => return None,
     })
 }

@@ -1,10 +1,14 @@
 //! The laws of the crate's documentation, each by its number.
 
+#[allow(dead_code)]
+#[path = "common/cluster.rs"]
+mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
 use std::time::Duration;
 
+use common::cluster;
 use tidings::sim::{Conditions, HostAddress, Machine, Report, Scenario, Sim, SimRng};
 use tidings::{
     Clock, Config, DropReason, Event, FixedNode, HeapNode, Instant, Limits, Node, NodeId, Phase, SendFailure, Status,
@@ -19,20 +23,6 @@ fn heap() -> HeapNode<u16> {
 
 fn fixed() -> FixedNode<MEMBERS, u16> {
     FixedNode::new(Config::LAN)
-}
-
-/// A settled cluster.
-fn cluster(size: usize, seed: u64) -> Sim<HeapNode<u32>> {
-    let mut sim = Sim::new(seed, Conditions::LAN);
-    for host in 0..size {
-        sim.add(HeapNode::new(Config::LAN, Limits::DEFAULT));
-        sim.start(host, &[0]);
-    }
-    let agreed = sim.run_until_agreed(Duration::from_millis(100), Duration::from_secs(30));
-    assert!(agreed.is_some(), "seed {seed}: {size} nodes did not form a cluster");
-    sim.run_for(Duration::from_secs(3));
-    sim.take_reports();
-    sim
 }
 
 fn sent<A: HostAddress, S: Storage>(node: &mut Node<A, S>) -> Vec<(A, Vec<u8>)> {

@@ -1,47 +1,14 @@
 //! What happens to a cluster, told in one sentence each.
 
+#[allow(dead_code)]
+#[path = "common/cluster.rs"]
+mod common;
+
 use std::time::Duration;
 
+use common::{SECOND, cluster, fresh, reported, said, status_of};
 use tidings::sim::{Conditions, Machine, Report, Reported, Scenario, Sim, SimRng};
 use tidings::{Config, DropReason, Event, HeapNode, Instant, Limits, NodeId, Phase, SendFailure, Status};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn fresh() -> HeapNode<u32> {
-    HeapNode::new(Config::LAN, Limits::DEFAULT)
-}
-
-/// Hosts that join through host 0 and have settled.
-fn cluster(size: usize, seed: u64) -> Sim<HeapNode<u32>> {
-    let mut sim = Sim::new(seed, Conditions::LAN);
-    for host in 0..size {
-        sim.add(fresh());
-        sim.start(host, &[0]);
-    }
-    let agreed = sim.run_until_agreed(Duration::from_millis(100), 30 * SECOND);
-    assert!(agreed.is_some(), "seed {seed}: {size} nodes did not form a cluster");
-    sim.run_for(3 * SECOND);
-    sim.take_reports();
-    sim
-}
-
-/// Who reported whom in this status.
-fn reported(reports: &[Reported], status: Status) -> Vec<(usize, NodeId)> {
-    let of = |reported: &Reported| match reported.report {
-        Report::Member(id, told) if told == status => Some((reported.host, id)),
-        _ => None,
-    };
-    reports.iter().filter_map(of).collect()
-}
-
-/// How often a host has told this of itself since the reports were last taken.
-fn said(sim: &mut Sim<HeapNode<u32>>, host: usize, what: Report) -> usize {
-    sim.take_reports().iter().filter(|reported| reported.host == host && reported.report == what).count()
-}
-
-fn status_of(sim: &Sim<HeapNode<u32>>, host: usize, other: usize) -> Option<Status> {
-    sim.machine(host)?.member(sim.id(other)).map(|member| member.status())
-}
 
 #[test]
 fn a_leave_is_seen_as_left_and_never_as_down_by_all_of_128_at_30_percent_loss() {

@@ -6,7 +6,7 @@ use crate::challenge::Challenges;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::gossip;
-use crate::join::Rival;
+use crate::join::{Rival, Witness};
 use crate::member::{Address, Life, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
@@ -166,7 +166,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn learn_of_myself(&mut self, record: Record<A>) -> bool {
         let Some(myself) = self.members.myself().copied() else { return false };
         if record.life != myself.life {
-            self.learn_of_other_life(record, myself);
+            self.learn_of_other_life(record, myself, Witness::Others);
             return false;
         }
         if !record.supersedes(&myself) {
@@ -192,7 +192,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         true
     }
 
-    fn learn_of_other_life(&mut self, record: Record<A>, myself: Record<A>) {
+    pub(super) fn learn_of_other_life(&mut self, record: Record<A>, myself: Record<A>, witness: Witness) {
         // While joining, whoever holds the id elsewhere stands in the way, the greater life or not, until our generation
         // is above it.
         let greater = record.life > myself.life;
@@ -203,19 +203,21 @@ impl<A: Address, S: Storage> Node<A, S> {
         if record.life.generation.saturating_sub(myself.life.generation) > MAX_JUMP {
             return self.refuse(DropReason::CounterJump);
         }
+        let believed = witness != Witness::Challenger;
         // At our own address, or dead: it was this node's own past.
         if record.addr == myself.addr || record.liveness != Liveness::Alive {
-            if greater {
+            if greater && believed {
                 self.outlive(record.life);
             }
             return;
         }
         match &mut self.rival {
-            Some(rival) if rival.life == record.life => rival.remind(self.now),
+            Some(rival) if rival.life == record.life => rival.remind(believed, self.now),
             Some(rival) if rival.life > record.life => {}
             _ => {
-                let (number, insistent) = (self.rng.next_u32(), self.phase == Phase::Joining);
-                self.rival = Some(Rival::new(record.life, record.addr, number, insistent, self.now, &self.config));
+                let number = self.rng.next_u32();
+                let witness = if self.phase == Phase::Joining { Witness::Seed } else { witness };
+                self.rival = Some(Rival::new(&record, number, witness, self.now, &self.config));
             }
         }
     }
@@ -232,9 +234,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.seeds.again();
     }
 
-    /// Nobody answered for the other life: it was this node's own past.
+    /// Nobody answered for the other life: it was this node's own past, or nobody believes in it.
     pub(super) fn outlive_rival(&mut self) {
-        if let Some(rival) = self.rival.take() {
+        if let Some(rival) = self.rival.take().filter(|rival| rival.believed) {
             self.outlive(rival.life);
         }
     }
@@ -264,7 +266,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // It need not be asked any more: it gives way.
             self.rival = self.rival.take().filter(|rival| rival.life != other.life);
         } else {
-            self.learn_of_other_life(other, myself);
+            self.learn_of_other_life(other, myself, Witness::Others);
         }
         keeps
     }

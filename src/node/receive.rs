@@ -5,7 +5,7 @@ use super::send::{Reply, Say};
 use crate::challenge::Finding;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
-use crate::join::cookie;
+use crate::join::{Witness, cookie};
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::node::learn::Source;
@@ -121,7 +121,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Verdict { question, target, heard } => {
                 let from = speaker.head.sender;
                 let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
-                self.refuse_unless_asked(taken);
+                self.note_answer(taken, speaker);
             }
             Frame::Sync { low, high, records } => self.on_sync(low, high, records, speaker),
             Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
@@ -131,6 +131,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
                 self.refuse_unless_asked(asked);
             }
+            Frame::Claim(record) => self.on_claim(record),
             Frame::Introduce { cookie } => self.answer(speaker, Say::Join { cookie }),
         }
     }
@@ -142,6 +143,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         speaker.answered = true;
         self.reply(Reply { to: speaker.addr, tag: speaker.head.tag, home: speaker.home, say });
+    }
+
+    /// Counts an answer to no question. Another, from where the member is known to be, shows that it is there: only it
+    /// was sent the number.
+    fn note_answer(&mut self, asked: bool, speaker: &Speaker<A>) {
+        self.refuse_unless_asked(asked);
+        let there = |index: &Index| self.members.get(*index).is_some_and(|record| record.addr == speaker.addr);
+        if let Some(index) = speaker.known.filter(|_| asked).filter(there) {
+            self.members.prove(index);
+        }
     }
 
     /// Counts an answer to no question.
@@ -169,6 +180,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !answered {
             return self.on_claimant(number, speaker);
         }
+        self.note_answer(true, speaker);
         // A node that had to refuse members cannot become equal, and need not be asked.
         if !speaker.head.full && !self.members.has_refused() {
             let equal = roots.is_none_or(|roots| roots == self.roots(number));
@@ -190,6 +202,19 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.reply(Reply { to: claim.addr, tag: claim.tag(), home: false, say });
                 }
             }
+        }
+    }
+
+    /// Somebody asks whether it is this node that lives elsewhere, or anew.
+    fn on_claim(&mut self, mut record: Reader<'_>) {
+        let about = record.record::<A>().filter(|record| record.id == self.id() && record.liveness == Liveness::Alive);
+        match about.zip(self.members.myself().copied()) {
+            Some((record, myself)) if record.life != myself.life => {
+                self.learn_of_other_life(record, myself, Witness::Challenger);
+            }
+            // Somebody believes it already, or it would not be going round: nothing but a later word of ours ends it.
+            Some((record, _)) => drop(self.learn(record, Source::News)),
+            None => self.refuse(DropReason::Malformed),
         }
     }
 

@@ -258,8 +258,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let claim = self.challenges.owed()?.0;
                 match side {
                     Side::Claimed => Some(()),
-                    // What is said of it, so that it can speak against it, or find its twin.
-                    Side::Known => writer.frame(kind::NEWS, |body| body.record(claim)),
+                    // What is said of it, so that it can find its twin.
+                    Side::Known => writer.frame(kind::CLAIM, |body| body.record(claim)),
                 }
             }
             Owed::Seed { .. } => {

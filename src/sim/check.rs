@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::format;
 use std::string::String;
 
-use super::hostile::is_forged;
+use super::hostile::{NOBODY, is_forged};
 use super::machine::HostAddress;
 use super::world::{Sim, Watch};
 use crate::member::{Life, Member, NodeId, Status};
@@ -24,7 +24,7 @@ const STORM: u32 = 5_000;
 /// * what a node holds of a member never goes back in the order of the merge: the dead do not rise at the incarnation
 ///   at which they died;
 /// * the table stays within its limit and datagrams within theirs;
-/// * nobody sends without end;
+/// * nobody sends without end, nor more than three bytes for one to an address that has proved nothing;
 /// * polling again changes nothing, and does not make a deadline due.
 #[derive(Debug)]
 pub struct Safety {
@@ -34,12 +34,21 @@ pub struct Safety {
     lives: BTreeMap<usize, Life>,
     /// The second that each host is in, and what it has sent in it.
     sent: BTreeMap<usize, (u64, u32)>,
+    /// The bytes that each host has had from nobody, and has sent there.
+    with_nobody: BTreeMap<usize, (usize, usize)>,
 }
 
 impl Safety {
     /// Checks for tables that hold at most `limit` members.
     pub fn new(limit: usize) -> Self {
-        Safety { limit, owned: BTreeMap::new(), held: BTreeMap::new(), lives: BTreeMap::new(), sent: BTreeMap::new() }
+        Safety {
+            limit,
+            owned: BTreeMap::new(),
+            held: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            with_nobody: BTreeMap::new(),
+        }
     }
 
     fn count(&mut self, now: Instant, host: usize) -> Result<(), String> {
@@ -103,8 +112,15 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Safety {
         Ok(())
     }
 
-    fn on_transmit(&mut self, sim: &Sim<Node<A, S>>, host: usize, _: A, datagram: &[u8]) -> Result<(), String> {
+    fn on_transmit(&mut self, sim: &Sim<Node<A, S>>, host: usize, to: A, datagram: &[u8]) -> Result<(), String> {
         self.count(sim.now(), host)?;
+        if to == A::of_host(NOBODY) {
+            let (had, sent) = self.with_nobody.entry(host).or_default();
+            *sent += datagram.len();
+            if *sent > 3 * *had {
+                return Err(format!("host {host} has sent {sent} bytes for {had} to an address that proved nothing"));
+            }
+        }
         let Some(node) = sim.machine(host) else { return Ok(()) };
         let most = node.config().max_datagram();
         // A node may have moved on (refuted, begun another life) by what it is sending this very moment.
@@ -113,6 +129,13 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Safety {
         }
         if datagram.len() > most {
             return Err(format!("host {host} sends {} bytes, more than {most}", datagram.len()));
+        }
+        Ok(())
+    }
+
+    fn on_arrival(&mut self, _: &Sim<Node<A, S>>, host: usize, from: A, datagram: &[u8]) -> Result<(), String> {
+        if from == A::of_host(NOBODY) {
+            self.with_nobody.entry(host).or_default().0 += datagram.len();
         }
         Ok(())
     }

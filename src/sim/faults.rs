@@ -48,8 +48,8 @@ impl<M: Machine> Sim<M> {
         if self.rng.chance(0.5) {
             self.with(host, |machine, now| machine.handle_timeout(now));
         }
-        for (from, mut bytes) in backlog {
-            self.with(host, |machine, now| machine.handle_datagram(now, M::addr_of(from), &mut bytes));
+        for (from, bytes) in backlog {
+            self.deliver(host, from, bytes);
         }
         self.settle(host);
     }
@@ -127,7 +127,10 @@ impl<M: Machine> Sim<M> {
     /// to be told.
     pub fn move_host(&mut self, host: usize, place: u32) {
         let former = core::mem::replace(&mut self.hosts[host].place, place);
-        self.addresses.remove(&M::addr_of(former));
+        // Another may have it by now.
+        if self.addresses.get(&M::addr_of(former)) == Some(&(host as u32)) {
+            self.addresses.remove(&M::addr_of(former));
+        }
         self.addresses.insert(M::addr_of(place), host as u32);
     }
 

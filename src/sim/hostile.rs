@@ -12,6 +12,8 @@ use crate::wire::{self, Frame, Head, Reader, Roots, Seal, Writer, kind};
 
 /// Nobody is at the addresses from this number on, so that whatever is sent there answers to a lie.
 pub(super) const GHOSTS: u32 = 50_000;
+/// An address where nobody is and of which nobody speaks: what goes there answers to what was said to come from there.
+pub(super) const NOBODY: u32 = 65_000;
 /// The nonce of every life that is made up.
 const FORGED: u32 = 7;
 
@@ -199,6 +201,7 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
         }
         Frame::LeaveAck { .. } => writer.frame(kind::LEAVE_ACK, |body| body.u32(any as u32)),
         Frame::Introduce { .. } => writer.frame(kind::INTRODUCE, |body| body.u64(any)),
+        Frame::Claim(records) => twist_list::<A>(kind::CLAIM, None, records, writer, rng),
         // Of its own coming and going it tells the truth: it wants to stay.
         Frame::Join { .. } | Frame::Leave { .. } => Some(()),
     }

@@ -7,7 +7,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::check::Safety;
-use super::hostile::{Forger, GHOSTS, liar};
+use super::hostile::{Forger, GHOSTS, NOBODY, liar};
 use super::network::{Conditions, SimRng};
 use super::world::Sim;
 use crate::config::{Config, MAX_DATAGRAM};
@@ -317,7 +317,8 @@ impl Action {
             // A process that is stopped could not be told.
             Action::Move(host) if !sim.is_running(host.into()) => {}
             Action::Move(host) => {
-                let place = 100 + sim.steps() as u32 % 1_000;
+                // A place of its own: hosts and places do not overlap.
+                let place = 1_000 * (1 + u32::from(host)) + sim.steps() as u32 % 1_000;
                 sim.move_host(host.into(), place);
                 sim.with(host.into(), |node, now| node.set_addr(now, place));
             }
@@ -339,8 +340,7 @@ fn flood(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
         if let Some(form) = bytes.first_mut().filter(|_| rng.chance(0.5)) {
             *form = 1;
         }
-        let from = rng.below(sim.hosts() as u64) as usize;
-        sim.inject(from, to, &bytes);
+        inject_from_anywhere(sim, &mut rng, to, &bytes);
     }
 }
 
@@ -355,9 +355,17 @@ fn replay(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
         } else if rng.chance(0.25) {
             bytes.truncate(rng.below(bytes.len() as u64) as usize);
         }
-        let from = rng.below(sim.hosts() as u64) as usize;
-        sim.inject(from, to, &bytes);
+        inject_from_anywhere(sim, &mut rng, to, &bytes);
     }
+}
+
+/// As if one of the hosts had sent it, or nobody.
+fn inject_from_anywhere(sim: &mut Sim<HeapNode<u32>>, rng: &mut SimRng, to: usize, bytes: &[u8]) {
+    if rng.chance(0.5) {
+        return sim.spoof(NOBODY, to, bytes);
+    }
+    let from = rng.below(sim.hosts() as u64) as usize;
+    sim.inject(from, to, bytes);
 }
 
 /// A forger who speaks to a host as its neighbour.

@@ -305,13 +305,10 @@ impl<M: Machine> Sim<M> {
                     self.with(host, |machine, now| machine.handle_timeout(now));
                 }
             }
-            Happening::Arrival { to, from, mut bytes } => {
+            Happening::Arrival { to, from, bytes } => {
                 let host = to as usize;
                 match &mut self.hosts[host].process {
-                    Process::Running(_) => {
-                        self.ask_watches(|watch, sim| watch.on_arrival(sim, host, M::addr_of(from), &bytes));
-                        self.with(host, |machine, now| machine.handle_datagram(now, M::addr_of(from), &mut bytes));
-                    }
+                    Process::Running(_) => self.deliver(host, from, bytes),
                     Process::Stopped(_, backlog) if backlog.len() < BACKLOG => backlog.push_back((from, bytes)),
                     _ => {}
                 }
@@ -428,6 +425,13 @@ impl<M: Machine> Sim<M> {
         if let Some(to) = self.addresses.get(&to).copied() {
             self.dispatch(from, to, bytes);
         }
+    }
+
+    /// Hands a datagram to a running machine.
+    pub(super) fn deliver(&mut self, host: usize, from: u32, mut bytes: Vec<u8>) {
+        let from = M::addr_of(from);
+        self.ask_watches(|watch, sim| watch.on_arrival(sim, host, from, &bytes));
+        self.with(host, |machine, now| machine.handle_datagram(now, from, &mut bytes));
     }
 
     pub(super) fn dispatch(&mut self, from: usize, to: u32, bytes: &[u8]) {

@@ -133,7 +133,7 @@ pub fn cookie(datagram: &[u8]) -> Option<u64> {
 
 /// A datagram in words: the kinds of its frames, and its length.
 pub fn describe(datagram: &[u8]) -> String {
-    const KINDS: [&str; 13] = [
+    const KINDS: [&str; 14] = [
         "?",
         "ping",
         "ack",
@@ -147,6 +147,7 @@ pub fn describe(datagram: &[u8]) -> String {
         "leave",
         "leave-ack",
         "introduce",
+        "claim",
     ];
     let mut at = 18;
     let number = |at: &mut usize| {
