@@ -60,13 +60,13 @@ fn main() -> ExitCode {
     let outcome = match (&arguments.counted[..], arguments.profile) {
         ([members, kinds @ ..], _) => run_counted(members, kinds),
         (_, Some(kind)) => valgrind::profile(arguments.members as usize, kind),
-        _ => {
-            print_costs(arguments.quick);
-            Ok(())
-        }
+        _ => Ok(costs(arguments.quick)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(report) => {
+            anstream::println!("{report}");
+            ExitCode::SUCCESS
+        }
         Err(complaint) => {
             anstream::eprintln!("{complaint}");
             ExitCode::FAILURE
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 }
 
 /// One batch of each operation, counted.
-fn run_counted(members: &str, kinds: &[String]) -> Result<(), String> {
+fn run_counted(members: &str, kinds: &[String]) -> Result<String, String> {
     let bed = Bed::new(members.parse().map_err(|_| "a number of members is wanted")?);
     for kind in kinds {
         let mut operation = Kind::from_str(kind, false)?.on(&bed);
@@ -83,7 +83,7 @@ fn run_counted(members: &str, kinds: &[String]) -> Result<(), String> {
         valgrind::counted(operation.as_mut());
         operation.check();
     }
-    Ok(())
+    Ok(String::new())
 }
 
 /// All figures of one size of table.
@@ -107,7 +107,8 @@ impl Column {
     }
 }
 
-fn print_costs(quick: bool) {
+/// The table of all sizes.
+fn costs(quick: bool) -> String {
     let (sizes, budget) = if quick { (&SIZES[..2], 20) } else { (&SIZES[..], 400) };
     let progress = indicatif::ProgressBar::new(sizes.len() as u64);
     let measure = |members: &usize| {
@@ -118,10 +119,11 @@ fn print_costs(quick: bool) {
     };
     let columns: Vec<Column> = sizes.iter().map(measure).collect();
     progress.finish_and_clear();
-    anstream::println!("{}", table(&columns));
-    if let Some(complaint) = columns.iter().find_map(|column| column.instructions.as_ref().err()) {
-        anstream::println!("Instructions were not counted: {complaint}");
-    }
+    let besides = format!("A node takes {} bytes besides.", grouped(size_of::<bed::Node>()));
+    let complaint = columns.iter().find_map(|column| column.instructions.as_ref().err());
+    let complaint =
+        complaint.map_or(String::new(), |complaint| format!("\nInstructions were not counted: {complaint}"));
+    format!("{}\n\n{besides}{complaint}", table(&columns))
 }
 
 fn table(columns: &[Column]) -> Table {

@@ -26,18 +26,16 @@ pub fn instructions(members: usize, counts: &[usize]) -> Result<Vec<f64>, String
     counts.iter().zip(1..).map(|(count, number)| Ok(dumps.total(number)? as f64 / *count as f64)).collect()
 }
 
-/// Prints by function where the instructions of one operation go.
-pub fn profile(members: usize, kind: Kind) -> Result<(), String> {
-    let functions = Dumps::collect(members, &[kind])?.functions(1)?;
-    let all: u64 = functions.iter().map(|(_, instructions)| instructions).sum();
-    println!("{}, {members} members, by function, without what it calls that is not inlined:", kind.name());
-    for (function, instructions) in functions {
-        let percent = 100.0 * instructions as f64 / all as f64;
-        if percent >= 1.0 {
-            println!("{percent:>5.1} %  {function}");
-        }
-    }
-    Ok(())
+/// By function, where the instructions of one operation go.
+pub fn profile(members: usize, kind: Kind) -> Result<String, String> {
+    let dumps = Dumps::collect(members, &[kind])?;
+    let (functions, all) = (dumps.functions(1)?, dumps.total(1)?);
+    assert_eq!(functions.iter().map(|(_, own)| own).sum::<u64>(), all, "every instruction is some function's");
+    let percent = |(function, own): (String, u64)| (100.0 * own as f64 / all as f64, function);
+    let lines = functions.into_iter().map(percent).take_while(|(percent, _)| *percent >= 1.0);
+    let head =
+        format!("{}, {members} members: instructions of each function and of what is inlined in it", kind.name());
+    Ok(lines.fold(head, |text, (percent, function)| format!("{text}\n{percent:>5.1} %  {function}")))
 }
 
 /// What callgrind wrote: one file for each operation, in order.
