@@ -20,14 +20,16 @@ struct Queue {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct News {
     queues: [Queue; LISTS],
+    /// One bit for each queue that is not empty: whether there is any news is asked far more often than there is.
+    filled: u32,
 }
 
 impl News {
-    pub(crate) const NONE: News = News { queues: [Queue { first: NONE, last: NONE, len: 0 }; LISTS] };
+    pub(crate) const NONE: News = News { queues: [Queue { first: NONE, last: NONE, len: 0 }; LISTS], filled: 0 };
 
     /// How often the least-sent record was sent; `None` if there is no news.
     pub(crate) fn lowest(&self) -> Option<u8> {
-        self.queues.iter().zip(0..).find(|(queue, _)| queue.len > 0).map(|(_, sent)| sent)
+        (self.filled != 0).then(|| self.filled.trailing_zeros() as u8)
     }
 
     /// How many records were sent `sent` times.
@@ -53,6 +55,7 @@ impl News {
         }
         queue.last = index;
         queue.len += 1;
+        self.filled |= 1 << sent;
     }
 
     /// Counts one more copy; at `limit` copies the record is no longer news.
@@ -76,5 +79,8 @@ impl News {
             None => queue.last = before,
         }
         queue.len = queue.len.saturating_sub(1);
+        if queue.len == 0 {
+            self.filled &= !(1 << sent);
+        }
     }
 }

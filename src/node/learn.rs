@@ -1,5 +1,7 @@
 //! What a record from elsewhere changes: whom to believe about whom.
 
+use heapless::Vec;
+
 use super::Node;
 use super::send::Replies;
 use crate::challenge::Challenges;
@@ -23,6 +25,9 @@ pub(super) enum Source {
     Sync,
 }
 
+/// How many records are looked up before the first of them is weighed.
+const BATCH: usize = 8;
+
 impl<A: Address, S: Storage> Node<A, S> {
     /// Whether a stranger's news says who it is: the record of the very life that it speaks as. Of nodes that start
     /// together many hear of each other at first hand before anybody could introduce them.
@@ -33,13 +38,22 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Learns records until the first that makes no sense; whether any changed anything.
     pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source) -> bool {
-        let mut changed = false;
-        while !records.is_empty() {
-            let Some(record) = records.record::<A>() else {
-                self.refuse(DropReason::Malformed);
-                break;
-            };
-            changed |= self.learn(record, source);
+        let (mut changed, mut sound) = (false, true);
+        while sound && !records.is_empty() {
+            let mut batch = Vec::<Record<A>, BATCH>::new();
+            while sound && !batch.is_full() && !records.is_empty() {
+                sound = records.record().is_some_and(|record| batch.push(record).is_ok());
+            }
+            // The slots of a large table are in no cache. Look-ups that need not wait for each other fetch them together.
+            for record in &batch {
+                core::hint::black_box(self.members.find(record.id));
+            }
+            for record in batch {
+                changed |= self.learn(record, source);
+            }
+        }
+        if !sound {
+            self.refuse(DropReason::Malformed);
         }
         changed
     }

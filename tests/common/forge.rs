@@ -121,6 +121,16 @@ pub fn ping(number: u32, roots: [u8; 6]) -> Vec<u8> {
     frame(kind::PING, &[&number.to_le_bytes()[..], &roots].concat())
 }
 
+/// The roots in the ping of this number from a node whose living members have this fingerprint.
+pub fn roots(fingerprint: u64, number: u32) -> [u8; 6] {
+    let salt = u64::from(number) << 32;
+    let (membership, progress) = ((mix(fingerprint ^ salt) >> 32) as u32, (mix(!salt) >> 48) as u16);
+    let mut roots = [0; 6];
+    roots[..4].copy_from_slice(&membership.to_le_bytes());
+    roots[4..].copy_from_slice(&progress.to_le_bytes());
+    roots
+}
+
 pub fn join(number: u32, cookie: u64, record: &[u8]) -> Vec<u8> {
     frame(kind::JOIN, &[&number.to_le_bytes()[..], &cookie.to_le_bytes(), &[1, 1], record].concat())
 }

@@ -1,0 +1,124 @@
+//! A node with a full table, and the member that tells it of all others.
+//!
+//! Only the node under test is real; what arrives is written by hand (`tests/common/forge.rs`). A stranger introduces
+//! itself by its own record among its news, then tells of everybody else, as often as it takes until none of it is
+//! news any more: an echo counts like a copy sent. Meanwhile time stands still, so nobody is probed and none is missed.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use tidings::sim::SimRng;
+use tidings::{Config, HeapNode, Instant, Limits, Member, NodeId, Status};
+
+use crate::forge::{self, Sender};
+
+pub type Node = HeapNode<SocketAddrV4>;
+
+/// The default maximum of a datagram.
+pub const FULL: usize = 1_200;
+/// More than any record is told.
+const ECHOES: usize = 24;
+/// The length of a datagram without frames: its sender's incarnation is below 128.
+const HEAD: usize = 19;
+/// The longest kind and length of a frame of news.
+const FRAME: usize = 3;
+
+#[derive(Clone)]
+pub struct Bed {
+    pub node: Node,
+    pub now: Instant,
+    /// The member that tells, and where it is.
+    pub peer: Sender,
+    pub from: SocketAddrV4,
+}
+
+impl Bed {
+    /// A node that knows this many members, itself and the peer among them, and has no room for another.
+    pub fn new(members: usize) -> Self {
+        let (id, from) = (NodeId::new(1), address(2));
+        let now = Instant::from_millis(1_000);
+        let mut node = Node::new(Config::LAN, Limits::DEFAULT.with_members(members));
+        node.start(now, id, address(1), &mut SimRng::new(1));
+        let peer = Sender { id: 2, generation: 0, nonce: 2, incarnation: 0 };
+        let mut bed = Bed { node, now, peer, from };
+        let others = (2..=members as u64).map(|id| Sender { id, nonce: id as u32, ..peer });
+        // The node has news too: that it is there.
+        let all: Vec<Sender> = others.chain([bed.myself()]).collect();
+        let (datagrams, _) = bed.news(&all);
+        for datagram in datagrams.iter().cycle().take(datagrams.len() * ECHOES) {
+            bed.hand_in(datagram);
+        }
+        bed.check(members);
+        bed
+    }
+
+    fn hand_in(&mut self, datagram: &[u8]) {
+        self.node.handle_datagram(self.now, self.from, &mut datagram.to_vec());
+        let mut buf = [0; FULL];
+        while self.node.poll_transmit(&mut buf).is_some() {}
+        while self.node.poll_event().is_some() {}
+    }
+
+    fn check(&self, members: usize) {
+        let node = &self.node;
+        assert_eq!(node.live(), members, "all were admitted");
+        assert!(node.members().all(|member| member.status() == Status::Alive));
+        assert_eq!(node.stats().dropped_in_all(), 0, "nothing was refused");
+        assert!(node.poll_timeout() > self.now, "nothing is due");
+    }
+
+    /// The records of all others in the node's table, but for the peer's, in no order that the table could know.
+    pub fn others(&self) -> Vec<Sender> {
+        let strangers =
+            |member: &Member<SocketAddrV4>| member.id() != self.node.id() && member.id().get() != self.peer.id;
+        let mut others: Vec<Sender> = self.node.members().filter(strangers).map(sender).collect();
+        let mut rng = SimRng::new(7);
+        for at in (1..others.len()).rev() {
+            others.swap(at, rng.below(at as u64 + 1) as usize);
+        }
+        others
+    }
+
+    /// The peer's news of these members, as many to a datagram as it holds; and how many records that are.
+    pub fn news(&self, members: &[Sender]) -> (Vec<Vec<u8>>, usize) {
+        let (mut datagrams, mut body) = (Vec::new(), Vec::new());
+        for member in members {
+            let record = record(*member);
+            if HEAD + FRAME + body.len() + record.len() > FULL {
+                datagrams.push(self.datagram(&forge::frame(forge::kind::NEWS, &body)));
+                body.clear();
+            }
+            body.extend(record);
+        }
+        datagrams.push(self.datagram(&forge::frame(forge::kind::NEWS, &body)));
+        (datagrams, members.len())
+    }
+
+    /// A ping from the peer, whose view is the same.
+    pub fn ping(&self) -> Vec<u8> {
+        let number = 0x0bad_cafe;
+        self.datagram(&forge::ping(number, forge::roots(self.node.fingerprint(), number)))
+    }
+
+    fn datagram(&self, frame: &[u8]) -> Vec<u8> {
+        forge::datagram(forge::cluster(""), 1, self.myself().tag(), self.peer, &[frame.to_vec()])
+    }
+
+    fn myself(&self) -> Sender {
+        sender(self.node.member(self.node.id()).expect("it was started"))
+    }
+}
+
+fn address(id: u64) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + id as u32), 7946)
+}
+
+fn sender(member: Member<SocketAddrV4>) -> Sender {
+    let life = member.life();
+    let (generation, nonce) = (life.generation(), life.nonce());
+    Sender { id: member.id().get(), generation, nonce, incarnation: member.incarnation() }
+}
+
+fn record(member: Sender) -> Vec<u8> {
+    let addr = address(member.id);
+    forge::record_at(0, member, &[&addr.ip().octets()[..], &forge::varint(addr.port().into())].concat())
+}
