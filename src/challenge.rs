@@ -165,8 +165,10 @@ impl<A: Address> Challenges<A> {
         }
         let join = challenge.join;
         self.0.swap_remove(at);
-        // Wherever it is asked: it has moved, and still hears what comes to its former address.
-        if stands_by { Finding::Confirmed(claim) } else { Finding::Contradicted(claim, join) }
+        // It has said just this, and still hears what comes to its former address. If it has said something else since, that
+        // will come.
+        let said_it = stands_by && incarnation == claim.incarnation;
+        if said_it { Finding::Confirmed(claim) } else { Finding::Contradicted(claim, join) }
     }
 
     /// Whether this is the number of a question to who is said to be there, who need not be known.

@@ -58,8 +58,8 @@ pub(crate) enum Probe<A> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Detector<A> {
     next_probe: Instant,
-    /// Whether the last probe was of the successor.
-    successor: bool,
+    /// The turn of the last probe: of the successor, of the ring, of the heard successor, of the ring.
+    turn: u8,
     ring: (u32, u64),
     cases: Vec<Case, CASES>,
     errands: Vec<Errand<A>, ERRANDS>,
@@ -73,7 +73,7 @@ pub(crate) struct Detector<A> {
 impl<A: Address> Detector<A> {
     pub(crate) const NEW: Self = Detector {
         next_probe: Instant::ZERO,
-        successor: false,
+        turn: 0,
         ring: (u32::MAX, 0),
         cases: Vec::new(),
         errands: Vec::new(),
@@ -219,12 +219,17 @@ impl<A: Address> Detector<A> {
 
     /// Alternately this node's successor in id order, so that everybody is probed every second period by its
     /// predecessor at least, and the next of a ring that is shuffled anew each time round. Members with an open case
-    /// are passed over.
+    /// are passed over. Every second successor is the next that was ever heard, so that those whom somebody has invented
+    /// do not stand before the others.
     fn next_target<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
-        self.successor = !self.successor;
+        self.turn = self.turn.wrapping_add(1) % 4;
         let mut place = cx.members.myself().map_or(0, |myself| cx.members.place(myself.id));
         for _ in 0..=CASES {
-            let index = if self.successor { cx.members.next_live(place) } else { self.next_of_ring(cx) };
+            let index = match self.turn {
+                1 => cx.members.next_live(place),
+                3 => cx.members.next_heard(place).or_else(|| cx.members.next_live(place)),
+                _ => self.next_of_ring(cx),
+            };
             let id = index.and_then(|index| cx.members.get(index)).map(|record| record.id)?;
             if !self.doubts(id) {
                 return Some(id);
@@ -326,8 +331,9 @@ impl<A: Address> Detector<A> {
             let mute = case.mute_jurors(cx.now, cx.config);
             for id in core::iter::once(case.target).chain(mute) {
                 let index = cx.members.find(id);
-                let excused = index.is_some_and(|index| cx.members.is_excused(index) || may_sleep(index, cx));
-                if !excused && !self.unanswered.contains(&id) {
+                // Of whoever was never heard nothing can be expected: it may be somebody's invention.
+                let expected = index.is_some_and(|index| cx.members.is_expected(index) && !may_sleep(index, cx));
+                if expected && !self.unanswered.contains(&id) {
                     // Full means three, which is enough.
                     let _ = self.unanswered.push(id);
                 }
@@ -335,7 +341,7 @@ impl<A: Address> Detector<A> {
         }
         // If all were silent already, and the last who answered has left, nobody is expected to.
         let others = cx.members.others();
-        let expected = others.saturating_sub(cx.members.excused()) as usize;
+        let expected = cx.members.expected() as usize;
         if others > 0 && self.unanswered.len() >= expected.min(JURORS) {
             self.isolated = true;
         }

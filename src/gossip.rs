@@ -17,6 +17,8 @@ pub(crate) struct Gossip {
     last_burst: Instant,
     /// How many members of the present burst are still to be sent to.
     burst: u8,
+    /// None of them has been sent to yet.
+    first: bool,
     /// The slot that was sent to last: a burst begins at a random one, so that it goes to distinct members.
     at: Index,
 }
@@ -28,7 +30,7 @@ pub(crate) fn copies(live: u32) -> u8 {
 }
 
 impl Gossip {
-    pub(crate) const NEW: Self = Gossip { last_burst: Instant::ZERO, burst: 0, at: 0 };
+    pub(crate) const NEW: Self = Gossip { last_burst: Instant::ZERO, burst: 0, first: false, at: 0 };
 
     /// When the next burst is due: the gap after the last one, doubled for news that most have heard already.
     pub(crate) fn due<A: Address, S: Storage>(&self, members: &Members<A, S>, config: &Config) -> Instant {
@@ -45,6 +47,7 @@ impl Gossip {
         }
         self.last_burst = cx.now;
         self.burst = u32::from(cx.config.fanout).min(cx.members.others()) as u8;
+        self.first = true;
         self.at = cx.members.random_slot(cx.rng);
     }
 
@@ -53,11 +56,13 @@ impl Gossip {
         if self.burst == 0 || members.news().lowest().is_none() {
             return None;
         }
-        members.next_live_slot(self.at)
+        // Some of the members may be an invention. The first of a burst goes to one that was heard.
+        let heard = if self.first { members.next_heard_slot(self.at) } else { None };
+        heard.or_else(|| members.next_live_slot(self.at))
     }
 
     pub(crate) fn sent(&mut self, to: Index) {
-        (self.burst, self.at) = (self.burst.saturating_sub(1), to);
+        (self.burst, self.first, self.at) = (self.burst.saturating_sub(1), false, to);
     }
 }
 

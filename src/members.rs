@@ -37,6 +37,8 @@ pub(crate) struct Members<A: Address, S: Storage> {
     free: Index,
     live: u32,
     used: u32,
+    /// Living others that were heard themselves in their present life.
+    heard: u32,
     excused: u32,
     /// The last living newcomer was refused, and there has been no room since.
     refused: bool,
@@ -54,6 +56,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             free: NONE,
             live: 0,
             used: 0,
+            heard: 0,
             excused: 0,
             refused: false,
             root: 0,
@@ -69,7 +72,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.heads.clear();
         while self.heads.push(NONE) {}
         self.free = NONE;
-        (self.live, self.used, self.excused, self.root) = (0, 0, 0, 0);
+        (self.live, self.used, self.heard, self.excused, self.root) = (0, 0, 0, 0, 0);
         (self.key, self.refused) = (key, false);
         self.untold = (NONE, NONE);
         self.news = News::NONE;
@@ -131,9 +134,15 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.live - u32::from(self.is_live(MYSELF))
     }
 
-    /// How many of them were silent while others answered.
-    pub(crate) fn excused(&self) -> u32 {
-        self.excused
+    /// How many of them can be expected to answer: they have been heard, and were not silent while others answered. All,
+    /// if nobody has been heard yet.
+    pub(crate) fn expected(&self) -> u32 {
+        if self.heard == 0 { self.others() } else { self.heard.saturating_sub(self.excused) }
+    }
+
+    /// Whether this member can.
+    pub(crate) fn is_expected(&self, index: Index) -> bool {
+        (self.is_heard(index) || self.heard == 0) && !self.is_excused(index)
     }
 
     pub(crate) fn is_excused(&self, index: Index) -> bool {
@@ -185,6 +194,18 @@ impl<A: Address, S: Storage> Members<A, S> {
         behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
     }
 
+    /// The next that was heard itself.
+    pub(crate) fn next_heard(&self, after: u64) -> Option<Index> {
+        let eligible = |&(_, index): &(u64, Index)| self.is_heard(index);
+        let behind = after.checked_add(1).and_then(|low| self.ordered_from(low).find(eligible));
+        behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
+    }
+
+    /// Whether it is a living member other than this node that was heard itself.
+    pub(crate) fn is_heard(&self, index: Index) -> bool {
+        index != MYSELF && self.is_live(index) && self.was_heard(index)
+    }
+
     /// A living member other than this node that satisfies `wanted`, at random; `None` if a bounded number of draws
     /// and a look around the ring from a random place found none.
     pub(crate) fn random_live(&self, rng: &mut Rng, wanted: impl Fn(&Member<A>) -> bool) -> Option<Index> {
@@ -210,6 +231,13 @@ impl<A: Address, S: Storage> Members<A, S> {
         let len = self.slots.all().len() as Index;
         let behind = after.saturating_add(1).min(len)..len;
         behind.chain(0..len).find(|index| *index != MYSELF && self.is_live(*index))
+    }
+
+    /// The next that was heard itself, among the 64 slots behind `after`.
+    pub(crate) fn next_heard_slot(&self, after: Index) -> Option<Index> {
+        let len = self.slots.all().len() as Index;
+        let behind = after.saturating_add(1).min(len)..len;
+        behind.chain(0..len).take(64).find(|index| self.is_heard(*index))
     }
 
     /// How many positions the shuffled ring has: the slots, rounded up to an even power of two.
@@ -279,6 +307,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
         self.refused &= is_alive || !was_alive;
         self.suspect(index, false);
+        let heard = self.was_heard(index);
         let Some(slot) = self.slot_mut(index) else { return };
         slot.record = record;
         if reborn | moved != 0 {
@@ -288,6 +317,8 @@ impl<A: Address, S: Storage> Members<A, S> {
             slot.marks &= !SEEN;
             slot.seen = coarse(now);
         }
+        self.heard -= u32::from(was_alive && heard && index != MYSELF);
+        self.heard += u32::from(is_alive && self.was_heard(index) && index != MYSELF);
         if !is_alive {
             self.see(index, now);
         }
@@ -309,9 +340,9 @@ impl<A: Address, S: Storage> Members<A, S> {
         changed
     }
 
-    /// Somebody else answers while this member is silent.
+    /// Somebody else answers while this member is silent. Of one that was never heard nothing was expected anyway.
     fn excuse(&mut self, index: Index) {
-        if let Some(slot) = self.slot_mut(index).filter(|slot| slot.marks & EXCUSED == 0) {
+        if let Some(slot) = self.slot_mut(index).filter(|slot| slot.marks & (EXCUSED | SEEN) == SEEN) {
             slot.marks |= EXCUSED;
             self.excused += 1;
         }
@@ -348,6 +379,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Notes that the member itself was heard, or its end learned of.
     pub(crate) fn see(&mut self, index: Index, now: Instant) {
+        self.heard += u32::from(index != MYSELF && self.is_live(index) && !self.was_heard(index));
         if let Some(slot) = self.slot_mut(index) {
             slot.seen = coarse(now);
             slot.marks |= SEEN;

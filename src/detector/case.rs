@@ -117,10 +117,11 @@ impl Case {
                 let index = cx.members.find(member.id());
                 index.is_some_and(|index| cx.members.is_excused(index))
             };
-            // Whoever is silent itself, or may be asleep, is a poor witness.
+            // Whoever is silent itself, was never heard or may be asleep is a poor witness.
             let sound = |member: &Member<A>| {
                 let awake = member.status() == Status::Alive && member.record.patience == 0;
-                awake && fresh(member) && !excused(member)
+                let heard = || cx.members.find(member.id()).is_some_and(|index| cx.members.is_heard(index));
+                awake && fresh(member) && heard() && !excused(member)
             };
             let chosen = cx.members.random_live(cx.rng, sound).or_else(|| cx.members.random_live(cx.rng, fresh));
             let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };

@@ -63,10 +63,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let mut speaker = Speaker { addr: from, head, known, home, answered: false };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
-            // What is answered with a record anyway, of the one or of the other, needs no other answer: two who ask each
-            // other to introduce themselves would never end.
-            let introduction = matches!({ frames }.frame(), Ok((kind::JOIN | kind::INTRODUCE, _)));
-            self.first_hand(index, introduction, &mut speaker);
+            let kind = { frames }.frame().map_or(0, |(kind, _)| kind);
+            self.first_hand(index, kind, &mut speaker);
         }
         while !frames.is_empty() {
             let body = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
@@ -83,12 +81,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// A datagram from a member itself, meant for this life of ours: it lives.
-    fn first_hand(&mut self, index: Index, introduction: bool, speaker: &mut Speaker<A>) {
+    /// A datagram from a member itself, which begins with this kind of frame, meant for this life of ours: it lives.
+    fn first_hand(&mut self, index: Index, kind: u8, speaker: &mut Speaker<A>) {
         let head = speaker.head;
         let Some(record) = self.members.get(index).copied() else { return };
         match record.liveness {
-            Liveness::Down if introduction => {}
+            // What is answered with a record anyway, of the one or of the other, needs no other answer: two who ask each
+            // other to introduce themselves would never end.
+            Liveness::Down if matches!(kind, kind::JOIN | kind::INTRODUCE) => {}
             // It has spoken anew about itself since. Only it knows what it said: a record made up from its incarnation and
             // what is known of it would be a lie that it had to speak against.
             Liveness::Down if head.incarnation > record.incarnation => self.answer(speaker, Say::Introduce),
@@ -101,6 +101,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             // It does not know that it is held for dead, or it would have spoken against it.
             Liveness::Down => self.answer(speaker, Say::About(head.sender)),
+            // Whoever leaves probes nobody: this one has not.
+            Liveness::Left if kind == kind::PING => self.answer(speaker, Say::About(head.sender)),
             Liveness::Left => {}
         }
     }
