@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 /// Tries a claim, which panics where it does not hold, on this many inputs. `PROPTEST_RNG_SEED` chooses other inputs
 /// and `PROPTEST_CASES` another number of them.
 pub(crate) fn check<S: Strategy>(cases: u32, inputs: S, claim: impl Fn(S::Value)) {
-    let mut config = Config { failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let mut config = Config { failure_persistence: None, ..Config::default() };
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(1);
     }
