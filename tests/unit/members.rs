@@ -1,5 +1,8 @@
 //! The table against its model (`table_model.rs`): whatever is done to it, both say the same, on both storages.
 
+use core::cell::{Cell, RefCell};
+use core::mem::discriminant;
+use std::collections::HashSet;
 use std::vec::Vec;
 
 use proptest::collection::vec;
@@ -97,7 +100,6 @@ struct Play<S: Storage, F> {
     stats: Stats,
     key: u64,
     now: Instant,
-    /// What storages are compared by.
     told: Vec<Event<'static, u16>>,
 }
 
@@ -343,12 +345,12 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
         table.root()
     }
 
-    /// Everything is told in the end, and nothing twice.
-    fn end(mut self) -> Vec<Event<'static, u16>> {
+    /// Everything is told in the end, and nothing twice. Gives what was told and counted.
+    fn end(mut self) -> (Vec<Event<'static, u16>>, Stats) {
         while self.tell() {}
         assert_eq!(self.table.next_event(), None, "nothing is left to tell");
         self.compare();
-        self.told
+        (self.told, self.stats)
     }
 }
 
@@ -364,7 +366,7 @@ struct Script {
 }
 
 impl Script {
-    fn play<S: Storage>(&self, fresh: impl Fn() -> Members<u16, S>, slots: usize) -> Vec<Event<'static, u16>> {
+    fn play<S: Storage>(&self, fresh: impl Fn() -> Members<u16, S>, slots: usize) -> (Vec<Event<'static, u16>>, Stats) {
         let mut play = Play::new(fresh, slots, self.ids, self.key, Instant::from_micros(self.begun));
         for (turn, op) in self.ops.iter().enumerate() {
             play.act(op);
@@ -405,9 +407,15 @@ fn heap(slots: usize) -> Members<u16, Heap> {
 
 #[test]
 fn the_table_does_what_a_sorted_map_does_on_both_storages() {
+    let (kinds, forgotten) = (RefCell::new(HashSet::new()), Cell::new(0));
     check(1_000, scripts(), |script| {
-        assert_eq!(script.play(fixed::<7>, 7), script.play(|| heap(7), 7), "both storages tell the same");
+        let (told, stats) = script.play(fixed::<7>, 7);
+        kinds.borrow_mut().extend(told.iter().map(discriminant));
+        forgotten.set(forgotten.get() + stats.forgotten);
+        assert_eq!((told, stats), script.play(|| heap(7), 7), "both storages tell the same");
     });
+    assert_eq!(kinds.borrow().len(), 5, "members came, were suspected, moved, died and left");
+    assert!(forgotten.get() > 0, "and some were forgotten");
 }
 
 #[test]
