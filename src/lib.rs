@@ -29,6 +29,9 @@ pub mod sim;
 mod storage;
 mod sync;
 mod time;
+#[cfg(test)]
+#[path = "../tests/unit/mod.rs"]
+mod unit;
 mod wire;
 
 pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM};

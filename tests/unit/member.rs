@@ -1,0 +1,125 @@
+//! What is said of a member, in bytes and in words. The merge rule is tested beside itself, in `src/member.rs`.
+
+use core::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::forge;
+use super::property::check;
+use crate::member::{Address, Life, Liveness, MAX_JUMP, Member, NodeId, Record, Status};
+
+fn record() -> Record<u16> {
+    let life = Life { generation: 3, nonce: 0x0a0b };
+    Record { id: NodeId::new(1), life, incarnation: 4, liveness: Liveness::Alive, addr: 9, patience: 0 }
+}
+
+#[test]
+fn an_id_is_shown_in_16_digits_and_read_back() {
+    check(200, any::<u64>(), |number| {
+        let id = NodeId::new(number);
+        let text = id.to_string();
+        assert_eq!((text.len(), id.get()), (16, number));
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_uppercase().parse(), Ok(id), "capitals too");
+        assert_eq!(std::format!("{id:?}"), std::format!("NodeId({text})"));
+    });
+    assert_eq!("2a".parse(), Ok(NodeId::new(42)), "leading zeros may be left out");
+}
+
+#[test]
+fn what_is_not_1_to_16_digits_is_no_id() {
+    for text in ["", "00000000000000000", "+1", "-1", "0x1", " 1", "1 ", "g", "é", "1_0"] {
+        let error = text.parse::<NodeId>().expect_err(text);
+        assert_eq!(error.to_string(), "a node id is 1 to 16 hexadecimal digits");
+    }
+}
+
+#[test]
+fn names_are_hashed_as_an_independent_writer_does() {
+    for name in ["", "a", "db-7", "eight by", "rather a long name of a node"] {
+        assert_eq!(NodeId::from_name(name).get(), forge::id(name), "{name:?}");
+    }
+}
+
+#[test]
+fn a_life_is_stood_for_by_24_bits_and_never_by_those_that_mean_anyone() {
+    check(300, any::<(u64, u32, u32)>(), |(id, generation, nonce)| {
+        let life = Life { generation, nonce };
+        let tag = life.tag(NodeId::new(id));
+        assert_eq!(tag, forge::tag(id, generation, nonce));
+        assert!(tag > 0 && tag < 1 << 24);
+        assert_eq!((life.generation(), life.nonce()), (generation, nonce));
+        assert_eq!(Record { id: NodeId::new(id), life, ..record() }.tag(), tag);
+    });
+    // The 24 bits of this one are all zero.
+    let none = NodeId::new(0xa1f4_ebcc_a9a8_7717);
+    assert_eq!(Life { generation: 0, nonce: 0 }.tag(none), 1);
+}
+
+#[test]
+fn a_member_says_what_its_record_says() {
+    let record = record();
+    let member = |liveness, suspect| Member { record: record.with(liveness), suspect };
+    let statuses = [
+        (Liveness::Alive, false, Status::Alive, "alive"),
+        (Liveness::Alive, true, Status::Suspect, "suspect"),
+        (Liveness::Down, true, Status::Down, "down"),
+        (Liveness::Left, true, Status::Left, "left"),
+    ];
+    for (liveness, suspect, status, word) in statuses {
+        let member = member(liveness, suspect);
+        assert_eq!((member.status(), status.to_string().as_str()), (status, word));
+        assert_eq!((member.id(), member.addr()), (record.id, 9));
+        assert_eq!((member.life(), member.incarnation()), (record.life, 4));
+    }
+    assert_eq!(std::format!("{:>7}", Status::Down), "   down", "padded, for tables");
+    assert_eq!(record.life.to_string(), "3-00000a0b");
+}
+
+#[test]
+fn an_account_of_a_later_life_may_begin_with_any_counter_that_does_not_leap() {
+    let held = Record { incarnation: 3 * MAX_JUMP, ..record() };
+    let next = Life { generation: held.life.generation + 1, nonce: 1 };
+    assert!(!Record { life: next, incarnation: MAX_JUMP, ..held }.jumps(Some(&held)));
+    assert!(Record { life: next, incarnation: MAX_JUMP + 1, ..held }.jumps(Some(&held)), "it counts from 0 again");
+    let other = Life { nonce: held.life.nonce + 1, ..held.life };
+    assert!(Record { life: other, ..held }.jumps(Some(&held)), "and so in a life of the same generation");
+    assert!(Record { life: other, incarnation: 0, ..held }.jumps(None) == (held.life.generation > MAX_JUMP));
+    assert!(!Record { incarnation: 0, ..held }.jumps(Some(&held)), "going back is no leap");
+    let first = Life { generation: MAX_JUMP, nonce: 0 };
+    assert!(!Record { life: first, incarnation: MAX_JUMP, ..held }.jumps(None), "of somebody unknown");
+    assert!(Record { life: Life { generation: MAX_JUMP + 1, nonce: 0 }, incarnation: 0, ..held }.jumps(None));
+    assert!(Record { life: first, incarnation: MAX_JUMP + 1, ..held }.jumps(None));
+}
+
+/// The longest encoding that there is of a type of address, and what it says of itself.
+fn longest<A: Address>(greatest: A) -> (usize, usize, String) {
+    let mut scratch = [0; 64];
+    let len = postcard::to_slice(&greatest, &mut scratch).expect("it fits").len();
+    (len, A::MAX_LEN, String::from(core::any::type_name::<A>()))
+}
+
+#[test]
+fn every_address_takes_at_most_the_bytes_that_it_says_and_its_greatest_takes_them_all() {
+    let v6 = SocketAddrV6::new(Ipv6Addr::from_bits(u128::MAX), u16::MAX, 0, 0);
+    let v4 = SocketAddrV4::new([255; 4].into(), u16::MAX);
+    let all: Vec<(usize, usize, String)> = std::vec![
+        longest(SocketAddr::from(v6)),
+        longest(v4),
+        longest(v6),
+        longest(u8::MAX),
+        longest(u16::MAX),
+        longest(u32::MAX),
+        longest(u64::MAX),
+        longest([255u8; 2]),
+        longest([255u8; 4]),
+        longest([255u8; 6]),
+        longest([255u8; 8]),
+        longest([255u8; 16]),
+    ];
+    for (len, said, name) in all {
+        assert_eq!(len, said, "{name}");
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of the parts that only the crate itself can reach. `src/lib.rs` includes them.
+
+#[path = "../common/forge.rs"]
+mod forge;
+#[path = "../common/property.rs"]
+mod property;
+
+mod gossip;
+mod member;
+mod members;
+mod table_model;
+mod time;
+mod wire;
