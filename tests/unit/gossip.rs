@@ -20,7 +20,7 @@ use crate::time::Instant;
 use crate::wire::{Frame, Head, Seal, Writer, decode, open};
 
 const SEAL: Seal = Seal { cluster: 7, addressee: 9 };
-const HEAD: Head = Head { sender: NodeId::new(0), tag: 5, incarnation: 0, open: false, full: false };
+const HEAD: Head = Head { sender: NodeId::new(0), tag: 5, incarnation: 0, open: false, full: false, newcomer: false };
 
 struct Teller {
     members: Members<u32, Heap>,

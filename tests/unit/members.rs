@@ -28,6 +28,7 @@ enum Op {
     Excuse(u64),
     Absolve,
     See(u64),
+    Prove(u64),
     Announce(u64, u8),
     Copy(u64, u8),
     Tell(u8),
@@ -75,7 +76,7 @@ fn op(ids: u64) -> impl Strategy<Value = Op> {
         3 => (1..ids, any::<bool>()).prop_map(|(id, suspect)| Op::Suspect(id, suspect)),
         1 => (1..ids).prop_map(Op::Excuse),
         1 => Just(Op::Absolve),
-        2 => (1..ids).prop_map(Op::See),
+        2 => prop_oneof![(1..ids).prop_map(Op::See), (1..ids).prop_map(Op::Prove)],
         3 => (0..ids, 0..30u8).prop_map(|(id, sent)| Op::Announce(id, sent)),
         3 => (0..ids, 0..30u8).prop_map(|(id, limit)| Op::Copy(id, limit)),
         3 => (1..6u8).prop_map(Op::Tell),
@@ -133,6 +134,11 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
                 let Some(index) = self.known(*id).map(|known| known.index) else { return };
                 self.table.see(index, self.now);
                 self.model.see(NodeId::new(*id), self.now);
+            }
+            Op::Prove(id) => {
+                let Some(index) = self.known(*id).map(|known| known.index) else { return };
+                self.table.prove(index);
+                self.model.prove(NodeId::new(*id));
             }
             Op::Announce(id, sent) => {
                 let Some(index) = self.known(*id).map(|known| known.index) else { return };
@@ -221,6 +227,10 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
             assert_eq!(self.table.is_live(index), known.is_live(), "{id} is alive");
             assert_eq!(self.table.is_excused(index), known.excused, "{id} is excused");
             assert_eq!(self.table.was_heard(index), known.heard, "{id} was heard");
+            assert_eq!(self.table.is_heard(index), known.is_heard(), "{id} was heard and lives");
+            assert_eq!(self.table.is_proved(index), known.proved, "{id} is known to be there");
+            let expected = (known.is_heard() || self.model.count(Known::is_heard) == 0) && !known.excused;
+            assert_eq!(self.table.is_expected(index), expected, "{id} is expected to answer");
             self.compare_silence(known);
         }
     }
@@ -240,12 +250,13 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
     fn compare_counts(&self) {
         let live = self.model.count(Known::is_live);
         let others = self.model.count(|known| known.is_live() && known.index != MYSELF);
-        let counts = (self.table.live(), self.table.others(), self.table.dead(), self.table.excused());
-        let excused = self.model.count(|known| known.excused);
+        let counts = (self.table.live(), self.table.others(), self.table.dead(), self.table.expected());
+        let (heard, excused) = (self.model.count(Known::is_heard), self.model.count(|known| known.excused));
+        let expected = if heard == 0 { others } else { heard.saturating_sub(excused) };
         assert_eq!(
             counts,
-            (live, others, self.model.members.len() as u32 - live, excused),
-            "live, others, dead, excused"
+            (live, others, self.model.members.len() as u32 - live, expected),
+            "live, others, dead, expected"
         );
         assert_eq!(self.table.has_refused(), self.model.refused, "whether it has refused");
         assert_eq!(self.stats.forgotten, self.model.forgotten, "how many it has forgotten");
@@ -260,6 +271,9 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
             let eligible = |known: &&Known| known.is_live() && known.index != MYSELF;
             let next = behind.chain(&self.model.members).map(|(_, known)| known).find(eligible);
             assert_eq!(self.table.next_live(low), next.map(|known| known.index), "the next living after {low}");
+            let behind = self.model.members.range(low..).skip_while(|(place, _)| **place == low);
+            let next = behind.chain(&self.model.members).map(|(_, known)| known).find(|known| known.is_heard());
+            assert_eq!(self.table.next_heard(low), next.map(|known| known.index), "the next heard after {low}");
         }
     }
 
@@ -270,6 +284,10 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
             let around = || others().filter(move |known| known.index > after).chain(others());
             let live = around().find(|known| known.is_live()).map(|known| known.index);
             assert_eq!(self.table.next_live_slot(after), live, "the next living behind slot {after}");
+            let heard = self.table.next_heard_slot(after);
+            let right = around().find(|known| known.is_heard()).map(|known| known.index);
+            // It looks at 64 slots only.
+            assert!(heard == right || heard.is_none() && slots.len() >= 64, "the next heard behind slot {after}");
             let down = around().find(|known| known.record.liveness == Liveness::Down).map(|known| known.index);
             assert_eq!(self.table.next_lost(after, false), down, "the next that is down behind slot {after}");
             let lost = around().find(|known| known.record.liveness != Liveness::Left).map(|known| known.index);

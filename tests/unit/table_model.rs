@@ -18,6 +18,7 @@ pub(super) struct Known {
     pub(super) suspect: bool,
     pub(super) excused: bool,
     pub(super) heard: bool,
+    pub(super) proved: bool,
     pub(super) since: Instant,
     /// Its address has changed since the application was told of it.
     moved: bool,
@@ -26,6 +27,10 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn is_live(&self) -> bool {
         self.record.liveness == Liveness::Alive
+    }
+
+    pub(super) fn is_heard(&self) -> bool {
+        self.is_live() && self.heard && self.index != MYSELF
     }
 
     pub(super) fn member(&self) -> Member<u16> {
@@ -111,7 +116,8 @@ impl Model {
     // What is done to it.
 
     fn put(&mut self, index: Index, record: Record<u16>, now: Instant) {
-        let known = Known { index, record, suspect: false, excused: false, heard: false, since: now, moved: false };
+        let (suspect, excused, heard, proved, moved) = Default::default();
+        let known = Known { index, record, suspect, excused, heard, proved, since: now, moved };
         self.members.insert(self.place(record.id), known);
     }
 
@@ -154,6 +160,7 @@ impl Model {
         let alive = record.liveness == Liveness::Alive;
         let (was_alive, other_life) = (known.is_live(), known.record.life != record.life);
         known.moved |= known.record.addr != record.addr;
+        known.proved &= known.record.addr == record.addr && !other_life;
         if other_life || alive != was_alive {
             (known.heard, known.since) = (false, now);
         }
@@ -171,6 +178,12 @@ impl Model {
         }
     }
 
+    pub(super) fn prove(&mut self, id: NodeId) {
+        if let Some(known) = self.get_mut(id) {
+            known.proved = true;
+        }
+    }
+
     pub(super) fn suspect(&mut self, id: NodeId, suspect: bool) -> bool {
         let Some(known) = self.get_mut(id) else { return false };
         known.excused &= suspect;
@@ -183,7 +196,7 @@ impl Model {
 
     pub(super) fn excuse_suspect(&mut self, id: NodeId) {
         if let Some(known) = self.get_mut(id) {
-            known.excused |= known.suspect;
+            known.excused |= known.suspect && known.heard;
         }
     }
 
@@ -192,7 +205,8 @@ impl Model {
         let absolved: Vec<NodeId> = self.by_slot().into_iter().filter(suspected).map(|known| known.record.id).collect();
         for id in absolved {
             self.suspect(id, false);
-            self.get_mut(id).expect("it was found").excused = true;
+            let known = self.get_mut(id).expect("it was found");
+            known.excused = known.heard;
         }
     }
 

@@ -22,7 +22,7 @@ fn seal() -> Seal {
 
 fn head() -> Head {
     let (sender, tag) = (NodeId::new(FROM.id), FROM.tag());
-    Head { sender, tag, incarnation: FROM.incarnation, open: false, full: false }
+    Head { sender, tag, incarnation: FROM.incarnation, open: false, full: false, newcomer: false }
 }
 
 /// A sound datagram with these bytes behind its head.
@@ -144,16 +144,16 @@ fn a_number_of_more_than_32_bits_is_refused() {
 
 #[test]
 fn a_datagram_is_opened_by_whom_it_is_for_and_by_nobody_else() {
-    let inputs = (sender(), any::<[bool; 2]>(), any::<u32>(), any::<u32>());
-    check(300, inputs, |(of, [open_to_all, full], addressee, number)| {
+    let inputs = (sender(), any::<[bool; 3]>(), any::<u32>(), any::<u32>());
+    check(300, inputs, |(of, [open_to_all, full, newcomer], addressee, number)| {
         let addressee = addressee >> 8;
-        let form = 1 | u8::from(open_to_all) << 4 | u8::from(full) << 5;
+        let form = 1 | u8::from(open_to_all) << 4 | u8::from(full) << 5 | u8::from(newcomer) << 6;
         let seeded = if open_to_all { ANYONE } else { addressee };
         let frames = [forge::frame(kind::LEAVE, &number.to_le_bytes())];
         let datagram = forge::datagram(seal().cluster, form, seeded, of, &frames);
         let mine = Seal { addressee, ..seal() };
         let (sender, tag) = (NodeId::new(of.id), of.tag());
-        let head = Head { sender, tag, incarnation: of.incarnation, open: open_to_all, full };
+        let head = Head { sender, tag, incarnation: of.incarnation, open: open_to_all, full, newcomer };
         let (read, mut rest) = open(&datagram, mine).expect("it is for me");
         assert_eq!(read, head);
         let (kind, body) = rest.frame().expect("the frame is behind the head");
@@ -215,6 +215,7 @@ fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, DropReason> {
             |mut records: Reader<'_>| -> Vec<Record<u16>> { core::iter::from_fn(|| records.record()).collect() };
         decode(kind, body).map(|frame| match frame {
             Frame::News(list) => std::format!("news {:?}", records(list)),
+            Frame::Claim(list) => std::format!("claim {:?}", records(list)),
             Frame::Sync { low, high, records: list } => std::format!("sync {low} {high} {:?}", records(list)),
             Frame::Diff { low, high, records: list } => std::format!("diff {low} {high} {:?}", records(list)),
             Frame::Join { number, cookie, speaks, record } => {
@@ -286,9 +287,15 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
             [&n[..], &[3], &le(&[0])].concat(),
             std::format!("welcome {number} {:?} {records:?}", Answer::Taken)
         ),
+        with_record(
+            9,
+            [&n[..], &[4], &le(&[0])].concat(),
+            std::format!("welcome {number} {:?} {records:?}", Answer::Lives)
+        ),
         whole(10, n.to_vec(), std::format!("{:?}", Frame::Leave { number })),
         whole(11, n.to_vec(), std::format!("{:?}", Frame::LeaveAck { number })),
         whole(12, le(&[long]), std::format!("{:?}", Frame::Introduce { cookie: long })),
+        with_record(13, Vec::new(), std::format!("claim {records:?}")),
     ]
 }
 
@@ -311,12 +318,12 @@ fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     let number = [1, 2, 3, 4];
     let malformed = Err(DropReason::Malformed);
     assert_eq!(decoded(4, &[&number[..], &le(&[9]), &[2]].concat()), malformed, "a verdict neither way");
-    assert_eq!(decoded(9, &[&number[..], &[4], &le(&[9])].concat()), malformed, "a fifth answer");
+    assert_eq!(decoded(9, &[&number[..], &[5], &le(&[9])].concat()), malformed, "a sixth answer");
     for kind in [6, 7] {
         assert_eq!(decoded(kind, &le(&[10, 9])), malformed, "a range that ends before it begins");
         assert!(decoded(kind, &le(&[9, 9])).is_ok(), "a range of one place");
     }
-    for kind in [0, 13, 14, 255] {
+    for kind in [0, 14, 15, 255] {
         assert_eq!(decoded(kind, &[0; 40]), Err(DropReason::UnknownFrame), "kind {kind}");
     }
     for (oldest, newest, speaks) in [(0, 0, false), (0, 1, true), (1, 9, true), (2, 9, false), (2, 1, false)] {
