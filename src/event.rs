@@ -99,6 +99,19 @@ pub enum Phase {
     Left,
 }
 
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Phase::Idle => "idle",
+            Phase::Joining => "joining",
+            Phase::Member => "member",
+            Phase::Isolated => "isolated",
+            Phase::Leaving => "leaving",
+            Phase::Left => "left",
+        })
+    }
+}
+
 /// What the next deadline is for: readable logs, and an account of what wakes a battery-powered node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -126,6 +139,24 @@ pub enum WakeReason {
     Rival,
     /// A member is said to live elsewhere or anew, and both addresses are asked.
     Challenge,
+}
+
+impl fmt::Display for WakeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            WakeReason::Idle => "idle",
+            WakeReason::Probe => "probe",
+            WakeReason::Retry => "retry",
+            WakeReason::Errand => "errand",
+            WakeReason::Visit => "visit",
+            WakeReason::Gossip => "gossip",
+            WakeReason::Sync => "sync",
+            WakeReason::Join => "join",
+            WakeReason::Leave => "leave",
+            WakeReason::Rival => "rival",
+            WakeReason::Challenge => "challenge",
+        })
+    }
 }
 
 /// Why something from outside was refused.
