@@ -177,6 +177,10 @@ impl Config {
     /// How long a silence this node itself may keep without being declared down, rounded up to a power of two
     /// seconds, at most 2^14 (4.5 h); zero for the peers' usual. For nodes that sleep.
     ///
+    /// A node that hears nothing between its own probes is silent for a probe period at a time, or two if an answer is
+    /// lost: allow two periods or more. A crash of this node is then noticed that much later. The example `sensor`
+    /// shows both.
+    ///
     /// # Panics
     ///
     /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.

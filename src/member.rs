@@ -19,6 +19,15 @@ use crate::hash;
 /// const DB: NodeId = NodeId::from_name("db-7");
 /// assert_eq!(DB.to_string().parse(), Ok(DB));
 /// ```
+///
+/// A member's name does not travel, only its id. Those who know all names can compare hashes; where others must read
+/// the name, one of up to eight bytes can be the id itself:
+///
+/// ```
+/// use tidings::NodeId;
+/// let id = NodeId::new(u64::from_be_bytes(*b"ann\0\0\0\0\0"));
+/// assert_eq!(String::from_utf8_lossy(&id.get().to_be_bytes()).trim_end_matches('\0'), "ann");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u64);
 
