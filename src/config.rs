@@ -30,7 +30,7 @@ const SECOND: u64 = 1_000_000;
 /// before the probe period. The builder checks once, at the end.
 ///
 /// Members of one cluster may run with different settings, except for the cluster name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     pub(crate) cluster: u64,
@@ -177,6 +177,10 @@ impl Config {
     /// How long a silence this node itself may keep without being declared down, rounded up to a power of two
     /// seconds, at most 2^14 (4.5 h); zero for the peers' usual. For nodes that sleep.
     ///
+    /// A node that hears nothing between its own probes is silent for a probe period at a time, or two if an answer is
+    /// lost: allow two periods or more. A crash of this node is then noticed that much later. The example `sensor`
+    /// shows both.
+    ///
     /// # Panics
     ///
     /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
@@ -301,6 +305,24 @@ impl Default for Config {
     /// [`Config::LAN`].
     fn default() -> Self {
         Config::LAN
+    }
+}
+
+/// In the units of the setters; of the cluster's name only the hash is kept.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("cluster", &format_args!("{:016x}", self.cluster))
+            .field("max_datagram", &self.max_datagram())
+            .field("probe_period", &self.probe_period())
+            .field("first_retry", &self.first_retry())
+            .field("suspicion", &self.suspicion())
+            .field("gossip_gap", &self.gossip_gap())
+            .field("fanout", &self.fanout())
+            .field("patience", &self.patience())
+            .field("dead_probe_period", &self.dead_probe_period())
+            .field("leave_timeout", &self.leave_timeout())
+            .finish()
     }
 }
 

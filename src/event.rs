@@ -9,7 +9,10 @@ use crate::member::Member;
 ///
 /// Member events are the difference between what the node knows and what it last told: they coalesce, cannot overflow
 /// and are never lost. A member that went down and came back between two polls is not reported at all, unless it came
-/// back in another life. Copy what you need before you call the node again.
+/// back in another life. Copy what you need before you call the node again. The node itself is borrowed while an event
+/// is held: to look at all members after each, poll them all first.
+///
+/// `Display` gives a line for a log, such as `00000000000000a7 at 10.0.0.7:7946 down`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -20,7 +23,8 @@ pub enum Event<'n, A> {
     MemberUp(Member<A>),
     /// A member does not answer this node. Most recover; nothing has been told to others.
     MemberSuspect(Member<A>),
-    /// A member was declared dead.
+    /// A member was declared dead. Not told of those that fall silent when nobody at all answers any more: see
+    /// [`Isolated`](Self::Isolated).
     MemberDown(Member<A>),
     /// A member left of its own accord.
     MemberLeft(Member<A>),
@@ -28,15 +32,20 @@ pub enum Event<'n, A> {
     MemberMoved(Member<A>),
     /// Nobody of those asked has answered for a while: this node, not the others, seems to be cut off. It judges
     /// nobody until somebody answers.
+    ///
+    /// The last one alive cannot tell that from being cut off: of two nodes, one that crashes leaves the other isolated,
+    /// with a suspect that it does not declare dead until a third answers.
     Isolated,
     /// Somebody answers again.
     Reconnected,
     /// Another live node has this node's id and keeps it. This node has fallen silent and is idle; `start` it with
     /// another id.
     IdTaken,
-    /// Leaving is done: peers acknowledged it, or the deadline passed. This node is silent now.
+    /// Leaving is done: peers acknowledged it, or the deadline passed. This node is silent now. What it still has to
+    /// tell of members comes after this.
     Left,
-    /// Something was refused for this reason, the first time since `start`. [`Stats`] counts them all.
+    /// Something was refused for this reason, the first time since `start`. [`Stats`] counts them all. Seldom a reason
+    /// to worry: an answer that comes late is refused too.
     Refused {
         /// Why.
         reason: DropReason,
@@ -87,16 +96,29 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
 pub enum Phase {
     /// Not started, or silent because its id is taken.
     Idle,
-    /// Asking its seeds.
+    /// Asking its seeds, none of which has admitted it yet. It may know members already, and be known to them.
     Joining,
     /// A member of a cluster, be it of one.
     Member,
-    /// A member that nobody answers.
+    /// A member that nobody answers: cut off, or the last one alive.
     Isolated,
     /// Telling peers that it leaves.
     Leaving,
     /// Gone and silent, until `start`.
     Left,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Phase::Idle => "idle",
+            Phase::Joining => "joining",
+            Phase::Member => "member",
+            Phase::Isolated => "isolated",
+            Phase::Leaving => "leaving",
+            Phase::Left => "left",
+        })
+    }
 }
 
 /// What the next deadline is for: readable logs, and an account of what wakes a battery-powered node.
@@ -112,7 +134,7 @@ pub enum WakeReason {
     Retry,
     /// A probe on behalf of another member.
     Errand,
-    /// One of the dead, or a seed that nobody is known to be at, is visited.
+    /// One of the dead, or a seed that nobody is known to be at, is visited, if there is one.
     Visit,
     /// News waits for its next burst.
     Gossip,
@@ -126,6 +148,24 @@ pub enum WakeReason {
     Rival,
     /// A member is said to live elsewhere or anew, and both addresses are asked.
     Challenge,
+}
+
+impl fmt::Display for WakeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            WakeReason::Idle => "idle",
+            WakeReason::Probe => "probe",
+            WakeReason::Retry => "retry",
+            WakeReason::Errand => "errand",
+            WakeReason::Visit => "visit",
+            WakeReason::Gossip => "gossip",
+            WakeReason::Sync => "sync",
+            WakeReason::Join => "join",
+            WakeReason::Leave => "leave",
+            WakeReason::Rival => "rival",
+            WakeReason::Challenge => "challenge",
+        })
+    }
 }
 
 /// Why something from outside was refused.

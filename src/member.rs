@@ -19,6 +19,15 @@ use crate::hash;
 /// const DB: NodeId = NodeId::from_name("db-7");
 /// assert_eq!(DB.to_string().parse(), Ok(DB));
 /// ```
+///
+/// A member's name does not travel, only its id. Those who know all names can compare hashes; where others must read
+/// the name, one of up to eight bytes can be the id itself:
+///
+/// ```
+/// use tidings::NodeId;
+/// let id = NodeId::new(u64::from_be_bytes(*b"ann\0\0\0\0\0"));
+/// assert_eq!(String::from_utf8_lossy(&id.get().to_be_bytes()).trim_end_matches('\0'), "ann");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u64);
 
@@ -155,6 +164,13 @@ pub enum Status {
     Left,
 }
 
+impl Status {
+    /// Alive or suspect: [`Node::live`](crate::Node::live) counts those, as most suspects recover.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Status::Alive | Status::Suspect)
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -167,21 +183,24 @@ impl fmt::Display for Status {
 }
 
 /// A copy of what this node knows of one member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Member<A> {
     pub(crate) record: Record<A>,
     pub(crate) suspect: bool,
 }
 
-impl<A: Copy> Member<A> {
+impl<A> Member<A> {
     /// Its identity.
     pub fn id(&self) -> NodeId {
         self.record.id
     }
 
     /// Where it says that it can be reached.
-    pub fn addr(&self) -> A {
+    pub fn addr(&self) -> A
+    where
+        A: Copy,
+    {
         self.record.addr
     }
 
@@ -203,6 +222,19 @@ impl<A: Copy> Member<A> {
             Liveness::Down => Status::Down,
             Liveness::Left => Status::Left,
         }
+    }
+}
+
+/// By what can be asked of it, not by how it is kept.
+impl<A: fmt::Debug> fmt::Debug for Member<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("id", &self.id())
+            .field("addr", &self.record.addr)
+            .field("life", &self.life())
+            .field("incarnation", &self.incarnation())
+            .field("status", &self.status())
+            .finish()
     }
 }
 

@@ -74,7 +74,8 @@ pub struct Node<A: Address, S: Storage> {
 
 /// A node that keeps everything in itself and touches no allocator: for firmware, and for a `static`.
 ///
-/// `MEMBERS` counts the node itself and the dead that it remembers; at least 2.
+/// `MEMBERS` counts the node itself and the dead that it remembers; at least 2. What the last two parameters are for is
+/// said at [`Fixed`]; leave them out. Its constructor is [`new`](FixedNode::new), its methods are those of [`Node`].
 pub type FixedNode<
     const MEMBERS: usize,
     A = core::net::SocketAddr,
@@ -82,7 +83,8 @@ pub type FixedNode<
     const BROADCAST_BYTES: usize = 1024,
 > = Node<A, Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>>;
 
-/// A node whose tables grow on the heap, up to the limits given to [`new`](HeapNode::new).
+/// A node whose tables grow on the heap, up to the limits given to [`new`](HeapNode::new). Its methods are those of
+/// [`Node`].
 #[cfg(feature = "alloc")]
 pub type HeapNode<A = core::net::SocketAddr> = Node<A, Heap>;
 
@@ -129,7 +131,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Commands.
 
-    /// Begins a life: as `id`, reached at `addr`, with randomness from `rng`, of which 16 bytes are drawn.
+    /// Begins a life: as `id`, reached at `addr`, with randomness from `rng`, of which 16 bytes are drawn. `rng` is any
+    /// generator of [`rand_core`](crate::rand_core) 0.10, such as `rand::rng()` of rand 0.10 or a hardware's own.
     ///
     /// `addr` must be what others can send to, not a wildcard. Seeds given before are asked at once. On a node that
     /// has been started before, everything that it knew is forgotten but its seeds, and under the same id its next
@@ -158,8 +161,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Asks the node at `seed` to be admitted to its cluster: now, or from `start` on. Give several; all are asked,
     /// at growing intervals, until one answers, and again whenever this node knows nobody alive.
     ///
-    /// The node's own address is kept but not asked, so that all members can be given the same list. An error means
-    /// that [`MAX_SEEDS`](crate::MAX_SEEDS) are kept already, and nothing changed.
+    /// A node without seeds is at once a member of a cluster of one, which others can join. The node's own address is
+    /// kept but not asked, so that all members can be given the same list. An error means that
+    /// [`MAX_SEEDS`](crate::MAX_SEEDS) are kept already, and nothing changed.
     pub fn join(&mut self, now: Instant, seed: A) -> Result<(), CapacityError> {
         self.advance(now);
         self.seeds.add(seed, self.now)?;
@@ -263,12 +267,14 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next; [`Instant::FAR_FUTURE`] if never. It may change
-    /// with every call that takes `&mut self`.
+    /// with every call that takes `&mut self`: where another thread calls [`leave`](Self::leave) or the like while the
+    /// loop waits, wake the loop, or let it wait only so long.
     pub fn poll_timeout(&self) -> Instant {
         self.due().at
     }
 
-    /// What the next deadline is for.
+    /// What the next deadline is for. Ask before [`handle_timeout`](Self::handle_timeout) serves it: afterwards the
+    /// next one is another.
     pub fn wake_reason(&self) -> WakeReason {
         self.due().reason
     }
@@ -293,7 +299,32 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Every known member, this node and the remembered dead included, in no particular order.
+    /// Every known member, this node and the remembered dead included, in no particular order. This node's own entry is
+    /// also `member(self.id())`.
+    ///
+    /// To act on the living ones, filter by [`Status::is_live`](crate::Status::is_live). Say that the smallest of them
+    /// is to lead:
+    ///
+    /// ```
+    /// use tidings::{Address, Node, NodeId, Phase, Storage};
+    ///
+    /// fn leader<A: Address, S: Storage>(node: &Node<A, S>) -> Option<NodeId> {
+    ///     if node.phase() != Phase::Member {
+    ///         return None; // not yet or no longer among others: it would only ever find itself
+    ///     }
+    ///     let living = node.members().filter(|member| member.status().is_live());
+    ///     living.map(|member| member.id()).min()
+    /// }
+    /// # use tidings::{Config, FixedNode, Instant};
+    /// # let mut node = FixedNode::<2, u16>::new(Config::LAN);
+    /// # assert_eq!(leader(&node), None);
+    /// # node.start(Instant::ZERO, NodeId::new(7), 7, &mut rand::rng());
+    /// # assert_eq!(leader(&node), Some(NodeId::new(7)));
+    /// ```
+    ///
+    /// This is no lock. In a partition each side has a leader of its own, after a crash there is none until it has been
+    /// noticed, and one that was stopped for a while believes all along that it leads. It suits work that two may do at
+    /// once without harm.
     pub fn members(&self) -> impl Iterator<Item = Member<A>> {
         self.members.all()
     }
@@ -303,13 +334,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.find(id).and_then(|index| self.members.member(index))
     }
 
-    /// How many members are alive, this node included.
+    /// How many members are alive or suspect, this node included unless it is leaving or has left.
     pub fn live(&self) -> usize {
         self.members.live() as usize
     }
 
-    /// A fingerprint of all living members: two nodes with equal fingerprints have the same view, but for a chance of
-    /// 1 in 2^64.
+    /// A fingerprint of all living members, suspects among them: two nodes with equal fingerprints have the same view,
+    /// but for a chance of 1 in 2^64.
     pub fn fingerprint(&self) -> u64 {
         self.members.root()
     }

@@ -29,7 +29,7 @@ mod sealed {
 
 pub(crate) use sealed::List;
 
-/// Where a node keeps its tables. Sealed: [`Fixed`] and, with the feature `alloc`, [`Heap`] are the two there are.
+/// Where a node keeps its tables. Sealed: [`Fixed`] and, with the feature `alloc`, `Heap` are the two there are.
 ///
 /// Both have limits, refuse beyond them in the same manner and keep the same order, so that two nodes with equal
 /// limits send the same bytes whatever their storage.

@@ -8,7 +8,7 @@ use core::time::Duration;
 ///
 /// A node never reads a clock. It takes an `Instant` with every input, and only differences matter, so the epoch
 /// can be the start of the program, the boot of the device or anything else that does not jump. There is on purpose
-/// no conversion from `std::time::Instant`: [`Clock`](crate::Clock) anchors one to the other explicitly.
+/// no conversion from `std::time::Instant`: `Clock` (feature `std`) anchors one to the other explicitly.
 ///
 /// Arithmetic saturates: adding past the end gives [`Instant::FAR_FUTURE`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 //! Discrete events, microseconds of simulated time, one seed: the same seed gives the same run, on every machine. Use
 //! it to test your settings, your application, or another implementation in the same network: [`Sim`] drives anything
 //! that implements [`Machine`], and [`Node`](crate::Node) does. To test an application, give it a struct around a
-//! node that implements `Machine` by passing the calls on.
+//! node that implements `Machine` by passing the calls on, as the example there does.
 //!
 //! ```
 //! use std::time::Duration;
