@@ -39,10 +39,10 @@ pub enum Event<'n, A> {
     /// Somebody answers again.
     Reconnected,
     /// Another live node has this node's id and keeps it. This node has fallen silent and is idle; `start` it with
-    /// another id.
+    /// another id. The last event of this life.
     IdTaken,
-    /// Leaving is done: peers acknowledged it, or the deadline passed. This node is silent now. What it still has to
-    /// tell of members comes after this.
+    /// Leaving is done: peers acknowledged it, or the deadline passed. This node is silent but for what it still owes
+    /// others who leave. The last event of this life.
     Left,
     /// Something was refused for this reason, the first time since `start`. [`Stats`] counts them all. Seldom a reason
     /// to worry: an answer that comes late is refused too.
@@ -385,21 +385,26 @@ impl Notices {
     }
 
     pub(crate) fn poll<'n, A>(&mut self) -> Option<Event<'n, A>> {
-        let told: [(Notice, Event<'n, A>); 5] = [
+        let told = [
             (Notice::Joined, Event::Joined),
             (Notice::Isolated, Event::Isolated),
             (Notice::Reconnected, Event::Reconnected),
-            (Notice::IdTaken, Event::IdTaken),
-            (Notice::Left, Event::Left),
         ];
-        for (notice, event) in told {
-            if self.take_bit(notice) {
-                return Some(event);
-            }
+        if let Some(event) = self.take_first(told) {
+            return Some(event);
         }
         let reason = *DropReason::ALL.get(self.refused_pending.trailing_zeros() as usize)?;
         self.refused_pending &= self.refused_pending - 1;
         Some(Event::Refused { reason })
+    }
+
+    /// What ends a life, to be told when there is nothing else to tell: an application may look no further.
+    pub(crate) fn poll_last<'n, A>(&mut self) -> Option<Event<'n, A>> {
+        self.take_first([(Notice::IdTaken, Event::IdTaken), (Notice::Left, Event::Left)])
+    }
+
+    fn take_first<'n, A, const N: usize>(&mut self, told: [(Notice, Event<'n, A>); N]) -> Option<Event<'n, A>> {
+        told.into_iter().find(|(notice, _)| self.take_bit(*notice)).map(|(_, event)| event)
     }
 }
 

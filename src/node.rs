@@ -263,7 +263,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What the application should know, or `None` when it has been told everything.
     pub fn poll_event(&mut self) -> Option<Event<'_, A>> {
-        self.notices.poll().or_else(|| self.members.next_event())
+        let event = self.notices.poll().or_else(|| self.members.next_event());
+        event.or_else(|| self.notices.poll_last())
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next; [`Instant::FAR_FUTURE`] if never. It may change
@@ -441,7 +442,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let mut cx = context!(self);
         if self.leave.as_mut().is_some_and(|leave| leave.tick(&mut cx)) {
-            (self.leave, self.replies) = (None, Replies::NONE);
+            self.leave = None;
             self.phase = Phase::Left;
             return self.notices.raise(Notice::Left);
         }

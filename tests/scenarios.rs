@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{SECOND, cluster, fresh, reported, said, status_of};
-use tidings::sim::{Conditions, Machine, Report, Reported, Scenario, Sim, SimRng};
+use tidings::sim::{Conditions, Forger, Machine, Report, Reported, Scenario, Sim, SimRng};
 use tidings::{Config, DropReason, Event, HeapNode, Instant, Limits, NodeId, Phase, SendFailure, Status};
 
 #[test]
@@ -631,4 +631,50 @@ fn events_tell_a_members_story_and_nothing_twice() {
     assert_eq!(*story.last().unwrap(), Status::Left);
     let mut node = sim.machine(4).unwrap().clone();
     assert_eq!(node.poll_event(), None::<Event<'_, u32>>);
+}
+
+#[test]
+fn whoever_is_taken_for_a_member_knows_it_even_if_its_seed_is_gone_before_it_could_say_so() {
+    for seed in 0..100 {
+        let mut sim = Sim::<HeapNode<u32>>::new(seed, Conditions::LAN.with_loss(0.05));
+        for host in 0..9 {
+            sim.add(fresh());
+            sim.start(host, &[0]);
+        }
+        assert!(sim.run_until_agreed(Duration::from_millis(100), 20 * SECOND).is_some(), "seed {seed}");
+        sim.crash(0);
+        sim.run_for(20 * SECOND);
+        for host in 1..9 {
+            assert_eq!(sim.machine(host).unwrap().phase(), Phase::Member, "seed {seed}, host {host}");
+        }
+    }
+}
+
+#[test]
+fn two_that_leave_at_the_same_moment_acknowledge_each_other() {
+    for seed in 0..20 {
+        let mut sim = cluster(2, seed);
+        sim.leave(0);
+        sim.run_for(Duration::from_micros(400 * seed));
+        sim.leave(1);
+        sim.run_for(SECOND);
+        let phases = [0, 1].map(|host| sim.machine(host).unwrap().phase());
+        assert_eq!(phases, [Phase::Left; 2], "seed {seed}: neither has to wait for its deadline");
+    }
+}
+
+#[test]
+fn the_end_of_a_life_is_told_last() {
+    let sim = cluster(4, 1);
+    let (mut node, now) = (sim.machine(1).unwrap().clone(), sim.now());
+    let forger = Forger::new(&node, sim.machine(0).unwrap()).unwrap();
+    let mut farewell = forger.farewell(sim.machine(2).unwrap());
+    node.handle_datagram(now, 0, &mut farewell);
+    node.leave(now);
+    node.handle_timeout(now + Config::LAN.leave_timeout());
+    let mut events = Vec::new();
+    while let Some(event) = node.poll_event() {
+        events.push(event.to_string());
+    }
+    assert_eq!(events, ["0000000000000003 at 2 left", "left the cluster"]);
 }

@@ -169,6 +169,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
         let differs = roots != self.roots(number);
         let introduce = speaker.known.is_none();
+        // Nobody probes but members: somebody has admitted this node, and the word of it was lost.
+        if !introduce && self.phase == Phase::Joining {
+            self.become_member();
+        }
         let comparable = !speaker.head.full && !self.members.has_refused();
         if !introduce && comparable && self.sync.is_settling() {
             self.sync.compare(speaker.head.sender, !differs, self.now, &self.config);
