@@ -93,7 +93,7 @@ pub(crate) struct Challenges<A>(Vec<Challenge<A>, CHALLENGES>);
 impl<A: Address> Challenges<A> {
     pub(crate) const NONE: Self = Challenges(Vec::new());
 
-    /// Looks into a claim; `proved` if its address is known to be its own, which the join of that number has shown.
+    /// Looks into a claim; its address is known to be its own if there is the join of that number, which has shown it.
     /// False if too many others are being looked into.
     pub(crate) fn open<S: Storage>(
         &mut self,
@@ -144,7 +144,8 @@ impl<A: Address> Challenges<A> {
     fn ask<S: Storage>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
         for challenge in self.0.iter_mut().filter(|challenge| cx.now >= challenge.next) {
             let known_lives = cx.members.find_record(challenge.claim.id).is_some_and(is_alive);
-            challenge.owed = (!challenge.proved && CLAIMED_TRIES.contains(&challenge.tries), known_lives);
+            let ask_claimed = is_alive(&challenge.claim) && CLAIMED_TRIES.contains(&challenge.tries);
+            challenge.owed = (ask_claimed && !challenge.proved, known_lives);
             challenge.next = cx.now.after(unit << challenge.tries.min(TRIES));
             challenge.tries = challenge.tries.saturating_add(1);
         }

@@ -43,6 +43,7 @@ pub struct Config {
     pub(crate) gossip_gap: u64,
     pub(crate) dead_probe_period: u64,
     pub(crate) leave_timeout: u64,
+    pub(crate) byte_budget: u32,
 }
 
 impl Config {
@@ -59,6 +60,7 @@ impl Config {
         gossip_gap: 5_000,
         dead_probe_period: 10 * SECOND,
         leave_timeout: 5 * SECOND,
+        byte_budget: 0,
     };
 
     /// Members on several continents: round trips up to a second are nothing unusual.
@@ -93,6 +95,7 @@ impl Config {
         gossip_gap: 100_000,
         dead_probe_period: 600 * SECOND,
         leave_timeout: 30 * SECOND,
+        byte_budget: 100,
         ..Config::LAN
     };
 
@@ -199,6 +202,20 @@ impl Config {
         self.valid()
     }
 
+    /// How many bytes this node may send in a second, 16 to 2^30, or 0 for no limit; counted as UDP payload. LAN default
+    /// 0, and [`LOW_POWER`](Self::LOW_POWER) 100.
+    ///
+    /// News and comparisons of tables wait for it, each with a share of its own, and go faster after a quiet time.
+    /// Probes, answers and joins do not wait, as a node that answers late is taken for dead, but count.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
+    pub const fn with_byte_budget(mut self, bytes_per_second: u32) -> Self {
+        self.byte_budget = bytes_per_second;
+        self.valid()
+    }
+
     /// How long `leave` waits at most for peers to acknowledge, first retry to an hour; LAN default 5 s.
     ///
     /// # Panics
@@ -249,6 +266,11 @@ impl Config {
         Duration::from_micros(self.dead_probe_period)
     }
 
+    /// See [`with_byte_budget`](Self::with_byte_budget).
+    pub const fn byte_budget(&self) -> u32 {
+        self.byte_budget
+    }
+
     /// See [`with_leave_timeout`](Self::with_leave_timeout).
     pub const fn leave_timeout(&self) -> Duration {
         Duration::from_micros(self.leave_timeout)
@@ -288,6 +310,9 @@ impl Config {
         if self.leave_timeout < self.first_retry || self.leave_timeout > HOUR {
             return Err(ConfigError::LeaveTimeout);
         }
+        if self.byte_budget != 0 && (self.byte_budget < 16 || self.byte_budget > 1 << 30) {
+            return Err(ConfigError::ByteBudget);
+        }
         Ok(())
     }
 
@@ -322,6 +347,7 @@ impl fmt::Debug for Config {
             .field("patience", &self.patience())
             .field("dead_probe_period", &self.dead_probe_period())
             .field("leave_timeout", &self.leave_timeout())
+            .field("byte_budget", &self.byte_budget)
             .finish()
     }
 }
@@ -417,6 +443,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// See [`Config::with_byte_budget`].
+    pub const fn byte_budget(mut self, bytes_per_second: u32) -> Self {
+        self.config.byte_budget = bytes_per_second;
+        self
+    }
+
     /// See [`Config::with_leave_timeout`].
     pub const fn leave_timeout(mut self, wait: Duration) -> Self {
         self.config.leave_timeout = micros(wait);
@@ -455,6 +487,8 @@ pub enum ConfigError {
     DeadProbePeriod,
     /// The leave timeout is outside the first retry to 1 h.
     LeaveTimeout,
+    /// The byte budget is neither 0 nor 16 to 2^30 bytes a second.
+    ByteBudget,
     /// A node cannot change the name of its cluster; make another. From `Node::set_config` alone.
     ClusterChanged,
 }
@@ -471,6 +505,7 @@ impl ConfigError {
             ConfigError::Patience => "the patience must be at most 2^14 seconds",
             ConfigError::DeadProbePeriod => "the period of probing the dead must be the probe period to 24 h",
             ConfigError::LeaveTimeout => "the leave timeout must be the first retry to 1 h",
+            ConfigError::ByteBudget => "the byte budget must be 0 for none, or 16 to 2^30 bytes a second",
             ConfigError::ClusterChanged => "a node cannot change the name of its cluster",
         }
     }

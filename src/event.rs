@@ -296,6 +296,8 @@ pub struct Stats {
     pub forgotten: u64,
     /// Sends that the caller reported as failed.
     pub send_errors: u64,
+    /// Tables that were not compared because the byte budget was spent ([`Config::with_byte_budget`](crate::Config)).
+    pub held_back: u64,
     pub(crate) drops: [u64; DropReason::ALL.len()],
 }
 
@@ -316,6 +318,7 @@ impl Stats {
         syncs: 0,
         forgotten: 0,
         send_errors: 0,
+        held_back: 0,
         drops: [0; DropReason::ALL.len()],
     };
 

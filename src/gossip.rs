@@ -66,13 +66,14 @@ impl Gossip {
     }
 }
 
-/// Fills the rest of a datagram with news, least-sent first, and counts the copies. False if there was news and none
-/// of it fit.
-pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, cx: &mut Context<'_, A, S>) -> bool {
-    if cx.members.news().lowest().is_none() {
-        return true;
+/// Fills the rest of a datagram with news, least-sent first, and counts the copies: as much as fits, and about as many
+/// bytes as the budget has room for. How many bytes it came to.
+pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, room: usize, cx: &mut Context<'_, A, S>) -> usize {
+    if room == 0 || cx.members.news().lowest().is_none() {
+        return 0;
     }
-    let Some(frame) = writer.begin(kind::NEWS) else { return false };
+    let start = writer.len();
+    let Some(frame) = writer.begin(kind::NEWS) else { return 0 };
     let limit = copies(cx.members.live());
     let mut packed = 0u64;
     // How many were sent so often before this datagram: those sent now join the end of the next queue.
@@ -81,7 +82,8 @@ pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, cx: &mut Con
         for _ in 0..count {
             let Some(index) = cx.members.news().first(sent) else { break };
             let Some(record) = cx.members.get(index).copied() else { break };
-            if writer.record(&record).is_none() {
+            let spent = packed > 0 && writer.len() - start >= room;
+            if spent || writer.record(&record).is_none() {
                 break 'full;
             }
             cx.members.count_copy(index, limit);
@@ -90,5 +92,5 @@ pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, cx: &mut Con
     }
     let _ = if packed == 0 { writer.cancel(frame) } else { writer.end(frame) };
     cx.stats.news_out = cx.stats.news_out.wrapping_add(packed);
-    packed > 0
+    writer.len() - start
 }

@@ -21,6 +21,7 @@ mod learn;
 mod receive;
 mod send;
 
+use crate::budget::{Budget, Class};
 use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
 use crate::context::{Context, Deadline};
@@ -66,8 +67,11 @@ pub struct Node<A: Address, S: Storage> {
     seeds: Seeds<A>,
     challenges: Challenges<A>,
     rival: Option<Rival<A>>,
+    /// The greatest other life of this node's id that was named by those who do not believe in it, and since when.
+    hearsay: Option<(Life, Instant)>,
     leave: Option<Leave>,
     replies: Replies<A>,
+    budget: Budget,
     notices: Notices,
     stats: Stats,
 }
@@ -122,8 +126,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
             rival: None,
+            hearsay: None,
             leave: None,
             replies: Replies::NONE,
+            budget: Budget::EMPTY,
             notices: Notices::NONE,
             stats: Stats::NONE,
         }
@@ -148,8 +154,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.announce(MYSELF, 0);
         (self.gossip, self.sync, self.replies) = (Gossip::NEW, Sync::NEW, Replies::NONE);
-        (self.challenges, self.rival) = (Challenges::NONE, None);
+        (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
+        self.budget = Budget::full(self.now, &self.config);
         let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
         self.seeds.restart(self.now, self.now.after(visit));
         self.phase = if self.seeds.any_but(addr) { Phase::Joining } else { Phase::Member };
@@ -396,9 +403,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         if !self.detector.isolated {
-            due.sooner(self.gossip.due(&self.members, &self.config), WakeReason::Gossip);
+            due.sooner(self.no_sooner(Class::News, self.gossip.due(&self.members, &self.config)), WakeReason::Gossip);
         }
-        due.sooner(self.sync.due(), WakeReason::Sync);
+        due.sooner(self.no_sooner(Class::Sync, self.sync.due()), WakeReason::Sync);
         if self.phase == Phase::Member {
             due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
         }
@@ -454,13 +461,22 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.phase == Phase::Member {
             self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
         }
-        self.sync.tick(self.now, self.config.first_retry);
+        let syncs = self.no_sooner(Class::Sync, self.sync.due());
+        if self.now >= syncs {
+            self.sync.tick(self.now, self.config.first_retry);
+        }
         if self.rival.as_mut().is_some_and(|rival| rival.tick(self.now, &self.config)) {
             self.outlive_rival();
         }
-        if !self.detector.isolated {
+        let tells = self.no_sooner(Class::News, self.gossip.due(&self.members, &self.config));
+        if !self.detector.isolated && self.now >= tells {
             self.gossip.tick(&mut context!(self));
         }
+    }
+
+    /// When what is due then can be sent, as far as the byte budget goes.
+    fn no_sooner(&self, class: Class, due: Instant) -> Instant {
+        if due == Instant::FAR_FUTURE { due } else { due.max(self.budget.ready(class, self.now, &self.config)) }
     }
 
     fn detect(&mut self) {

@@ -381,6 +381,11 @@ impl<'b> Writer<'b> {
         Some(writer)
     }
 
+    /// How many bytes it has so far.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
         let end = self.len.checked_add(bytes.len())?;
         self.buf.get_mut(self.len..end)?.copy_from_slice(bytes);

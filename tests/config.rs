@@ -43,6 +43,8 @@ fn every_rule_refuses_just_outside_its_bounds_and_names_itself() {
         (lan().dead_probe_period(24 * HOUR + ms(1)), ConfigError::DeadProbePeriod),
         (lan().leave_timeout(ms(24)), ConfigError::LeaveTimeout),
         (lan().leave_timeout(HOUR + ms(1)), ConfigError::LeaveTimeout),
+        (lan().byte_budget(15), ConfigError::ByteBudget),
+        (lan().byte_budget((1 << 30) + 1), ConfigError::ByteBudget),
     ];
     for (builder, rule) in outside {
         assert_eq!(builder.build(), Err(rule), "{builder:?}");
@@ -145,6 +147,7 @@ struct Wish {
     patience: u128,
     dead_probe_period: u128,
     leave_timeout: u128,
+    byte_budget: u32,
 }
 
 fn duration(nanos: u128) -> Duration {
@@ -168,11 +171,12 @@ impl Wish {
             .patience(duration(self.patience))
             .dead_probe_period(duration(self.dead_probe_period))
             .leave_timeout(duration(self.leave_timeout))
+            .byte_budget(self.byte_budget)
             .build()
     }
 
     /// The rules as the documentation states them, in its order, and whether each is kept.
-    fn rules(&self) -> [(ConfigError, bool); 9] {
+    fn rules(&self) -> [(ConfigError, bool); 10] {
         let (period, retry) = (micros(self.probe_period), micros(self.first_retry));
         let within = |nanos: u128, least: u64, most: u64| (least..=most).contains(&micros(nanos));
         [
@@ -185,6 +189,7 @@ impl Wish {
             (ConfigError::Patience, within(self.patience, 0, (1 << 14) * SECOND)),
             (ConfigError::DeadProbePeriod, within(self.dead_probe_period, period, 24 * HOUR_MICROS)),
             (ConfigError::LeaveTimeout, within(self.leave_timeout, retry, HOUR_MICROS)),
+            (ConfigError::ByteBudget, self.byte_budget == 0 || (16..=1 << 30).contains(&self.byte_budget)),
         ]
     }
 }
@@ -205,7 +210,9 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let datagram = prop_oneof![90..100usize, 65_500..65_600usize, any::<usize>(), 96..=65_507usize];
     let fanout = prop_oneof![3 => 1..=16u8, 1 => any::<u8>()];
     let times = || (any_time(), any_time(), any_time(), any_time(), any_time(), any_time(), any_time());
-    (datagram, fanout, times(), valid_wish(), any::<u8>()).prop_map(|(max_datagram, fanout, times, valid, keep)| {
+    let budget = prop_oneof![0..20u32, (1 << 30) - 2..(1 << 30) + 3u32, any::<u32>()];
+    let rest = (valid_wish(), any::<u8>(), budget);
+    (datagram, fanout, times(), rest).prop_map(|(max_datagram, fanout, times, (valid, keep, byte_budget))| {
         let (probe_period, first_retry, suspicion, gossip_gap, patience, dead_probe_period, leave_timeout) = times;
         // Most rules are kept in most wishes, so that each is the broken one now and then.
         let choose = |bit: u8, wild: u128, good: u128| if keep >> bit & 1 == 0 { good } else { wild };
@@ -219,6 +226,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             patience: choose(4, patience, valid.patience),
             dead_probe_period: choose(5, dead_probe_period, valid.dead_probe_period),
             leave_timeout: choose(6, leave_timeout, valid.leave_timeout),
+            byte_budget: if keep >> 7 == 0 { valid.byte_budget } else { byte_budget },
         }
     })
 }
@@ -239,12 +247,13 @@ fn valid_wish() -> impl Strategy<Value = Wish> {
             let patience = prop_oneof![Just(0), between(0, slowest.min((1 << 14) * SECOND))];
             let datagram = prop_oneof![Just(96), 96..2_000usize, 96..=65_507usize];
             let intervals = (between(8 * retry, slowest), between(1_000, period), patience);
-            let rests = (between(period, 24 * HOUR_MICROS), between(retry, HOUR_MICROS));
+            let budget = prop_oneof![Just(0), 16..2_000u32, 16..=1u32 << 30];
+            let rests = (between(period, 24 * HOUR_MICROS), between(retry, HOUR_MICROS), budget);
             (Just((probe_period, first_retry)), datagram, 1..=16u8, intervals, rests)
         })
         .prop_map(|((probe_period, first_retry), max_datagram, fanout, intervals, rests)| {
             let (suspicion, gossip_gap, patience) = intervals;
-            let (dead_probe_period, leave_timeout) = rests;
+            let (dead_probe_period, leave_timeout, byte_budget) = rests;
             Wish {
                 max_datagram,
                 probe_period,
@@ -255,6 +264,7 @@ fn valid_wish() -> impl Strategy<Value = Wish> {
                 patience,
                 dead_probe_period,
                 leave_timeout,
+                byte_budget,
             }
         })
 }
@@ -269,6 +279,7 @@ fn what_is_refused_names_the_first_rule_that_it_breaks_and_nothing_else_is() {
         let rounded = |nanos: u128| Duration::from_micros(micros(nanos));
         assert_eq!(config.max_datagram(), wish.max_datagram);
         assert_eq!(config.fanout(), wish.fanout);
+        assert_eq!(config.byte_budget(), wish.byte_budget);
         let times = [
             (config.probe_period(), wish.probe_period),
             (config.first_retry(), wish.first_retry),
@@ -290,7 +301,7 @@ fn what_is_refused_names_the_first_rule_that_it_breaks_and_nothing_else_is() {
 fn a_setter_refuses_what_the_builder_refuses_in_its_words_and_gives_what_it_gives() {
     type Setter = fn(Config, &Wish) -> Config;
     type Built = fn(Config, &Wish) -> Result<Config, ConfigError>;
-    let both: [(Setter, Built); 9] = [
+    let both: [(Setter, Built); 10] = [
         (
             |config, wish| config.with_max_datagram(wish.max_datagram),
             |config, wish| Config::builder(config).max_datagram(wish.max_datagram).build(),
@@ -326,6 +337,10 @@ fn a_setter_refuses_what_the_builder_refuses_in_its_words_and_gives_what_it_give
         (
             |config, wish| config.with_leave_timeout(duration(wish.leave_timeout)),
             |config, wish| Config::builder(config).leave_timeout(duration(wish.leave_timeout)).build(),
+        ),
+        (
+            |config, wish| config.with_byte_budget(wish.byte_budget),
+            |config, wish| Config::builder(config).byte_budget(wish.byte_budget).build(),
         ),
     ];
     check(1_000, (valid_wish(), any_wish()), |(base, wish)| {

@@ -65,7 +65,7 @@ fn a_forged_move_redirects_nobody_and_is_contradicted() {
 }
 
 #[test]
-fn a_forged_new_life_replaces_nobody() {
+fn a_forged_new_life_replaces_nobody_and_nobody_need_begin_anew_unless_it_keeps_coming() {
     for seed in 0..20 {
         let mut sim = watched(8, seed);
         let before = sim.machine(3).unwrap().member(sim.id(3)).unwrap().life();
@@ -73,7 +73,7 @@ fn a_forged_new_life_replaces_nobody() {
             let victim = [0, 1, 2, 4, 5][turn % 5];
             let place = [Some(GHOST), None][turn % 2];
             tell(&mut sim, victim, (victim + 1) % 8, |sim, forger| forger.rebirth(sim.machine(3).unwrap(), place));
-            sim.run_for(SECOND);
+            sim.run_for(300 * MILLIS);
             assert!(dropped(&sim, victim, DropReason::Contradicted) > 0, "seed {seed}");
         }
         sim.run_for(10 * SECOND);

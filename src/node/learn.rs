@@ -82,11 +82,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         // That it left is believed: a leaver no longer answers for long, and one that stays speaks against it at once.
         let accused = record.liveness == Liveness::Down || record.liveness == Liveness::Left && !of_this_life;
         let looked_into = match record.liveness {
-            _ if accused && lives && !self.believes(index, source) => {
-                // The end of a life that this node does not know of is no affair of the present one, unless that is dead.
-                let incarnation = if of_this_life { record.incarnation } else { held.incarnation };
-                self.detector.check_claim(record.id, incarnation, &mut context!(self))
+            _ if accused && lives && of_this_life && !self.believes(index, source) => {
+                self.detector.check_claim(record.id, record.incarnation, &mut context!(self))
             }
+            // The end of a life that this node does not know of: the member, if it lives, must begin one above it.
+            _ if accused && lives && !of_this_life => self.challenge(record, None),
             Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, None),
             _ => {
                 self.adopt(index, record, self.copies_sent(source));
@@ -217,7 +217,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if record.life.generation.saturating_sub(myself.life.generation) > MAX_JUMP {
             return self.refuse(DropReason::CounterJump);
         }
-        let believed = witness != Witness::Challenger;
+        let believed = witness != Witness::Challenger || self.keeps_coming(record.life);
         // At our own address, or dead: it was this node's own past.
         if record.addr == myself.addr || record.liveness != Liveness::Alive {
             if greater && believed {
@@ -236,6 +236,18 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
+    /// Whether challengers have named another life, as great as this at least, for so long that somebody must believe in
+    /// it.
+    fn keeps_coming(&mut self, life: Life) -> bool {
+        match self.hearsay {
+            Some((greatest, since)) if greatest >= life => self.now.since(since) >= self.config.suspicion,
+            _ => {
+                self.hearsay = Some((life, self.now));
+                false
+            }
+        }
+    }
+
     /// Begins a life above `past`, with the same memory.
     fn outlive(&mut self, past: Life) {
         let Some(myself) = self.members.myself().copied() else { return };
@@ -245,6 +257,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let generation = past.generation.saturating_add(1);
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, 0);
+        self.hearsay = None;
         self.seeds.again();
     }
 

@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::send::{Reply, Say};
+use crate::budget::Class;
 use crate::challenge::Finding;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
@@ -213,7 +214,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Somebody asks whether it is this node that lives elsewhere, or anew.
     fn on_claim(&mut self, mut record: Reader<'_>) {
-        let about = record.record::<A>().filter(|record| record.id == self.id() && record.liveness == Liveness::Alive);
+        let about = record.record::<A>().filter(|record| record.id == self.id());
         match about.zip(self.members.myself().copied()) {
             Some((record, myself)) if record.life != myself.life => {
                 self.learn_of_other_life(record, myself, Witness::Challenger);
@@ -259,6 +260,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         // only said to be. It asks again when it has introduced itself.
         let proved = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
         match proved.and_then(|index| self.members.get(index)).map(|record| record.addr) {
+            // It asks again, or another does.
+            Some(_) if !self.may_send(Class::Sync) => {
+                self.stats.held_back = self.stats.held_back.wrapping_add(1);
+            }
             Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, say: Say::Diff(diff) }),
             None => self.answer(speaker, Say::Introduce),
         }

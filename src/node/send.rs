@@ -5,6 +5,7 @@ use core::hash::{Hash, Hasher};
 use heapless::Deque;
 
 use super::Node;
+use crate::budget::Class;
 use crate::challenge::Side;
 use crate::context::Context;
 use crate::detector::{Probe, errand_time};
@@ -109,7 +110,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             let room = buf.len().min(self.config.max_datagram());
             let space = buf.get_mut(..room)?;
             match self.encode(&owed, space) {
-                Ok((to, len)) => {
+                Ok((to, len, news)) => {
+                    let could_wait = match owed {
+                        Owed::Sync(_) | Owed::Reply(Reply { say: Say::Diff(_), .. }) => (Class::Sync, len),
+                        Owed::News(_) => (Class::News, len),
+                        _ => (Class::News, news),
+                    };
+                    self.budget.spend(len, could_wait, self.now, &self.config);
                     self.settle(owed);
                     self.stats.datagrams_out = self.stats.datagrams_out.wrapping_add(1);
                     self.stats.bytes_out = self.stats.bytes_out.wrapping_add(len as u64);
@@ -155,10 +162,15 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(seed) = self.seeds.owed() {
             return Some(Owed::Seed { number: seed.number });
         }
-        if let Some(peer) = self.sync.owed() {
+        if let Some(peer) = self.sync.owed().filter(|_| self.may_send(Class::Sync)) {
             return Some(Owed::Sync(peer));
         }
-        self.gossip.target(&self.members).map(Owed::News)
+        self.gossip.target(&self.members).filter(|_| self.may_send(Class::News)).map(Owed::News)
+    }
+
+    /// Whether the byte budget has anything left for what can wait.
+    pub(super) fn may_send(&self, class: Class) -> bool {
+        self.budget.allows(class, self.now, &self.config)
     }
 
     /// Takes off the list what was sent, or will never be.
@@ -187,22 +199,25 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Writes one datagram: what is owed, and as much news as there is room for.
-    fn encode(&mut self, owed: &Owed<A>, buf: &mut [u8]) -> Result<(A, usize), Unsent> {
+    /// Writes one datagram: what is owed, and as much news as there is room for. Where to, its length, and how much of
+    /// that is news.
+    fn encode(&mut self, owed: &Owed<A>, buf: &mut [u8]) -> Result<(A, usize, usize), Unsent> {
         let (to, tag) = self.addressee(owed).ok_or(Unsent::Gone)?;
         let seal = Seal { cluster: self.config.cluster, addressee: tag };
         let head = self.head(tag == ANYONE).ok_or(Unsent::Gone)?;
         let written = Writer::new(buf, seal, head).and_then(|mut writer| {
             self.write(owed, &mut writer)?;
             // Strangers are told nothing: they may not be who they say, nor where.
-            let told = self.may_hear_news(owed) && gossip::pack(&mut writer, &mut context!(self));
+            let hears = self.may_hear_news(owed);
+            let room = if hears { self.budget.room(Class::News, self.now, &self.config) } else { 0 };
+            let news = gossip::pack(&mut writer, room, &mut context!(self));
             // A burst of news without any would be a datagram for nothing.
-            if matches!(owed, Owed::News(_)) && !told {
+            if matches!(owed, Owed::News(_)) && news == 0 {
                 return None;
             }
-            writer.finish(seal)
+            Some((writer.finish(seal)?, news))
         });
-        written.map(|len| (to, len)).ok_or(Unsent::Small)
+        written.map(|(len, news)| (to, len, news)).ok_or(Unsent::Small)
     }
 
     fn head(&self, open: bool) -> Option<Head> {

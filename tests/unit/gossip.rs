@@ -39,14 +39,21 @@ impl Teller {
         Teller { members, stats, rng: Rng::UNSEEDED }
     }
 
-    /// Packs into a buffer of this size: what `pack` says, and the records in the datagram.
-    fn pack(&mut self, size: usize) -> (bool, Vec<Record<u32>>) {
+    /// Packs into a buffer of this size: how many bytes `pack` says that it took, and the records in the datagram.
+    fn pack(&mut self, size: usize) -> (usize, Vec<Record<u32>>) {
+        self.pack_within(size, usize::MAX)
+    }
+
+    /// The same with so many bytes left of the budget.
+    fn pack_within(&mut self, size: usize, room: usize) -> (usize, Vec<Record<u32>>) {
         let mut buf = std::vec![0; size];
         let mut writer = Writer::new(&mut buf, SEAL, HEAD).expect("the head fits");
         let Teller { members, stats, rng } = self;
         let mut cx = Context { now: Instant::ZERO, config: &Config::LAN, members, rng, stats };
-        let told = pack(&mut writer, &mut cx);
+        let before = writer.len();
+        let told = pack(&mut writer, room, &mut cx);
         let len = writer.finish(SEAL).expect("it was begun");
+        assert_eq!(told, len - before, "it says how many bytes it took");
         let (_, mut frames) = open(&buf[..len], SEAL).expect("it is sound");
         if frames.is_empty() {
             return (told, Vec::new());
@@ -108,7 +115,7 @@ fn a_datagram_takes_the_least_sent_first_and_all_that_fits() {
             let before = teller.stats.news_out;
             let (told, packed) = teller.pack(size);
             assert_eq!(teller.stats.news_out - before, packed.len() as u64, "the records sent are counted");
-            assert_eq!(told, !packed.is_empty() || queued.is_empty(), "whether there was news and none of it fit");
+            assert_eq!(told > 0, !packed.is_empty());
             let due: Vec<Record<u32>> =
                 queued.iter().map(|(_, index)| *teller.members.get(*index).expect("it is there")).collect();
             assert_eq!(packed, due[..packed.len()], "least-sent first, and the longest waiting among them");
@@ -180,11 +187,25 @@ fn a_record_is_told_the_logarithm_of_the_cluster_and_four_times_more() {
 #[test]
 fn without_room_for_a_frame_nothing_is_packed_and_nothing_counted() {
     let mut teller = Teller::new(3);
-    assert_eq!(teller.pack(19), (true, Vec::new()), "there is no news");
+    assert_eq!(teller.pack(19), (0, Vec::new()), "there is no news");
     teller.members.announce(MYSELF, 0);
     for size in 19..19 + 2 + encoded(&record(0)) {
-        assert_eq!(teller.pack(size), (false, Vec::new()), "{size} bytes");
+        assert_eq!(teller.pack(size), (0, Vec::new()), "{size} bytes");
     }
     assert_eq!((teller.queued(), teller.stats.news_out), (std::vec![(0, MYSELF)], 0));
-    assert_eq!(teller.pack(21 + encoded(&record(0))), (true, std::vec![record(0)]));
+    let least = 2 + encoded(&record(0));
+    assert_eq!(teller.pack(19 + least), (least, std::vec![record(0)]));
+}
+
+#[test]
+fn news_stops_with_the_record_that_takes_the_last_byte_of_the_budget() {
+    check(100, (1..60u64, 0..1_500usize), |(others, room)| {
+        let mut teller = Teller::new(others);
+        (0..=others).for_each(|id| teller.members.announce(id as Index, 0));
+        let (told, packed) = teller.pack_within(2_000, room);
+        assert_eq!(packed.is_empty(), room == 0, "what is left is enough for one");
+        let last = packed.last().map_or(0, encoded);
+        assert!(told < room + last || packed.len() <= 1, "{told} bytes of {room}");
+        assert!(told >= room || packed.len() as u64 == others + 1 || packed.is_empty(), "no more was to be told");
+    });
 }

@@ -5,6 +5,7 @@ mod forge;
 #[path = "../common/property.rs"]
 mod property;
 
+mod budget;
 mod gossip;
 mod member;
 mod members;
