@@ -41,7 +41,7 @@ impl Budget {
     /// The rate in bytes per 2^20 microseconds: 4.9 % more than in a second.
     fn rate(config: &Config) -> i64 {
         let bytes = i64::from(config.byte_budget);
-        bytes + (bytes * 199 >> 12)
+        bytes + ((bytes * 199) >> 12)
     }
 
     /// What a share can save up, so that a node which was quiet may speak at length: two datagrams, or two seconds.
