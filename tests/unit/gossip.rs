@@ -69,13 +69,13 @@ impl Teller {
     /// What is to be told, in order, with the number of copies sent.
     fn queued(&self) -> Vec<(u8, Index)> {
         let mut members = self.members.clone();
-        core::iter::from_fn(|| {
+        let next = core::iter::from_fn(|| {
             let sent = members.news().lowest()?;
             let first = members.news().first(sent)?;
             members.count_copy(first, 0);
             Some((sent, first))
-        })
-        .collect()
+        });
+        next.take(self.members.all().count()).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::mem::discriminant;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::vec::Vec;
 
 use proptest::collection::vec;
@@ -73,8 +73,8 @@ fn account() -> impl Strategy<Value = Account> {
 fn op(ids: u64) -> impl Strategy<Value = Op> {
     prop_oneof![
         10 => (0..ids, account()).prop_map(|(id, account)| Op::Learn(id, account)),
-        3 => (1..ids, any::<bool>()).prop_map(|(id, suspect)| Op::Suspect(id, suspect)),
-        1 => (1..ids).prop_map(Op::Excuse),
+        6 => (1..ids, prop::bool::weighted(0.7)).prop_map(|(id, suspect)| Op::Suspect(id, suspect)),
+        3 => (1..ids).prop_map(Op::Excuse),
         1 => Just(Op::Absolve),
         2 => prop_oneof![(1..ids).prop_map(Op::See), (1..ids).prop_map(Op::Prove)],
         3 => (0..ids, 0..30u8).prop_map(|(id, sent)| Op::Announce(id, sent)),
@@ -335,7 +335,7 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
         // The order within the queues shows when they are emptied.
         let mut table = self.table.clone();
         let mut order = Vec::new();
-        while let Some(sent) = table.news().lowest() {
+        while let Some(sent) = table.news().lowest().filter(|_| order.len() < self.slots) {
             let first = table.news().first(sent).expect("the lowest is a queue that is not empty");
             order.push((usize::from(sent), first));
             table.count_copy(first, 0);
@@ -457,6 +457,23 @@ fn before_the_start_there_is_nobody() {
     let mut rng = Rng::UNSEEDED;
     assert_eq!((table.random_live(&mut rng, |_| true), table.random_slot(&mut rng)), (None, 0));
     assert_eq!(table.silence(MYSELF, Instant::ZERO), u64::MAX);
+}
+
+#[test]
+fn choosing_at_random_reaches_everybody_who_may_be_chosen() {
+    let (mut table, mut stats) = (heap(7), Stats::NONE);
+    table.reset(3, myself(0), &mut stats);
+    for id in 1..7 {
+        let liveness = if id == 4 { Liveness::Down } else { Liveness::Alive };
+        let record = Record { id: NodeId::new(id), liveness, ..myself(0) };
+        table.admit(record, Instant::ZERO, &mut stats).expect("there is room");
+    }
+    let mut rng = Rng::seeded(&mut SimRng::new(1));
+    let slots: BTreeSet<Index> = (0..300).map(|_| table.random_slot(&mut rng)).collect();
+    assert_eq!(slots, (0..7).collect(), "any slot");
+    let unwanted = NodeId::new(2);
+    let chosen = (0..300).filter_map(|_| table.random_live(&mut rng, |member| member.id() != unwanted));
+    assert_eq!(chosen.collect::<BTreeSet<Index>>(), BTreeSet::from([1, 3, 5, 6]), "any other that lives and is wanted");
 }
 
 #[test]

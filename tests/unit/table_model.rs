@@ -255,15 +255,24 @@ impl Model {
         let known = self.get_mut(member.id()).expect("it is there");
         assert_eq!(member, known.member(), "what is told is what is held");
         let moved = core::mem::take(&mut known.moved);
+        let known = known.clone();
         let before = self.shown.get(&member.id()).copied();
         let was_up = before.filter(Shown::is_up);
+        let liveness = match event {
+            Event::MemberDown(_) => Liveness::Down,
+            Event::MemberLeft(_) => Liveness::Left,
+            _ => Liveness::Alive,
+        };
+        assert_eq!(known.record.liveness, liveness, "{event:?}");
         let (news, told) = match event {
             Event::MemberUp(_) => {
-                let same = |shown: Shown| shown.life == member.life() && shown.told == Told::Up;
-                (!was_up.is_some_and(same), Told::Up)
+                let recovered = |shown: Shown| shown.told == Told::Suspect && !known.suspect;
+                (was_up.is_none_or(|shown| shown.life != member.life() || recovered(shown)), Told::Up)
             }
             Event::MemberMoved(_) => (moved, was_up.expect("it was told of before").told),
-            Event::MemberSuspect(_) => (was_up.is_some_and(|shown| shown.told == Told::Up), Told::Suspect),
+            Event::MemberSuspect(_) => {
+                (known.suspect && was_up.is_some_and(|shown| shown.told == Told::Up), Told::Suspect)
+            }
             Event::MemberDown(_) => (was_up.is_some(), Told::Down),
             Event::MemberLeft(_) => (before.is_some_and(|shown| shown.told != Told::Left), Told::Left),
             other => panic!("not of a member: {other:?}"),

@@ -435,7 +435,8 @@ fn roots_that_collide_under_one_number_differ_under_the_next() {
         assert!(mine == theirs || a != b || c != d, "{mine:x} and {theirs:x} under {number:x}");
         assert!(a.membership != c.membership && a.progress != c.progress, "the number is mixed into both");
     });
-    assert_eq!(Roots::of(5, 6, 7), Roots::of(5, 6, 7), "equal roots are equal under equal numbers");
+    let mixed = Roots::of(0x0123_4567_89ab_cdef, 0x1111_2222_3333_4444, 0x0102_0304);
+    assert_eq!(mixed, Roots { membership: 0xa0c6_2e60, progress: 0x80e1 }, "all members must mix alike");
 }
 
 #[test]
