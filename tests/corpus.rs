@@ -1,20 +1,46 @@
-//! Replays the scripts that the fuzzer found worth keeping (see `common/datagrams.rs`).
+//! Replays what the fuzz targets found worth keeping: every file in `corpus/`, in the directory of its target.
+//!
+//! To look into a crash of the fuzzer, and to keep it, copy its file there: a test that fails shows what was done.
 
-#[path = "common/datagrams.rs"]
-mod datagrams;
+#[path = "common/targets.rs"]
+mod targets;
 
 use std::fs;
 use std::path::Path;
 
-#[test]
-fn every_script_of_the_corpus_keeps_the_laws() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/datagram");
+use targets::{bad_days, calls, datagrams, wire};
+// The sources that the target `wire` includes expect these in the root of their crate.
+use targets::{event, hash, member};
+
+/// Runs a target with every file of its corpus, of which there must be at least so many.
+fn replay(target: &str, least: usize, run: impl Fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target);
     let entries = fs::read_dir(corpus).expect("the corpus is committed").map(|entry| entry.expect("readable").path());
     let mut files: Vec<_> = entries.collect();
     files.sort();
-    assert!(files.len() >= 20, "a corpus of {} scripts has lost most of itself", files.len());
+    assert!(files.len() >= least, "a corpus of {} files has lost most of itself", files.len());
     for file in files {
         println!("{}", file.display());
-        datagrams::run(&fs::read(&file).expect("readable"));
+        run(&fs::read(&file).expect("readable"));
     }
+}
+
+#[test]
+fn any_script_of_a_bad_network_keeps_the_laws() {
+    replay("datagram", 20, datagrams::run);
+}
+
+#[test]
+fn any_calls_in_any_order_keep_the_laws() {
+    replay("calls", 20, calls::run);
+}
+
+#[test]
+fn after_any_bad_day_the_simulated_cluster_agrees() {
+    replay("cluster", 20, bad_days::run);
+}
+
+#[test]
+fn any_bytes_are_read_as_the_tables_say_and_survive_being_written() {
+    replay("wire", 20, wire::run);
 }

@@ -6,6 +6,17 @@ mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
+// Any calls, in any order, with what that needs.
+#[path = "common/forge.rs"]
+mod forge;
+#[macro_use]
+#[path = "common/pair.rs"]
+mod pair;
+#[path = "common/calls.rs"]
+mod calls;
+#[path = "common/script.rs"]
+mod script;
+
 use std::time::Duration;
 
 use common::cluster;
@@ -21,72 +32,19 @@ fn heap() -> HeapNode<u16> {
     HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(MEMBERS))
 }
 
-fn fixed() -> FixedNode<MEMBERS, u16> {
-    FixedNode::new(Config::LAN)
-}
-
 fn sent<A: HostAddress, S: Storage>(node: &mut Node<A, S>) -> Vec<(A, Vec<u8>)> {
     let mut buf = [0; 1_200];
     std::iter::from_fn(|| node.poll_transmit(&mut buf).map(|transmit| (transmit.to, transmit.payload.to_vec())))
         .collect()
 }
 
-/// One call out of all there are, with whatever arguments.
-fn call_anything<S: Storage>(node: &mut Node<u16, S>, raw: &[Vec<u8>], rng: &mut SimRng) -> Option<Vec<u8>> {
-    let now = Instant::from_micros(match rng.below(10) {
-        0 => 0,
-        1 => u64::MAX,
-        2 => rng.draw(),
-        _ => node.now().as_micros().saturating_add(rng.below(2_000_000)),
-    });
-    let addr = rng.below(12) as u16;
-    let mut buf = vec![0; rng.below(200) as usize];
-    match rng.below(14) {
-        0 => node.start(now, NodeId::new(rng.below(4)), addr, rng),
-        1 => drop(node.join(now, addr)),
-        2 => node.leave(now),
-        3 => drop(node.set_config(now, if rng.chance(0.5) { Config::LOW_POWER } else { Config::LOCAL })),
-        4 => node.handle_send_error(now, addr, SendFailure::Local),
-        5 | 6 => node.handle_timeout(now),
-        7 => drop(node.poll_event()),
-        8 => {
-            let (_, _, _) = (node.poll_timeout(), node.wake_reason(), node.phase());
-            let (_, _) = (node.members().count(), node.member(NodeId::new(1)));
-        }
-        9 | 10 => {
-            let mut bytes = raw.get(rng.below(raw.len().max(1) as u64) as usize).cloned().unwrap_or_default();
-            if rng.chance(0.2) && !bytes.is_empty() {
-                let at = rng.below(bytes.len() as u64) as usize;
-                bytes[at] ^= 1 << rng.below(8);
-            }
-            node.handle_datagram(now, addr, &mut bytes);
-        }
-        _ => return node.poll_transmit(&mut buf).map(|transmit| transmit.payload.to_vec()),
-    }
-    None
-}
-
 #[test]
 fn law_1_any_order_of_any_calls_is_survived_and_idle_polls_change_nothing() {
-    for seed in 0..60 {
-        let (mut one, mut other) = (fixed(), heap());
+    for seed in 0..200 {
+        println!("seed {seed}");
         let mut rng = SimRng::new(seed);
-        // What either has sent is what either may receive.
-        let mut raw: Vec<Vec<u8>> = Vec::new();
-        for step in 0..600 {
-            let mut same = rng.clone();
-            let bytes = call_anything(&mut one, &raw, &mut rng);
-            assert_eq!(bytes, call_anything(&mut other, &raw, &mut same), "seed {seed} step {step}");
-            raw.extend(bytes);
-            assert!(one.members().count() <= MEMBERS);
-        }
-        // Whatever it has been through, once drained it is quiet.
-        sent(&mut one);
-        while one.poll_event().is_some() {}
-        let before = one.clone();
-        assert!(one.poll_transmit(&mut [0; 1_200]).is_none() && one.poll_event().is_none());
-        one.handle_timeout(Instant::ZERO);
-        assert_eq!(one, before, "seed {seed}");
+        let script: Vec<u8> = (0..1_000).map(|_| rng.draw() as u8).collect();
+        calls::run(&script);
     }
 }
 

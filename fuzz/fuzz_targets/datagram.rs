@@ -1,8 +1,5 @@
-//! Any script of bytes keeps the laws: see `tests/common/datagrams.rs`, which also says what a script can do.
+//! Any script of a bad network, bad clocks and a hostile peer keeps the laws: see `tests/common/datagrams.rs`.
 
 #![no_main]
 
-#[path = "../../tests/common/datagrams.rs"]
-mod datagrams;
-
-libfuzzer_sys::fuzz_target!(|script: &[u8]| datagrams::run(script));
+libfuzzer_sys::fuzz_target!(|script: &[u8]| tidings_fuzz::datagrams::run(script));

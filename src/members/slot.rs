@@ -69,7 +69,8 @@ impl<A: Address> Slot<A> {
         Member { record: self.record, suspect: self.marks & SUSPECT != 0 }
     }
 
-    /// The next thing to tell of this slot, which then counts as told.
+    /// The next thing to tell of this slot, which then counts as told. It shows no suspicion that has not been told: if
+    /// that were over before its own event, nothing would take it back.
     pub(super) fn tell<'n>(&mut self) -> Option<Event<'n, A>> {
         let member = self.member();
         let known_up = matches!(self.told, Told::Up | Told::Suspect);
@@ -81,11 +82,11 @@ impl<A: Address> Slot<A> {
                 if !known_up || reborn || recovered {
                     self.marks &= !(REBORN | MOVED);
                     self.told = Told::Up;
-                    return Some(Event::MemberUp(member));
+                    return Some(Event::MemberUp(Member { suspect: false, ..member }));
                 }
                 if self.marks & MOVED != 0 {
                     self.marks &= !MOVED;
-                    return Some(Event::MemberMoved(member));
+                    return Some(Event::MemberMoved(Member { suspect: self.told == Told::Suspect, ..member }));
                 }
                 let newly = suspect && self.told == Told::Up;
                 self.told = if newly { Told::Suspect } else { self.told };

@@ -395,7 +395,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
                 self.learn(host, Source::Owner);
                 speaker.known = self.members.find_life(host.id, tag);
-                if let Some(index) = speaker.known.filter(|_| host.addr == speaker.addr) {
+                let there = |index: &Index| self.members.get(*index).is_some_and(|held| held.addr == speaker.addr);
+                if let Some(index) = speaker.known.filter(there) {
                     self.members.prove(index);
                 }
                 self.detector.answered(&mut self.members);

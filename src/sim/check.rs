@@ -32,6 +32,8 @@ pub struct Safety {
     owned: BTreeMap<NodeId, (Life, u32)>,
     held: BTreeMap<(usize, NodeId), (Life, u32, u8)>,
     lives: BTreeMap<usize, Life>,
+    /// How many of the dead each host has forgotten.
+    forgotten: BTreeMap<usize, u64>,
     /// The second that each host is in, and what it has sent in it.
     sent: BTreeMap<usize, (u64, u32)>,
     /// The bytes that each host has had from nobody, and has sent there.
@@ -46,6 +48,7 @@ impl Safety {
             owned: BTreeMap::new(),
             held: BTreeMap::new(),
             lives: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             sent: BTreeMap::new(),
             with_nobody: BTreeMap::new(),
         }
@@ -95,6 +98,11 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Safety {
         let Some(node) = sim.machine(host) else { return Ok(()) };
         let Some(myself) = node.member(node.id()) else { return Ok(()) };
         self.owner(host, myself);
+        let forgotten = node.stats().forgotten;
+        if self.forgotten.insert(host, forgotten) != Some(forgotten) {
+            // Whom a full table has forgotten may come back as others have it.
+            self.held.retain(|(holder, _), (.., rank)| *holder != host || *rank == 0);
+        }
         let mut count = 0;
         for member in node.members() {
             count += 1;

@@ -163,6 +163,12 @@ impl Scenario {
         find_the_cut_off + find_the_dead + judge + spread
     }
 
+    /// How many members hostile peers make up, as far as there is room for them.
+    fn invented(&self) -> usize {
+        let count = |(_, action): &(u32, Action)| if let Action::Invent(_, count) = action { *count } else { 0 };
+        self.actions.iter().map(count).map(usize::from).sum::<usize>().min(LIMIT)
+    }
+
     /// Runs it with every check on: safety after each step, and agreement when the faults have ended.
     pub fn run(&self) -> Result<Summary, Failure> {
         self.run_with(Config::LAN, |_| {})
@@ -187,7 +193,7 @@ impl Scenario {
             sim.move_host(seed, seed as u32);
             sim.with(seed, |node, now| node.set_addr(now, seed as u32));
         }
-        let bound = Scenario::bound(&config, sim.hosts());
+        let bound = Scenario::bound(&config, sim.hosts().max(self.invented()));
         let pace = Duration::from_millis(200);
         let (begun, mut agreed_after) = (sim.now(), Duration::ZERO);
         while sim.failure().is_none() && sim.now() < begun + bound {
@@ -297,7 +303,7 @@ impl Action {
             Action::LossIn(host, loss) => sim.set_loss_in(host.into(), part(loss)),
             Action::LossOut(host, loss) => sim.set_loss_out(host.into(), part(loss)),
             Action::Partition(sides) => {
-                (0..sim.hosts()).for_each(|host| sim.set_side(host, u32::from(sides >> host & 1)));
+                (0..sim.hosts()).for_each(|host| sim.set_side(host, u32::from(sides >> (host % 16) & 1)));
             }
             Action::Crash(host) => sim.crash(host.into()),
             Action::Restart(host) => sim.restart(host.into(), fresh(), &[0, 1]),

@@ -1,24 +1,16 @@
 //! A script of bytes drives four real nodes through a bad network, bad clocks and a hostile peer; whatever the script,
 //! everything that must always hold is checked after every step.
 //!
-//! The fuzz target `datagram` (in `fuzz/`) calls [`run`] on what the fuzzer invents, and `tests/corpus.rs` on the
-//! scripts that are kept. What is checked stands in `pair.rs`.
+//! What is checked stands in `pair.rs`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidings::{Config, DropReason, FixedNode, Instant, Member, SendFailure};
 
-#[path = "forge.rs"]
-mod forge;
-#[path = "../../src/hash.rs"]
-#[allow(dead_code)]
-mod hash;
-#[macro_use]
-#[path = "pair.rs"]
-mod pair;
-
-use pair::{Datagram, MEMBERS, Pair};
+use super::forge;
+use super::pair::{Datagram, MEMBERS, Pair, tag_of};
+use super::script::Script;
 
 const CLUSTER: &str = "fuzz";
 const NODES: usize = 4;
@@ -32,34 +24,13 @@ const END_OF_TIME: u64 = u64::MAX - (1 << 50);
 
 /// Runs a script.
 pub fn run(script: &[u8]) {
-    let mut script = Script(script);
+    let mut script = Script::new(script);
     let mut world = World::new(script.byte());
     for _ in 0..LONGEST_SCRIPT {
-        if script.0.is_empty() {
+        if script.is_empty() {
             return;
         }
         world.step(&mut script);
-    }
-}
-
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    /// The next byte; zero at the end.
-    fn byte(&mut self) -> u8 {
-        let (byte, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        *byte
-    }
-
-    fn word(&mut self) -> u16 {
-        u16::from_le_bytes([self.byte(), self.byte()])
-    }
-
-    fn bytes(&mut self, most: usize) -> &'a [u8] {
-        let (bytes, rest) = self.0.split_at(most.min(self.0.len()));
-        self.0 = rest;
-        bytes
     }
 }
 
@@ -97,7 +68,7 @@ impl World {
         let nodes = (0..NODES).map(|_| Pair::new(config)).collect();
         let mut world = World { now: 0, nodes, flight: VecDeque::new(), patience: PATIENCE, starts: 0 };
         for at in 0..NODES {
-            both!(world.nodes[at], node => node.join(Instant::ZERO, 0)).expect("a seed fits");
+            world.nodes[at].join(Instant::ZERO, 0);
             if kind & 0x80 == 0 {
                 world.start(at, at as u64 + 1, at as u16);
                 world.collect(at);
@@ -133,8 +104,7 @@ impl World {
             10 => self.forge(step, script),
             11 => {
                 let (now, seed) = (self.now(), u16::from(script.byte() & 15));
-                // Refused when there are too many, which both storages must agree on.
-                let _ = both!(self.nodes[at], node => node.join(now, seed));
+                self.nodes[at].join(now, seed);
             }
             12 => {
                 let now = self.now();
@@ -192,7 +162,7 @@ impl World {
         let Some((due, at)) = self.nodes.iter().map(due).zip(0..).min() else { return };
         if due < END_OF_TIME {
             self.now = self.now.max(due);
-            self.tick(at, &mut Script(&[]), false);
+            self.tick(at, &mut Script::new(&[]), false);
             self.settle(at);
         }
     }
@@ -241,8 +211,8 @@ impl World {
             }
         }
         if step.operation > 5 && step.twist {
-            let addressee = self.tag_of(usize::from(datagram.to) % NODES);
-            seal(&mut datagram.bytes, addressee);
+            let addressee = self.nodes[usize::from(datagram.to) % NODES].tag();
+            forge::seal(&mut datagram.bytes, forge::cluster(CLUSTER), addressee);
         }
         self.deliver(datagram);
     }
@@ -289,22 +259,16 @@ impl World {
 
     // A hostile peer that knows the cluster's name.
 
-    fn tag_of(&self, at: usize) -> u32 {
-        let node = &self.nodes[at].fixed;
-        node.member(node.id()).map_or(0, |myself| tag(&myself))
-    }
-
     /// Hands a node a well-sealed datagram with frames of the script's making, in the name of a member or of nobody.
     fn forge(&mut self, step: Step, script: &mut Script<'_>) {
         let (choice, from) = (script.byte(), u16::from(script.byte()));
         let members: Vec<_> = self.nodes[step.node].fixed.members().collect();
         let pick = |choice: u8| members.get(usize::from(choice) % members.len().max(1));
-        let mut bytes = vec![1 | choice & 0xf0, 0, 0, 0, 0, 0, 0];
-        bytes[1..3].copy_from_slice(&(hash::mix(forge::cluster(CLUSTER)) as u16).to_le_bytes());
+        let mut bytes = Vec::new();
         match pick(choice).filter(|_| choice & 8 == 0) {
             Some(sender) => {
                 bytes.extend(sender.id().get().to_le_bytes());
-                bytes.extend(&tag(sender).to_le_bytes()[..3]);
+                bytes.extend(&tag_of(sender).to_le_bytes()[..3]);
                 bytes.extend(forge::varint(sender.incarnation()));
             }
             None => bytes.extend(script.bytes(12)),
@@ -318,8 +282,9 @@ impl World {
             let len = usize::from(script.byte());
             bytes.extend(script.bytes(len));
         }
-        seal(&mut bytes, self.tag_of(step.node));
-        self.hand_in(step.node, from, bytes);
+        let addressee = self.nodes[step.node].tag();
+        let datagram = forge::sealed(forge::cluster(CLUSTER), 1 | choice & 0xf0, addressee, &bytes);
+        self.hand_in(step.node, from, datagram);
     }
 
     // The caller.
@@ -338,13 +303,8 @@ impl World {
     fn poll_with_small_buffer(&mut self, at: usize, len: usize) {
         let before = self.nodes[at].fixed.clone();
         let refused = |node: &FixedNode<MEMBERS, u16>| node.stats().dropped(DropReason::SmallBuffer);
-        let sent = both!(self.nodes[at], node => {
-            let mut buf = vec![0; len];
-            node.poll_transmit(&mut buf).map(|datagram| (datagram.to, datagram.payload.to_vec()))
-        });
-        if let Some((to, bytes)) = sent {
-            let from = self.nodes[at].fixed.addr().expect("only a started node sends");
-            self.flight.push_back(Datagram { from, to, bytes });
+        if let Some(datagram) = self.nodes[at].poll_transmit(len) {
+            self.flight.push_back(datagram);
             self.flight.truncate(IN_FLIGHT);
         } else if refused(&before) != refused(&self.nodes[at].fixed) {
             let (mut kept, mut untouched) = (self.nodes[at].fixed.clone(), before);
@@ -354,22 +314,6 @@ impl World {
             assert!(late.is_some() && late == soon, "law 4: what did not fit is kept as it was");
         }
     }
-}
-
-// The check value is no secret: it is made from the cluster's name and the addressee's life (see src/wire.rs).
-
-/// The tag that stands for a member's life.
-fn tag(member: &Member<u16>) -> u32 {
-    forge::tag(member.id().get(), member.life().generation(), member.life().nonce())
-}
-
-/// Makes the check value of a datagram right for this addressee.
-fn seal(datagram: &mut [u8], addressee: u32) {
-    let Some((front, after)) = datagram.split_first_chunk_mut::<7>() else { return };
-    let addressee = if front[0] & 0x10 == 0 { addressee } else { 0 };
-    let front_word = u64::from(u32::from_le_bytes([front[0], front[1], front[2], 0])) << 24 | u64::from(addressee);
-    let check = hash::Sip::new(forge::cluster(CLUSTER), front_word).bytes(after).finish() as u32;
-    front[3..].copy_from_slice(&check.to_le_bytes());
 }
 
 /// A frame that tells of one member what the script wants it to.
@@ -408,7 +352,7 @@ mod tests {
         let datagram = world.flight.front().expect("a newcomer asks its seed");
         let mut again = datagram.bytes.clone();
         again[3..7].fill(0);
-        seal(&mut again, 0);
+        forge::seal(&mut again, forge::cluster(CLUSTER), 0);
         assert_eq!(again, datagram.bytes, "the fuzzer seals as src/wire.rs does");
     }
 

@@ -36,7 +36,7 @@ fn sip(k0: u64, k1: u64, bytes: &[u8]) -> u64 {
     v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
-fn mix(mut x: u64) -> u64 {
+pub fn mix(mut x: u64) -> u64 {
     x = (x ^ x >> 30).wrapping_mul(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27).wrapping_mul(0x94d049bb133111eb);
     x ^ x >> 31
@@ -85,12 +85,24 @@ pub fn datagram(cluster: u64, form: u8, addressee: u32, sender: Sender, frames: 
 /// A datagram with a right check value over whatever is behind it.
 pub fn sealed(cluster: u64, form: u8, addressee: u32, after: &[u8]) -> Vec<u8> {
     let mut bytes = vec![form];
-    bytes.extend(&mix(cluster).to_le_bytes()[..2]);
-    let front = u64::from(bytes[0]) | u64::from(bytes[1]) << 8 | u64::from(bytes[2]) << 16;
-    let check = sip(cluster, front << 24 | u64::from(addressee), after) as u32;
-    bytes.extend(check.to_le_bytes());
+    bytes.extend(cluster_tag(cluster));
+    bytes.extend([0; 4]);
     bytes.extend(after);
+    seal(&mut bytes, cluster, addressee);
     bytes
+}
+
+/// What stands for the cluster in a datagram.
+pub fn cluster_tag(cluster: u64) -> [u8; 2] {
+    (mix(cluster) as u16).to_le_bytes()
+}
+
+/// Makes the check value of a datagram right. An OPEN one is for anyone, whatever the addressee.
+pub fn seal(datagram: &mut [u8], cluster: u64, addressee: u32) {
+    let Some((front, after)) = datagram.split_first_chunk_mut::<7>() else { return };
+    let addressee = if front[0] & 0x10 == 0 { addressee } else { 0 };
+    let key = u64::from(u32::from_le_bytes([front[0], front[1], front[2], 0])) << 24 | u64::from(addressee);
+    front[3..].copy_from_slice(&(sip(cluster, key, after) as u32).to_le_bytes());
 }
 
 pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {

@@ -1,14 +1,14 @@
 //! One node that runs twice, on `Fixed` and on `Heap` with equal limits and seeds: the two must never differ (law 6).
 //! And all that must hold of a node when nothing is left to poll.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidings::{
-    Config, DropReason, Event, FixedNode, HeapNode, Instant, Limits, Member, Node, NodeId, Phase, Status, Storage,
+    Config, DropReason, FixedNode, HeapNode, Instant, Limits, MAX_SEEDS, Member, Node, NodeId, Phase, Status, Storage,
     rand_core,
 };
 
-use super::hash;
+use super::forge;
 
 /// So few that members whom a hostile peer invents soon fill the table.
 pub const MEMBERS: usize = 8;
@@ -35,22 +35,31 @@ macro_rules! both {
 }
 
 /// One node on both storages, and what an application would know that reads its events.
+#[derive(Clone)]
 pub struct Pair {
     pub fixed: FixedNode<MEMBERS, u16>,
     pub heap: HeapNode<u16>,
     told: BTreeMap<NodeId, Member<u16>>,
+    seeds: BTreeSet<u16>,
 }
 
 impl Pair {
     pub fn new(config: Config) -> Self {
         let heap = HeapNode::new(config, Limits::DEFAULT.with_members(MEMBERS));
-        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new() }
+        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), seeds: BTreeSet::new() }
     }
 
     pub fn start(&mut self, now: Instant, id: u64, addr: u16, seed: u64) {
         both!(self, node => node.start(now, NodeId::new(id), addr, &mut Seeded(seed)));
         // A new life knows nobody, and does not speak of those whom the last one knew.
         self.told.clear();
+    }
+
+    pub fn join(&mut self, now: Instant, seed: u16) {
+        let room = self.seeds.contains(&seed) || self.seeds.len() < MAX_SEEDS;
+        let taken = both!(self, node => node.join(now, seed)).is_ok();
+        assert_eq!(taken, room, "a seed is refused if and only if others have taken all the room");
+        self.seeds.extend(taken.then_some(seed));
     }
 
     /// Polls everything out of the pair and checks all that must hold when nothing is left to poll.
@@ -67,55 +76,64 @@ impl Pair {
 
     fn transmit(&mut self) -> Vec<Datagram> {
         let mut sent = Vec::new();
-        let most = self.fixed.config().max_datagram();
-        // What is in the buffers, and how much more they hold than is needed, must not matter.
-        let (mut one, mut other) = (vec![0xaa; most], vec![0x55; 2 * most]);
-        loop {
-            let before = self.fixed.stats().dropped(DropReason::SmallBuffer);
-            let (fixed, heap) = (self.fixed.poll_transmit(&mut one), self.heap.poll_transmit(&mut other));
-            assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits send the same bytes");
-            let Some(datagram) = fixed else {
-                let after = self.fixed.stats().dropped(DropReason::SmallBuffer);
-                assert_eq!(before, after, "a buffer of max_datagram bytes always suffices");
-                return sent;
-            };
-            let from = self.fixed.addr().expect("only a started node sends");
-            assert!(datagram.payload.len() <= most, "law 5: no datagram is longer than max_datagram");
-            sent.push(Datagram { from, to: datagram.to, bytes: datagram.payload.to_vec() });
+        let refused = |pair: &Self| pair.fixed.stats().dropped(DropReason::SmallBuffer);
+        let before = refused(self);
+        while let Some(datagram) = self.poll_transmit(self.fixed.config().max_datagram()) {
+            sent.push(datagram);
             assert!(sent.len() <= BURST, "law 5: what one call makes a node send is bounded");
         }
+        assert_eq!(before, refused(self), "a buffer of max_datagram bytes always suffices");
+        sent
+    }
+
+    /// Polls one datagram into a buffer of this many bytes.
+    pub fn poll_transmit(&mut self, room: usize) -> Option<Datagram> {
+        let most = self.fixed.config().max_datagram();
+        // What is in the buffers, and how much more they hold than is needed, must not matter.
+        let more = if room < most { 0 } else { most };
+        let (mut one, mut other) = (vec![0xaa; room], vec![0x55; room + more]);
+        let (fixed, heap) = (self.fixed.poll_transmit(&mut one), self.heap.poll_transmit(&mut other));
+        assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits send the same bytes");
+        let datagram = fixed?;
+        assert!(datagram.payload.len() <= most, "law 5: no datagram is longer than max_datagram");
+        let from = self.fixed.addr().expect("only a started node sends");
+        Some(Datagram { from, to: datagram.to, bytes: datagram.payload.to_vec() })
     }
 
     fn read_events(&mut self) {
-        loop {
-            let (fixed, heap) = (self.fixed.poll_event(), self.heap.poll_event());
-            assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits tell the same");
-            match fixed {
-                None => return,
-                Some(
-                    Event::MemberUp(member)
-                    | Event::MemberSuspect(member)
-                    | Event::MemberDown(member)
-                    | Event::MemberLeft(member)
-                    | Event::MemberMoved(member),
-                ) => drop(self.told.insert(member.id(), member)),
-                Some(_) => {}
-            }
-        }
+        while self.poll_event() {}
+    }
+
+    /// Polls one event; whether there was one.
+    pub fn poll_event(&mut self) -> bool {
+        let (fixed, heap) = (self.fixed.poll_event(), self.heap.poll_event());
+        assert_eq!(fixed, heap, "law 6: Fixed and Heap of equal limits tell the same");
+        self.told.extend(fixed.and_then(|event| event.member()).map(|member| (member.id(), member)));
+        fixed.is_some()
     }
 
     fn check(&mut self) {
-        both!(self, node => node.poll_timeout());
-        both!(self, node => node.wake_reason());
-        both!(self, node => node.stats().clone());
-        both!(self, node => (node.phase(), node.id(), node.addr(), node.live(), node.fingerprint()));
-        let members = both!(self, node => table(node));
+        self.compare();
+        let members: Vec<_> = self.fixed.members().collect();
         for member in members.iter().filter(|member| member.id() != self.fixed.id()) {
             self.check_told(member);
         }
+    }
+
+    /// Looks at everything that both have to show. Holds at any time, whatever is still to be polled.
+    pub fn compare(&mut self) {
+        both!(self, node => (node.now(), node.poll_timeout(), node.wake_reason()));
+        both!(self, node => (node.phase(), node.id(), node.addr(), node.live(), node.fingerprint()));
+        both!(self, node => (*node.config(), node.stats().clone()));
+        let members = both!(self, node => table(node));
         let alive = matches!(self.fixed.phase(), Phase::Joining | Phase::Member | Phase::Isolated);
         let myself = members.iter().find(|member| member.id() == self.fixed.id());
         assert!(!alive || myself.is_some_and(|me| me.status() == Status::Alive), "a running node holds itself alive");
+    }
+
+    /// The tag of the node's life, which its datagrams are sealed for; 0 before `start`.
+    pub fn tag(&self) -> u32 {
+        self.fixed.member(self.fixed.id()).map_or(0, |myself| tag_of(&myself))
     }
 
     /// What the application was told of a member is what the table holds (law 4).
@@ -133,6 +151,11 @@ impl Pair {
             }
         }
     }
+}
+
+/// The tag that stands for a member's life.
+pub fn tag_of(member: &Member<u16>) -> u32 {
+    forge::tag(member.id().get(), member.life().generation(), member.life().nonce())
 }
 
 /// A node's table, after checking it against what the node says of it elsewhere.
@@ -160,7 +183,7 @@ impl rand_core::TryRng for Seeded {
 
     fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        Ok(hash::mix(self.0))
+        Ok(forge::mix(self.0))
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {

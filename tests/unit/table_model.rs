@@ -252,12 +252,18 @@ impl Model {
         let Some(event) = event else { return };
         let member = event.member().expect("the table tells of members");
         assert_eq!(self.untold.front(), Some(&member.id()), "it has changed: {event:?}");
-        let known = self.get_mut(member.id()).expect("it is there");
-        assert_eq!(member, known.member(), "what is told is what is held");
-        let moved = core::mem::take(&mut known.moved);
-        let known = known.clone();
         let before = self.shown.get(&member.id()).copied();
         let was_up = before.filter(Shown::is_up);
+        let known = self.get_mut(member.id()).expect("it is there");
+        let moved = core::mem::take(&mut known.moved);
+        let known = known.clone();
+        let suspect = match event {
+            Event::MemberSuspect(_) => true,
+            Event::MemberMoved(_) => was_up.is_some_and(|shown| shown.told == Told::Suspect),
+            _ => false,
+        };
+        let held = Member { suspect, ..known.member() };
+        assert_eq!(member, held, "what is told is what is held, and no suspicion before it is told");
         let liveness = match event {
             Event::MemberDown(_) => Liveness::Down,
             Event::MemberLeft(_) => Liveness::Left,

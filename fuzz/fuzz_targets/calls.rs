@@ -1,0 +1,5 @@
+//! Any calls in any order keep the laws: see `tests/common/calls.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|script: &[u8]| tidings_fuzz::calls::run(script));
