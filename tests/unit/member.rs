@@ -71,6 +71,7 @@ fn a_member_says_what_its_record_says() {
     for (liveness, suspect, status, word) in statuses {
         let member = member(liveness, suspect);
         assert_eq!((member.status(), status.to_string().as_str()), (status, word));
+        assert_eq!(status.is_live(), liveness == Liveness::Alive, "who is suspected still counts as alive");
         assert_eq!((member.id(), member.addr()), (record.id, 9));
         assert_eq!((member.life(), member.incarnation()), (record.life, 4));
     }
