@@ -365,7 +365,10 @@ fn any_settings_that_are_accepted_form_a_cluster_find_a_crash_and_let_a_member_l
             sim.add(HeapNode::new(config, Limits::DEFAULT.with_members(16)));
             sim.start(host, &[0]);
         }
-        let spread = config.probe_period() * 4 + config.first_retry() * 16;
+        // Of a budget three eighths are for news at the least: here five records, told to each of five.
+        let news = Duration::from_secs(5 * 5 * 64 * 8 / 3) / config.byte_budget().max(1);
+        let held_up = if config.byte_budget() == 0 { Duration::ZERO } else { news };
+        let spread = config.probe_period() * 4 + config.first_retry() * 16 + held_up;
         let formed = sim.run_until_agreed(config.first_retry(), spread);
         assert!(formed.is_some(), "no cluster after {spread:?} {:?}", sim.failure());
 

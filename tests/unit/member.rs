@@ -71,9 +71,14 @@ fn a_member_says_what_its_record_says() {
     for (liveness, suspect, status, word) in statuses {
         let member = member(liveness, suspect);
         assert_eq!((member.status(), status.to_string().as_str()), (status, word));
+        assert_eq!(status.is_live(), liveness == Liveness::Alive, "who is suspected still counts as alive");
         assert_eq!((member.id(), member.addr()), (record.id, 9));
         assert_eq!((member.life(), member.incarnation()), (record.life, 4));
     }
+    let said = std::format!("{:?}", member(Liveness::Alive, true));
+    let expected = "Member { id: NodeId(0000000000000001), addr: 9, life: Life { generation: 3, nonce: 2571 }, \
+        incarnation: 4, status: Suspect }";
+    assert_eq!(said, expected, "in the terms of what can be asked of it");
     assert_eq!(std::format!("{:>7}", Status::Down), "   down", "padded, for tables");
     assert_eq!(record.life.to_string(), "3-00000a0b");
 }

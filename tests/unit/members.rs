@@ -426,7 +426,7 @@ fn heap(slots: usize) -> Members<u16, Heap> {
 #[test]
 fn the_table_does_what_a_sorted_map_does_on_both_storages() {
     let (kinds, forgotten) = (RefCell::new(HashSet::new()), Cell::new(0));
-    check(1_000, scripts(), |script| {
+    check(3_000, scripts(), |script| {
         let (told, stats) = script.play(fixed::<7>, 7);
         kinds.borrow_mut().extend(told.iter().map(discriminant));
         forgotten.set(forgotten.get() + stats.forgotten);
