@@ -130,6 +130,11 @@ impl<A: Address> Challenges<A> {
         self.0.iter_mut().for_each(|challenge| (challenge.tries, challenge.next) = (0, now));
     }
 
+    /// What was asked of late was not sent: it is asked anew from `next` on.
+    pub(crate) fn not_sent(&mut self, next: Instant) {
+        self.0.iter_mut().for_each(|challenge| (challenge.tries, challenge.next) = (0, challenge.next.max(next)));
+    }
+
     /// Asks again where it is time. Returns a record to believe, if there is one; call again until there is none.
     pub(crate) fn tick<S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Record<A>> {
         self.0.retain(|challenge| challenge.verdict(cx) != Verdict::Drop);

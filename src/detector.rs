@@ -53,7 +53,7 @@ pub(crate) enum Probe<A> {
     /// A question to a juror.
     Ask { juror: NodeId, question: u32, target: NodeId },
     /// An answer to somebody who asked us.
-    Verdict { to: A, tag: u32, question: u32, target: NodeId, heard: bool },
+    Verdict { asker: NodeId, to: A, tag: u32, question: u32, target: NodeId, heard: bool },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -173,6 +173,8 @@ impl<A: Address> Detector<A> {
             self.begin_probe(cx);
         }
         self.tick_errands(cx);
+        // With nobody left there is nobody to be cut off from.
+        self.isolated &= cx.members.others() > 0;
         if self.isolated {
             return None;
         }
@@ -223,10 +225,14 @@ impl<A: Address> Detector<A> {
     /// are passed over. Every second successor is the next that was ever heard, so that those whom somebody has invented
     /// do not stand before the others.
     fn next_target<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
-        self.turn = self.turn.wrapping_add(1) % 4;
+        self.turn = self.turn.wrapping_add(1) % 64;
+        if self.turn == 0 {
+            // Who was refused may be gone by now, and the table comparable again.
+            cx.members.forget_refusal();
+        }
         let mut place = cx.members.myself().map_or(0, |myself| cx.members.place(myself.id));
         for _ in 0..=CASES {
-            let index = match self.turn {
+            let index = match self.turn % 4 {
                 1 => cx.members.next_live(place),
                 3 => cx.members.next_heard(place).or_else(|| cx.members.next_live(place)),
                 _ => self.next_of_ring(cx),
@@ -505,8 +511,8 @@ impl<A: Address> Detector<A> {
                 return Some(Probe::Ping { target: errand.target, number: errand.tries.current(), claim: None });
             }
             if let Some(heard) = errand.heard.filter(|_| errand.owed) {
-                let Errand { asker_addr: to, asker_tag: tag, question, target, .. } = *errand;
-                return Some(Probe::Verdict { to, tag, question, target, heard });
+                let Errand { asker, asker_addr: to, asker_tag: tag, question, target, .. } = *errand;
+                return Some(Probe::Verdict { asker, to, tag, question, target, heard });
             }
         }
         None

@@ -36,7 +36,7 @@ pub enum Event<'n, A> {
     /// The last one alive cannot tell that from being cut off: of two nodes, one that crashes leaves the other isolated,
     /// with a suspect that it does not declare dead until a third answers.
     Isolated,
-    /// Somebody answers again.
+    /// Somebody answers again, or nobody is left who could.
     Reconnected,
     /// Another live node has this node's id and keeps it. This node has fallen silent and is idle; `start` it with
     /// another id. The last event of this life.
@@ -286,7 +286,7 @@ pub struct Stats {
     pub declared_down: u64,
     /// Times that this node spoke against what others said of it, most often that it is dead.
     pub refutations: u64,
-    /// Ticks so late that the node blamed itself and began its open cases anew.
+    /// Ticks so late that the node put off its open cases, or after a long stall began them anew and blamed itself.
     pub late_ticks: u64,
     /// Records sent as news.
     pub news_out: u64,

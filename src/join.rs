@@ -230,7 +230,15 @@ pub(crate) struct Rival<A> {
 }
 
 impl<A: Address> Rival<A> {
-    pub(crate) fn new(of: &Record<A>, number: u32, witness: Witness, now: Instant, config: &Config) -> Self {
+    /// `insistent` if it was named by a seed, and the id hangs on its answer.
+    pub(crate) fn new(
+        of: &Record<A>,
+        number: u32,
+        insistent: bool,
+        believed: bool,
+        now: Instant,
+        config: &Config,
+    ) -> Self {
         Rival {
             life: of.life,
             addr: of.addr,
@@ -238,8 +246,8 @@ impl<A: Address> Rival<A> {
             until: now.after(config.suspicion),
             next: now,
             contact: now,
-            tries: if witness == Witness::Seed { u8::MAX } else { 2 },
-            believed: witness != Witness::Challenger,
+            tries: if insistent { u8::MAX } else { 2 },
+            believed,
             owed: false,
         }
     }

@@ -159,6 +159,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.refused
     }
 
+    /// Takes back that this table cannot become equal to others.
+    pub(crate) fn forget_refusal(&mut self) {
+        self.refused = false;
+    }
+
     /// The fingerprint of all living members: a wrapping sum of one keyed hash each.
     pub(crate) fn root(&self) -> u64 {
         self.root

@@ -223,6 +223,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub fn set_addr(&mut self, now: Instant, addr: A) {
         self.advance(now);
         self.redescribe(|myself| Record { addr, ..myself });
+        if self.phase == Phase::Joining && !self.seeds.any_but(addr) {
+            self.phase = Phase::Member;
+        }
         self.act();
     }
 
@@ -262,6 +265,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.stats.send_errors = self.stats.send_errors.wrapping_add(1);
         if error == SendFailure::Local {
             self.detector.not_sent(to, &mut context!(self));
+            self.challenges.not_sent(self.now.after(self.detector.unit(&self.config)));
             self.act();
         }
     }

@@ -43,7 +43,7 @@
 //! | 6 | sync | low 8, high 8, the sender's records in that range of the id space, in order |
 //! | 7 | diff | low 8, high 8, records in that range which the other side lacks or has older |
 //! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record |
-//! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record |
+//! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record or the one that stands in the way |
 //! | 10 | leave | number 4; behind news that the sender has left |
 //! | 11 | leave ack | number 4 |
 //! | 12 | introduce | cookie 8: I do not know you, join with this |

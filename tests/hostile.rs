@@ -320,3 +320,43 @@ fn among_a_thousand_invented_members_a_crash_is_still_found_and_a_newcomer_still
     assert!([0, 1, 2, 3].iter().all(|host| status_of(&sim, *host, newcomer) == Some(Status::Alive)));
     assert_eq!(sim.failure(), None);
 }
+
+#[test]
+fn a_counter_pushed_as_far_as_is_believed_shuts_no_member_out() {
+    for pushes in [&[1 << 16][..], &[40_000, 80_000], &[65_535, 65_536, 65_537]] {
+        let mut sim = watched(6, 1);
+        for by in pushes {
+            // One after the other, before the owner could tell the others of its answer.
+            tell(&mut sim, 3, 1, |sim, forger| forger.leap(sim.machine(3).unwrap(), *by));
+        }
+        let agreed = sim.run_until_agreed(100 * MILLIS, 60 * SECOND);
+        assert!(agreed.is_some(), "pushed by {pushes:?}: {:?}", sim.failure());
+        // A newcomer has never heard of it at any lower one.
+        let newcomer = sim.add(fresh());
+        sim.start(newcomer, &[0]);
+        let agreed = sim.run_until_agreed(100 * MILLIS, 60 * SECOND);
+        assert!(agreed.is_some(), "pushed by {pushes:?}, with a newcomer: {:?}", sim.failure());
+        assert_eq!(sim.failure(), None, "pushed by {pushes:?}");
+    }
+}
+
+#[test]
+fn a_newcomer_that_is_told_of_a_claimant_by_anyone_asks_it_twice_and_not_without_end() {
+    let mut sim = Sim::<HeapNode<u32>>::new(1, Conditions::LAN);
+    for host in 0..2 {
+        sim.add(fresh());
+        sim.set_id(host, tidings::NodeId::new(7));
+    }
+    // It asks a seed that is not there, and the other, under the same id, joins through it from nowhere.
+    sim.start(0, &[5]);
+    sim.start(1, &[0]);
+    let join = sim.overheard().last().unwrap().to_vec();
+    sim.crash(1);
+    sim.run_for(5 * SECOND);
+    let before = sim.traffic(0).bytes;
+    sim.spoof(NOBODY, 0, &join);
+    sim.run_for(60 * SECOND);
+    // Its own joins, at growing gaps, are 52 bytes each.
+    let sent = sim.traffic(0).bytes - before;
+    assert!(sent < 16 * 52 + 3 * join.len() as u64, "{sent} bytes for {}", join.len());
+}

@@ -348,14 +348,15 @@ fn one_witness_of_a_leave_does_not_count_twice() {
 }
 
 #[test]
-fn a_newcomer_with_too_small_a_table_does_not_ask_for_ever() {
+fn a_newcomer_with_too_small_a_table_asks_now_and_then_whether_it_has_become_large_enough() {
     let mut sim = cluster(100, 1);
     let small = sim.add(HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(50)));
     sim.start(small, &[0]);
     sim.run_for(10 * SECOND);
     let before = sim.machine(small).unwrap().stats().syncs;
     sim.run_for(100 * SECOND);
-    assert_eq!(sim.machine(small).unwrap().stats().syncs, before);
+    let asked = sim.machine(small).unwrap().stats().syncs - before;
+    assert!((1..=8).contains(&asked), "once in 64 probe periods, a few datagrams each time: {asked}");
 }
 
 #[test]
@@ -677,4 +678,64 @@ fn the_end_of_a_life_is_told_last() {
         events.push(event.to_string());
     }
     assert_eq!(events, ["0000000000000003 at 2 left", "left the cluster"]);
+}
+
+#[test]
+fn a_table_that_refused_somebody_who_is_gone_is_compared_again() {
+    let mut sim = Sim::<HeapNode<u32>>::new(3, Conditions::LAN);
+    for host in 0..4 {
+        let limits = if host == 0 { Limits::DEFAULT.with_members(4) } else { Limits::DEFAULT };
+        sim.add(HeapNode::new(Config::LAN, limits));
+        sim.start(host, &[1]);
+    }
+    sim.run_for(10 * SECOND);
+    let fifth = sim.add(fresh());
+    sim.start(fifth, &[1]);
+    sim.run_for(5 * SECOND);
+    assert!(sim.machine(0).unwrap().stats().dropped(DropReason::TableFull) > 0, "there was no room for it");
+    sim.leave(fifth);
+    sim.run_for(5 * SECOND);
+    // Something that the one with the small table misses.
+    sim.set_plugged(0, false);
+    sim.with(3, |node, now| node.set_config(now, Config::LAN.with_patience(60 * SECOND)).unwrap());
+    sim.run_for(2 * SECOND);
+    sim.set_plugged(0, true);
+    sim.run_for(80 * SECOND);
+    let prints: Vec<u64> = (0..4).map(|host| sim.machine(host).unwrap().fingerprint()).collect();
+    assert_eq!(prints, [prints[0]; 4], "it has been found");
+}
+
+#[test]
+fn a_node_that_moves_to_the_address_of_its_only_seed_stops_asking() {
+    let mut sim = Sim::<HeapNode<u32>>::new(1, Conditions::LAN);
+    sim.add(fresh());
+    sim.start(0, &[5]);
+    sim.run_for(SECOND);
+    assert_eq!(sim.machine(0).unwrap().phase(), Phase::Joining);
+    sim.with(0, |node, now| node.set_addr(now, 5));
+    assert_eq!(sim.machine(0).unwrap().phase(), Phase::Member);
+}
+
+#[test]
+fn nothing_is_told_after_the_end_of_a_life() {
+    let mut sim = cluster(3, 1);
+    sim.leave(1);
+    sim.run_for(SECOND);
+    sim.take_reports();
+    sim.inject(0, 1, b"anything");
+    sim.run_for(SECOND);
+    assert_eq!(sim.take_reports().iter().filter(|told| told.host == 1).count(), 0);
+    assert!(sim.machine(1).unwrap().stats().dropped(DropReason::NotRunning) > 0, "and it is counted");
+}
+
+#[test]
+fn whoever_is_left_alone_is_not_isolated() {
+    let mut sim = cluster(2, 1);
+    (0..2).for_each(|host| sim.set_plugged(host, false));
+    sim.run_for(20 * SECOND);
+    assert_eq!(sim.machine(0).unwrap().phase(), Phase::Isolated);
+    (0..2).for_each(|host| sim.set_plugged(host, true));
+    sim.leave(1);
+    sim.run_for(5 * SECOND);
+    assert_eq!((sim.machine(0).unwrap().phase(), sim.machine(0).unwrap().live()), (Phase::Member, 1));
 }

@@ -234,11 +234,12 @@ fn answers_to_no_question_and_wrong_cookies_are_counted() {
 }
 
 #[test]
-fn a_head_whose_incarnation_leaps_is_refused_with_all_that_follows_it() {
+fn a_head_whose_incarnation_leaps_is_refused_with_all_that_follows_it_and_asked_to_introduce_itself() {
     let mut talk = Talk::new().join();
     talk.stranger.incarnation = 1 << 20;
     let answers = talk.tell(&[forge::ping(5, [0; 6])]);
-    assert_eq!((answers.len(), talk.dropped(DropReason::CounterJump)), (0, 1));
+    assert_eq!((answers.len(), talk.dropped(DropReason::CounterJump)), (1, 1));
+    assert!(answers[0].1.len() < 30, "an introduce and no more");
 }
 
 #[test]

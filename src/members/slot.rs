@@ -24,7 +24,7 @@ pub(super) const UNTOLD: u8 = 1 << 2;
 pub(super) const REBORN: u8 = 1 << 3;
 /// The member has another address than the application was told.
 pub(super) const MOVED: u8 = 1 << 4;
-/// The member itself was heard, in its present life.
+/// The member itself was heard in its present life, or its end was learned of.
 pub(super) const SEEN: u8 = 1 << 5;
 /// The member was silent while others answered: it is suspected with reason, not because this node was cut off.
 pub(super) const EXCUSED: u8 = 1 << 6;

@@ -230,12 +230,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             Some(rival) if rival.life > record.life => {}
             _ => {
                 let number = self.rng.next_u32();
-                let witness = match witness {
-                    _ if self.phase == Phase::Joining => Witness::Seed,
-                    Witness::Challenger if believed => Witness::Others,
-                    witness => witness,
-                };
-                self.rival = Some(Rival::new(&record, number, witness, self.now, &self.config));
+                let insistent = witness == Witness::Seed && self.phase == Phase::Joining;
+                self.rival = Some(Rival::new(&record, number, insistent, believed, self.now, &self.config));
             }
         }
     }

@@ -32,7 +32,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.stats.datagrams_in = self.stats.datagrams_in.wrapping_add(1);
         self.stats.bytes_in = self.stats.bytes_in.wrapping_add(datagram.len() as u64);
         if !self.is_running() {
-            return self.refuse(DropReason::NotRunning);
+            // Counted and not told: the application has been told that this life is over.
+            return self.stats.count(DropReason::NotRunning);
         }
         let Some(myself) = self.members.myself().copied() else { return };
         let seal = Seal { cluster: self.config.cluster, addressee: myself.tag() };
@@ -55,16 +56,22 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let known = self.members.find_life(head.sender, head.tag);
         let held = known.and_then(|index| self.members.get(index));
-        // No owner leaps; this is somebody else.
-        if held.is_some_and(|record| head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP) {
-            return self.refuse(DropReason::CounterJump);
+        let kind = { frames }.frame().map_or(0, |(kind, _)| kind);
+        // No owner leaps, unless others have pushed it; what it then says of itself, with our cookie, is believed.
+        let leaps = held.is_some_and(|record| head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP);
+        if leaps && kind != kind::JOIN {
+            self.refuse(DropReason::CounterJump);
+            if kind != 0 && !head.open {
+                self.reply(Reply { to: from, tag: head.tag, home: false, say: Say::Introduce });
+            }
+            return;
         }
+        let (known, held) = if leaps { (None, None) } else { (known, held) };
         let there = held.is_some_and(|record| record.addr == from);
         let home = there && known.is_some_and(|index| self.members.is_proved(index));
         let mut speaker = Speaker { addr: from, head, known, home, answered: false };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
-            let kind = { frames }.frame().map_or(0, |(kind, _)| kind);
             self.first_hand(index, kind, &mut speaker);
         }
         while !frames.is_empty() {
@@ -89,7 +96,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match record.liveness {
             // What is answered with a record anyway, of the one or of the other, needs no other answer: two who ask each
             // other to introduce themselves would never end.
-            Liveness::Down if matches!(kind, kind::JOIN | kind::INTRODUCE) => {}
+            Liveness::Down if matches!(kind, 0 | kind::JOIN | kind::INTRODUCE) => {}
             // It has spoken anew about itself since. Only it knows what it said: a record made up from its incarnation and
             // what is known of it would be a lie that it had to speak against.
             Liveness::Down if head.incarnation > record.incarnation => self.answer(speaker, Say::Introduce),
@@ -170,8 +177,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
         let differs = roots != self.roots(number);
         let introduce = speaker.known.is_none();
-        // Nobody probes but members: somebody has admitted this node, and the word of it was lost.
-        if !introduce && self.phase == Phase::Joining {
+        // A member probes it: somebody has admitted this node, and the word of it was lost.
+        if !introduce && !speaker.head.newcomer && self.phase == Phase::Joining {
             self.become_member();
         }
         let comparable = !speaker.head.full && !self.members.has_refused();
@@ -327,7 +334,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             Some((index, held)) => {
                 let elsewhere = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
                 let raised = newcomer.life.generation > held.life.generation;
-                if newcomer.jumps(Some(&held)) {
+                // Its incarnations are its own affair. Above such a generation nobody could raise his.
+                if newcomer.life.generation.saturating_sub(held.life.generation) > MAX_JUMP {
                     self.refuse(DropReason::CounterJump);
                     return Answer::Taken;
                 }
@@ -341,10 +349,6 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
                 self.adopt(index, newcomer, 0);
                 speaker.known = Some(index);
-            }
-            None if newcomer.jumps(None) => {
-                self.refuse(DropReason::CounterJump);
-                return Answer::Taken;
             }
             None => match self.welcome_newcomer(newcomer) {
                 Some(index) => speaker.known = Some(index),
@@ -414,9 +418,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Another life of our id stands in the way of our join: this is its record.
     fn on_taken(&mut self, other: Option<Record<A>>) {
         match other.filter(|other| other.id == self.id()) {
-            Some(other) => {
-                self.learn(other, Source::News);
-            }
+            Some(other) => match self.members.myself().copied() {
+                Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, Witness::Seed),
+                _ => drop(self.learn(other, Source::News)),
+            },
             None => self.refuse(DropReason::Malformed),
         }
     }

@@ -254,6 +254,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         match owed {
             Owed::Reply(reply) => reply.home,
             Owed::Rival | Owed::Challenge { .. } | Owed::Seed { .. } => false,
+            // The question may have come from anywhere.
+            Owed::Probe(Probe::Verdict { asker, to, .. }) => {
+                let there = |index: &Index| self.members.get(*index).is_some_and(|record| record.addr == *to);
+                self.members.find(*asker).filter(there).is_some_and(|index| self.members.is_proved(index))
+            }
             _ => true,
         }
     }
