@@ -276,7 +276,7 @@ impl Config {
         Duration::from_micros(self.leave_timeout)
     }
 
-    /// By how much a tick may be late before the node blames itself (law 3): a sixteenth of the suspicion.
+    /// By how much a tick may be late before what was asked counts as asked later (law 3): a sixteenth of the suspicion.
     pub(crate) const fn grace(&self) -> u64 {
         self.suspicion >> 4
     }
