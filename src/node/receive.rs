@@ -2,7 +2,6 @@
 
 use super::Node;
 use super::send::{Reply, Say};
-use crate::budget::Class;
 use crate::challenge::Finding;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
@@ -268,7 +267,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let proved = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
         match proved.and_then(|index| self.members.get(index)).map(|record| record.addr) {
             // It asks again, or another does.
-            Some(_) if !self.may_send(Class::Sync) => {
+            Some(_) if self.pays_for_answers().is_none() => {
                 self.stats.held_back = self.stats.held_back.wrapping_add(1);
             }
             Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, say: Say::Diff(diff) }),

@@ -112,7 +112,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             match self.encode(&owed, space) {
                 Ok((to, len, news)) => {
                     let could_wait = match owed {
-                        Owed::Sync(_) | Owed::Reply(Reply { say: Say::Diff(_), .. }) => (Class::Sync, len),
+                        Owed::Sync(_) => (Class::Sync, len),
+                        Owed::Reply(Reply { say: Say::Diff(_), .. }) => {
+                            (self.pays_for_answers().unwrap_or(Class::Sync), len)
+                        }
                         Owed::News(_) => (Class::News, len),
                         _ => (Class::News, news),
                     };
@@ -166,6 +169,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Some(Owed::Sync(peer));
         }
         self.gossip.target(&self.members).filter(|_| self.may_send(Class::News)).map(Owed::News)
+    }
+
+    /// What an answer to a comparison may be paid from. Not only from what is set aside for comparing: members that all
+    /// spent it on asking would never answer each other.
+    pub(super) fn pays_for_answers(&self) -> Option<Class> {
+        [Class::Sync, Class::News].into_iter().find(|class| self.may_send(*class))
     }
 
     /// Whether the byte budget has anything left for what can wait.
