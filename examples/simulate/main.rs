@@ -1,0 +1,114 @@
+//! The simulator's face: experiments with whole clusters in simulated time, and the replay of failures.
+//!
+//! Every figure repeats exactly for the same arguments, on every machine.
+
+mod experiments;
+mod report;
+mod tables;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use experiments::Subject;
+use report::{Times, in_parallel, progress, seconds, shown};
+use tidings::sim::Scenario;
+use tidings::{Config, HeapNode, Limits};
+
+/// Experiments with simulated clusters. The same arguments give the same figures, on every machine.
+///
+/// The network takes 1 to 5 ms each way; nodes have the settings `Config::LAN`; bytes are UDP payload. Where several
+/// values can be given, separate them by commas: each combination is a row. Runs take the seeds 1, 2, 3 ...
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    experiment: Experiment,
+}
+
+#[derive(Subcommand)]
+enum Experiment {
+    /// Crash nodes of a settled cluster: how long until all others know.
+    Crash(tables::Crash),
+    /// Leave a settled cluster alone under loss: bytes, and whether anybody is declared down.
+    Steady(tables::Steady),
+    /// Add a node to a settled cluster: how long until all know it, and it knows all.
+    Join(tables::Join),
+    /// Let all join through one seed within a second: how long until all views are complete.
+    Bootstrap(tables::Bootstrap),
+    /// Hold the halves of a cluster apart: how long until one whole view after the heal, without seeds.
+    Partition(tables::Partition),
+    /// Stop processes for half a second to three, again and again, for two minutes.
+    Pause(tables::Pause),
+    /// Take nodes off the network, again and again, for two minutes; their timers run on.
+    Cutoff(tables::Cutoff),
+    /// Make one node half deaf or half mute, for five minutes.
+    Oneway(tables::Oneway),
+    /// Crash and restart nodes all the time.
+    Churn(tables::Churn),
+    /// Run random scenarios with every check on, or the saved one of a failure.
+    Replay(Replay),
+}
+
+#[derive(clap::Args)]
+struct Replay {
+    /// The scenario that a failure printed.
+    file: Option<PathBuf>,
+    /// Without a file: how many random scenarios, with the seeds 1, 2, 3 ...
+    #[arg(long, default_value_t = 1_000, conflicts_with = "file")]
+    seeds: u64,
+}
+
+impl Subject for HeapNode<u32> {
+    fn new(nodes: u32) -> Self {
+        HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(2 * nodes as usize))
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().experiment {
+        Experiment::Crash(crash) => crash.run(),
+        Experiment::Steady(steady) => steady.run(),
+        Experiment::Join(join) => join.run(),
+        Experiment::Bootstrap(bootstrap) => bootstrap.run(),
+        Experiment::Partition(partition) => partition.run(),
+        Experiment::Pause(pause) => pause.run(),
+        Experiment::Cutoff(cutoff) => cutoff.run(),
+        Experiment::Oneway(oneway) => oneway.run(),
+        Experiment::Churn(churn) => churn.run(),
+        Experiment::Replay(replay) => replay.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(complaint) => {
+            anstream::eprintln!("{complaint}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Replay {
+    fn run(&self) -> Result<(), String> {
+        if let Some(file) = &self.file {
+            let text =
+                std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let scenario: Scenario = text.parse().map_err(|error| format!("{}: {error}", file.display()))?;
+            let summary = scenario.run().map_err(|failure| failure.to_string())?;
+            anstream::println!("all agreed {} after the last fault", seconds(summary.agreed_after));
+            return Ok(());
+        }
+        let progress = progress(self.seeds);
+        let times = in_parallel(self.seeds, &progress, |seed| {
+            let summary = Scenario::from_seed(seed).run().map_err(|failure| format!("seed {seed}: {failure}"))?;
+            Ok(Some(summary.agreed_after))
+        })?;
+        progress.finish_and_clear();
+        let (count, times) = (times.len(), Times::new(times));
+        anstream::println!(
+            "{count} scenarios; all agreed after the last fault within {} (median), {} (most)",
+            shown(times.median()),
+            shown(times.most())
+        );
+        Ok(())
+    }
+}
