@@ -204,11 +204,16 @@ impl<A: Address> Challenges<A> {
 
 impl<A: Address> Challenge<A> {
     fn verdict<S: Storage>(&self, cx: &Context<'_, A, S>) -> Verdict {
-        let Some(held) = cx.members.find_record(self.claim.id).filter(|held| self.claim.supersedes(held)) else {
-            return Verdict::Drop;
+        let unopposed = match cx.members.find_record(self.claim.id) {
+            // There is nobody to contradict that one unknown lives.
+            None => true,
+            Some(held) if self.claim.supersedes(held) => {
+                let taken_over = held.addr == self.claim.addr && held.life != self.claim.life;
+                !is_alive(held) || taken_over
+            }
+            Some(_) => return Verdict::Drop,
         };
-        let taken_over = held.addr == self.claim.addr && held.life != self.claim.life;
-        let (unopposed, waited) = (!is_alive(held) || taken_over, cx.now >= self.next);
+        let waited = cx.now >= self.next;
         judge(Evidence { proved: self.proved, unopposed, tries: self.tries, waited })
     }
 }

@@ -29,7 +29,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::context::Deadline;
 use crate::event::WakeReason;
-use crate::member::{Address, Liveness, NodeId, Record};
+use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, Members};
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -168,7 +168,7 @@ impl<A: Address> Detector<A> {
     // What time brings.
 
     /// Does what is due. Returns a member to declare dead, if there is one; call again until there is none.
-    pub(crate) fn tick<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<Index> {
+    pub(crate) fn tick<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
         if cx.now >= self.next_probe {
             self.begin_probe(cx);
         }
@@ -271,7 +271,8 @@ impl<A: Address> Detector<A> {
             question: 0,
             asked: cx.now,
             jurors: Vec::new(),
-            next_jury: cx.now.after(6 * self.unit(cx.config)),
+            // What others claim is put to others at once.
+            next_jury: if claim.is_some() { cx.now } else { cx.now.after(6 * self.unit(cx.config)) },
             claim,
         };
         self.cases.push(case).is_ok()
@@ -297,12 +298,12 @@ impl<A: Address> Detector<A> {
         }
     }
 
-    fn verdict<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<Index> {
+    fn verdict<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
         let allowed = self.allowed(cx.config);
         let bystanders = cx.members.others().saturating_sub(1);
         let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, cx.now, bystanders)))?;
         let case = self.cases.swap_remove(dead);
-        cx.members.find(case.target)
+        cx.members.find(case.target).zip(case.certificate(allowed, cx.now))
     }
 
     /// Closes the cases of sleepers at the latest when others would be judged: one that has not been quiet for longer

@@ -1,8 +1,9 @@
 //! Dissemination: when news leaves, how often it is told, and what rides on the next datagram.
 //!
-//! News leaves at once, in bursts to a few random members, and fills what room every other datagram has. The
-//! least-sent record goes first. A copy that is heard counts like a copy that was sent, so that what everybody tells
-//! stops by itself; what nobody heard is found by anti-entropy (`sync.rs`).
+//! What a node is the first to know goes down the relay tree (`relay.rs`). What it learned on some other way, others
+//! may have missed too: that leaves in bursts to a few random members, and fills what room every other datagram has.
+//! The least-sent record goes first. A copy that is heard counts like a copy that was sent, so that what everybody
+//! tells stops by itself; what nobody heard is found by anti-entropy (`sync.rs`).
 
 use crate::config::Config;
 use crate::context::Context;
@@ -29,12 +30,17 @@ pub(crate) fn copies(live: u32) -> u8 {
     (u32::BITS - live.leading_zeros() + 4).min(crate::news::LISTS as u32) as u8
 }
 
+/// From how many copies on a record only rides on what is sent anyway: where those begin that went down the tree.
+pub(crate) fn tail(live: u32) -> u8 {
+    copies(live) - 2
+}
+
 impl Gossip {
     pub(crate) const NEW: Self = Gossip { last_burst: Instant::ZERO, burst: 0, first: false, at: 0 };
 
     /// When the next burst is due: the gap after the last one, doubled for news that most have heard already.
     pub(crate) fn due<A: Address, S: Storage>(&self, members: &Members<A, S>, config: &Config) -> Instant {
-        let Some(lowest) = members.news().lowest().filter(|_| members.others() > 0) else {
+        let Some(lowest) = members.news().lowest().filter(|lowest| is_pressing(*lowest, members)) else {
             return Instant::FAR_FUTURE;
         };
         let rounds = u32::from(lowest / config.fanout.max(1)).min(5);
@@ -53,7 +59,7 @@ impl Gossip {
 
     /// Whom the present burst goes to next.
     pub(crate) fn target<A: Address, S: Storage>(&self, members: &Members<A, S>) -> Option<Index> {
-        if self.burst == 0 || members.news().lowest().is_none() {
+        if self.burst == 0 || members.news().lowest().is_none_or(|lowest| !is_pressing(lowest, members)) {
             return None;
         }
         // Some of the members may be an invention. The first of a burst goes to one that was heard.
@@ -64,6 +70,11 @@ impl Gossip {
     pub(crate) fn sent(&mut self, to: Index) {
         (self.burst, self.first, self.at) = (self.burst.saturating_sub(1), false, to);
     }
+}
+
+/// Whether news that was sent so often is worth a datagram of its own.
+fn is_pressing<A: Address, S: Storage>(sent: u8, members: &Members<A, S>) -> bool {
+    members.others() > 0 && sent < tail(members.live())
 }
 
 /// Fills the rest of a datagram with news, least-sent first, and counts the copies: as much as fits, and about as many
@@ -81,9 +92,8 @@ pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, room: usize,
     'full: for (count, sent) in counts.into_iter().zip(0..) {
         for _ in 0..count {
             let Some(index) = cx.members.news().first(sent) else { break };
-            let Some(record) = cx.members.get(index).copied() else { break };
             let spent = packed > 0 && writer.len() - start >= room;
-            if spent || writer.record(&record).is_none() {
+            if spent || cx.members.write(index, writer).is_none() {
                 break 'full;
             }
             cx.members.count_copy(index, limit);

@@ -24,6 +24,7 @@ mod member;
 mod members;
 mod news;
 mod node;
+mod relay;
 mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -267,6 +267,15 @@ pub(crate) struct Record<A> {
     pub(crate) patience: u8,
 }
 
+/// What a verdict of death rests on: two members who were asked the same question and heard nothing either. It travels
+/// with the record, and is no part of it: others may have come to the same verdict by other witnesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Certificate {
+    /// The same one twice where there were only three members.
+    pub(crate) jurors: [NodeId; 2],
+    pub(crate) question: u32,
+}
+
 impl<A: Ord + Copy> Record<A> {
     /// Whether this record replaces `held`, an account of the same id. Taking the greater of the two by a total
     /// order is a lattice join: commutative, associative and idempotent, so the order of arrival does not matter.

@@ -12,12 +12,12 @@ use slot::{EXCUSED, FREE, MOVED, PROVED, REBORN, SEEN, SUSPECT, UNTOLD};
 
 use crate::event::{Event, Stats};
 use crate::hash::{Sip, mix};
-use crate::member::{Address, Liveness, Member, NodeId, Record};
+use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
 use crate::news::News;
 use crate::rng::{Rng, ring_bits, shuffled};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
-use crate::wire::MAX_ADDR;
+use crate::wire::{MAX_ADDR, Writer};
 
 /// A slot's number.
 pub(crate) type Index = u32;
@@ -46,7 +46,12 @@ pub(crate) struct Members<A: Address, S: Storage> {
     key: u64,
     untold: (Index, Index),
     news: News,
+    /// What the latest verdicts rest on: kept for as long as they are passed on.
+    certificates: heapless::Vec<(Index, Certificate), CERTIFICATES>,
 }
+
+/// How many certificates are kept; a death that is told later is looked into by whoever hears of it.
+const CERTIFICATES: usize = 8;
 
 impl<A: Address, S: Storage> Members<A, S> {
     pub(crate) const fn new(slots: S::PerMember<Slot<A>>, heads: S::PerMember<Index>) -> Self {
@@ -63,6 +68,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             key: 0,
             untold: (NONE, NONE),
             news: News::NONE,
+            certificates: heapless::Vec::new(),
         }
     }
 
@@ -76,6 +82,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         (self.key, self.refused) = (key, false);
         self.untold = (NONE, NONE);
         self.news = News::NONE;
+        self.certificates.clear();
         // Cannot be refused: every storage holds at least two members.
         let _ = self.insert(myself, Instant::ZERO, stats);
     }
@@ -312,6 +319,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
         self.refused &= is_alive || !was_alive;
         self.suspect(index, false);
+        self.certificates.retain(|(of, _)| *of != index);
         let heard = self.was_heard(index);
         let Some(slot) = self.slot_mut(index) else { return };
         slot.record = record;
@@ -412,10 +420,30 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
     }
 
+    /// Keeps what a verdict about this member rests on, in place of the oldest if there is no room.
+    pub(crate) fn certify(&mut self, index: Index, certificate: Certificate) {
+        if self.certificates.is_full() {
+            let mut oldest = true;
+            self.certificates.retain(|_| !core::mem::take(&mut oldest));
+        }
+        let _ = self.certificates.push((index, certificate));
+    }
+
+    /// Writes a member's record, with what it rests on if that is still known.
+    pub(crate) fn write(&self, index: Index, writer: &mut Writer<'_>) -> Option<()> {
+        let kept = self.certificates.iter().find(|(of, _)| *of == index);
+        writer.certified(self.get(index)?, kept.map(|(_, certificate)| certificate))
+    }
+
     // News.
 
     pub(crate) fn news(&self) -> &News {
         &self.news
+    }
+
+    /// Whether a member's record is still news.
+    pub(crate) fn is_news(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.sent != crate::news::SILENT)
     }
 
     /// Puts a member's record among the news as if it had been sent `sent` times already.
@@ -530,6 +558,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     fn remove(&mut self, index: Index) {
         self.news.remove(self.slots.all_mut(), index);
+        self.certificates.retain(|(of, _)| *of != index);
         self.unlink(index);
         self.used -= 1;
         let free = self.free;

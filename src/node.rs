@@ -27,15 +27,17 @@ use crate::config::{Config, ConfigError};
 use crate::context::{Context, Deadline};
 use crate::detector::{Detector, scaled};
 use crate::event::{CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, Stats, WakeReason};
-use crate::gossip::Gossip;
+use crate::gossip::{self, Gossip};
 use crate::join::{Leave, Rival, Seeds};
 use crate::member::{Address, Life, Liveness, Member, NodeId, Record};
 use crate::members::{MYSELF, Members};
+use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::storage::{Fixed, Storage};
 use crate::sync::Sync;
 use crate::time::Instant;
 
+use learn::Telling;
 use send::Replies;
 
 #[cfg(feature = "alloc")]
@@ -63,6 +65,7 @@ pub struct Node<A: Address, S: Storage> {
     members: Members<A, S>,
     detector: Detector<A>,
     gossip: Gossip,
+    relays: Relays,
     sync: Sync,
     seeds: Seeds<A>,
     challenges: Challenges<A>,
@@ -122,6 +125,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             members,
             detector: Detector::NEW,
             gossip: Gossip::NEW,
+            relays: Relays::NONE,
             sync: Sync::NEW,
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
@@ -152,8 +156,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let patience = self.config.patience;
         let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience };
         self.members.reset(self.config.cluster, myself, &mut self.stats);
-        self.members.announce(MYSELF, 0);
-        (self.gossip, self.sync, self.replies) = (Gossip::NEW, Sync::NEW, Replies::NONE);
+        self.members.announce(MYSELF, gossip::tail(1));
+        (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
         (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);
@@ -237,7 +241,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if changed != myself {
             // At the maximum nobody could be told; a life does not get there by itself.
             let incarnation = myself.incarnation.saturating_add(1);
-            self.adopt(MYSELF, Record { incarnation, ..changed }, 0);
+            self.adopt(MYSELF, Record { incarnation, ..changed }, Telling::Tree);
         }
     }
 
@@ -407,7 +411,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         if !self.detector.isolated {
-            due.sooner(self.no_sooner(Class::News, self.gossip.due(&self.members, &self.config)), WakeReason::Gossip);
+            let tells = self.gossip.due(&self.members, &self.config).min(self.relays.due(&self.config));
+            due.sooner(self.no_sooner(Class::News, tells), WakeReason::Gossip);
         }
         due.sooner(self.no_sooner(Class::Sync, self.sync.due()), WakeReason::Sync);
         if self.phase == Phase::Member {
@@ -472,10 +477,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.rival.as_mut().is_some_and(|rival| rival.tick(self.now, &self.config)) {
             self.outlive_rival();
         }
-        let tells = self.no_sooner(Class::News, self.gossip.due(&self.members, &self.config));
-        if !self.detector.isolated && self.now >= tells {
-            self.gossip.tick(&mut context!(self));
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        if self.detector.isolated || !self.may_send(Class::News) {
+            return;
         }
+        let unit = self.detector.unit(&self.config);
+        self.relays.tick(unit, &mut context!(self));
+        self.gossip.tick(&mut context!(self));
     }
 
     /// When what is due then can be sent, as far as the byte budget goes.
@@ -485,8 +496,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn detect(&mut self) {
         let was_isolated = self.detector.isolated;
-        while let Some(dead) = self.detector.tick(&mut context!(self)) {
-            self.declare_down(dead);
+        while let Some((dead, certificate)) = self.detector.tick(&mut context!(self)) {
+            self.declare_down(dead, certificate);
         }
         self.note_isolation(was_isolated);
     }
@@ -510,7 +521,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn note_isolation(&mut self, was_isolated: bool) {
         match (was_isolated, self.detector.isolated) {
-            (false, true) => self.notices.raise(Notice::Isolated),
+            (false, true) => {
+                self.relays.clear();
+                self.notices.raise(Notice::Isolated);
+            }
             (true, false) => self.notices.raise(Notice::Reconnected),
             _ => {}
         }

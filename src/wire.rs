@@ -23,14 +23,14 @@
 //!            +------+--------+---- ..
 //!            1      varint   length
 //!
-//! record     +-------+----+------------+-------+-------------+---------+--------------------+
-//!            | flags | id | generation | nonce | incarnation | address | length, extension  |
-//!            +-------+----+------------+-------+-------------+---------+--------------------+
-//!            1       8    varint       4       varint        A         if flag 6 is set
+//! record     +-------+----+------------+-------+-------------+---------+-------------------+-------------+
+//!            | flags | id | generation | nonce | incarnation | address | length, extension | certificate |
+//!            +-------+----+------------+-------+-------------+---------+-------------------+-------------+
+//!            1       8    varint       4       varint        A         if flag 6 is set    if flag 7 is set
 //!
 //! flags      bits 0-1  alive 0, down 1, left 2        bits 2-5  patience
 //!            bit 6     an extension follows, which this version skips: the place of topics and versions
-//!            bit 7     spare, 0
+//!            bit 7     a certificate follows: two juror ids 8 + 8, question 4
 //! ```
 //!
 //! | kind | frame | body |
@@ -48,13 +48,15 @@
 //! | 11 | leave ack | number 4 |
 //! | 12 | introduce | cookie 8: I do not know you, join with this |
 //! | 13 | claim | record: this is said of you, and I do not believe it while you answer |
+//! | 14 | relay | number 4, low 4, high 4, records: pass these on to all between, in units of 2^32 of the id space |
+//! | 15 | relay ack | number 4, passes it on 1 |
 //!
 //! The roots in pings and acks are mixed with the number, so that a collision does not last. A ping takes 31 bytes and
 //! an ack 25 while the incarnation is below 128.
 
 use crate::event::DropReason;
 use crate::hash::{Sip, mix};
-use crate::member::{Address, Life, Liveness, NodeId, Record};
+use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
 
 pub(crate) const VERSION: u8 = 1;
 const OPEN: u8 = 1 << 4;
@@ -66,6 +68,8 @@ pub(crate) const ANYONE: u32 = 0;
 
 /// The longest address, so that every frame with one record fits the smallest datagram.
 pub(crate) const MAX_ADDR: usize = 31;
+/// The most bytes before the records of a relay, the head included.
+pub(crate) const MOST_BEFORE_RECORDS: usize = 23 + 4 + 12;
 const HEAD_BEFORE_CHECK: usize = 3;
 const HEAD_WITH_CHECK: usize = 7;
 
@@ -83,6 +87,13 @@ pub(crate) mod kind {
     pub(crate) const LEAVE_ACK: u8 = 11;
     pub(crate) const INTRODUCE: u8 = 12;
     pub(crate) const CLAIM: u8 = 13;
+    pub(crate) const RELAY: u8 = 14;
+    pub(crate) const RELAY_ACK: u8 = 15;
+}
+
+/// The most bytes that a record takes, with its certificate.
+pub(crate) const fn most_of_record<A: Address>() -> usize {
+    1 + 8 + 5 + 4 + 5 + A::MAX_LEN + 20
 }
 
 /// Both roots, mixed with the number of the ping that they ride in.
@@ -142,6 +153,8 @@ pub(crate) enum Frame<'d> {
     LeaveAck { number: u32 },
     Introduce { cookie: u64 },
     Claim(Reader<'d>),
+    Relay { number: u32, low: u32, high: u32, records: Reader<'d> },
+    RelayAck { number: u32, passes_on: bool },
 }
 
 /// Reads fields off the front of a slice.
@@ -169,6 +182,14 @@ impl<'d> Reader<'d> {
 
     fn u8(&mut self) -> Option<u8> {
         self.array().map(|[byte]| byte)
+    }
+
+    fn bool(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
     }
 
     fn u16(&mut self) -> Option<u16> {
@@ -214,6 +235,11 @@ impl<'d> Reader<'d> {
 
     /// The next record; `None` if what is left is none.
     pub(crate) fn record<A: Address>(&mut self) -> Option<Record<A>> {
+        self.certified().map(|(record, _)| record)
+    }
+
+    /// The next record, and what it rests on if it is a verdict that says so.
+    pub(crate) fn certified<A: Address>(&mut self) -> Option<(Record<A>, Option<Certificate>)> {
         let flags = self.u8()?;
         let id = self.id()?;
         let generation = self.varint()?;
@@ -225,13 +251,19 @@ impl<'d> Reader<'d> {
             let extension = self.varint()?;
             self.take(extension as usize)?;
         }
+        let certificate = if flags & 1 << 7 != 0 {
+            let jurors = [self.id()?, self.id()?];
+            Some(Certificate { jurors, question: self.u32()? })
+        } else {
+            None
+        };
         let liveness = match flags & 3 {
             0 => Liveness::Alive,
             1 => Liveness::Down,
             2 => Liveness::Left,
             _ => return None,
         };
-        Some(Record { id, life, incarnation, liveness, addr, patience: flags >> 2 & 0xf })
+        Some((Record { id, life, incarnation, liveness, addr, patience: flags >> 2 & 0xf }, certificate))
     }
 
     /// The next frame: its kind and its body.
@@ -247,7 +279,7 @@ impl<'d> Reader<'d> {
 
 /// Makes sense of a frame's body.
 pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
-    if !(kind::PING..=kind::CLAIM).contains(&kind) {
+    if !(kind::PING..=kind::RELAY_ACK).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
     decode_known(kind, body).ok_or(DropReason::Malformed)
@@ -266,12 +298,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
         }
         kind::VERDICT => {
             let (question, target) = (body.u32()?, body.id()?);
-            let heard = match body.u8()? {
-                0 => false,
-                1 => true,
-                _ => return None,
-            };
-            Frame::Verdict { question, target, heard }
+            Frame::Verdict { question, target, heard: body.bool()? }
         }
         kind::NEWS => Frame::News(body),
         kind::SYNC | kind::DIFF => {
@@ -303,6 +330,14 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
         kind::LEAVE_ACK => Frame::LeaveAck { number: body.u32()? },
         kind::INTRODUCE => Frame::Introduce { cookie: body.u64()? },
         kind::CLAIM => Frame::Claim(body),
+        kind::RELAY => {
+            let (number, low, high) = (body.u32()?, body.u32()?, body.u32()?);
+            if low > high {
+                return None;
+            }
+            Frame::Relay { number, low, high, records: body }
+        }
+        kind::RELAY_ACK => Frame::RelayAck { number: body.u32()?, passes_on: body.bool()? },
         _ => return None,
     })
 }
@@ -434,28 +469,41 @@ impl<'b> Writer<'b> {
 
     /// Adds a record, or nothing.
     pub(crate) fn record<A: Address>(&mut self, record: &Record<A>) -> Option<()> {
+        self.certified(record, None)
+    }
+
+    /// Adds a record and what it rests on, or nothing.
+    pub(crate) fn certified<A: Address>(
+        &mut self,
+        record: &Record<A>,
+        certificate: Option<&Certificate>,
+    ) -> Option<()> {
         let start = self.len;
-        let done = self.try_record(record);
+        let done = self.try_record(record, certificate);
         if done.is_none() {
             self.len = start;
         }
         done
     }
 
-    fn try_record<A: Address>(&mut self, record: &Record<A>) -> Option<()> {
+    fn try_record<A: Address>(&mut self, record: &Record<A>, certificate: Option<&Certificate>) -> Option<()> {
         let liveness = match record.liveness {
             Liveness::Alive => 0,
             Liveness::Down => 1,
             Liveness::Left => 2,
         };
-        self.u8(liveness | (record.patience & 0xf) << 2)?;
+        let certified = u8::from(certificate.is_some()) << 7;
+        self.u8(liveness | (record.patience & 0xf) << 2 | certified)?;
         self.id(record.id)?;
         self.varint(record.life.generation)?;
         self.u32(record.life.nonce)?;
         self.varint(record.incarnation)?;
         let written = postcard::to_slice(&record.addr, self.buf.get_mut(self.len..)?).ok()?.len();
         self.len = self.len.checked_add(written)?;
-        Some(())
+        let Some(Certificate { jurors: [first, second], question }) = certificate else { return Some(()) };
+        self.id(*first)?;
+        self.id(*second)?;
+        self.u32(*question)
     }
 
     /// Adds a whole frame with a body of at most 127 bytes, or nothing.

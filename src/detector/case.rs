@@ -5,7 +5,7 @@ use heapless::Vec;
 use super::JURORS;
 use crate::config::Config;
 use crate::context::Context;
-use crate::member::{Address, Member, NodeId, Status};
+use crate::member::{Address, Certificate, Member, NodeId, Status};
 use crate::storage::Storage;
 use crate::time::Instant;
 
@@ -145,14 +145,26 @@ impl Case {
     }
 
     pub(super) fn evidence(&self, allowed: u64, now: Instant, bystanders: u32) -> Evidence {
-        let fresh = |juror: &&Juror| juror.silent_since.is_some_and(|at| now.since(at) <= allowed / 2);
         Evidence {
             silence: now.since(self.opened),
             allowed,
-            silent_jurors: self.jurors.iter().filter(fresh).count() as u32,
+            silent_jurors: self.witnesses(allowed, now).count() as u32,
             bystanders,
             claimed: self.claim.is_some(),
         }
+    }
+
+    /// The jurors who say freshly that they hear nothing either.
+    fn witnesses(&self, allowed: u64, now: Instant) -> impl Iterator<Item = NodeId> {
+        let fresh = move |juror: &&Juror| juror.silent_since.is_some_and(|at| now.since(at) <= allowed / 2);
+        self.jurors.iter().filter(fresh).map(|juror| juror.id)
+    }
+
+    /// What a verdict rests on: two of the witnesses, or the only one.
+    pub(super) fn certificate(&self, allowed: u64, now: Instant) -> Option<Certificate> {
+        let mut witnesses = self.witnesses(allowed, now);
+        let first = witnesses.next()?;
+        Some(Certificate { jurors: [first, witnesses.next().unwrap_or(first)], question: self.question })
     }
 }
 
@@ -174,13 +186,12 @@ pub(super) struct Evidence {
 /// Whether a silent member is dead. With nobody to ask, a crash and a cut look the same, so of two members neither
 /// ever declares the other.
 pub(super) fn is_dead(evidence: Evidence) -> bool {
-    if evidence.claimed && evidence.silence >= evidence.allowed / 2 {
-        return true;
-    }
+    // The silence that another has seen counts too; the witnesses must be this node's own.
+    let allowed = if evidence.claimed { evidence.allowed / 2 } else { evidence.allowed };
     // Where most have died, two who answer may not be found: then one is enough, after thrice the silence.
     let enough = if evidence.silence >= 3 * evidence.allowed { 1 } else { 2 };
     let needed = evidence.bystanders.min(enough);
-    needed > 0 && evidence.silent_jurors >= needed && evidence.silence >= evidence.allowed
+    needed > 0 && evidence.silent_jurors >= needed && evidence.silence >= allowed
 }
 
 /// How long a silence makes a member suspect: 0.6 s of the 3.2 s that it is allowed.
@@ -223,9 +234,10 @@ mod tests {
 
     #[test]
     fn a_claim_of_others_is_confirmed_by_half_the_silence() {
-        let claimed = Evidence { claimed: true, silent_jurors: 0, ..ENOUGH };
+        let claimed = Evidence { claimed: true, ..ENOUGH };
         assert!(is_dead(Evidence { silence: 1_600, ..claimed }));
         assert!(!is_dead(Evidence { silence: 1_599, ..claimed }));
+        assert!(!is_dead(Evidence { silence: 3_200, silent_jurors: 1, ..claimed }), "on the word of two, as any");
     }
 
     #[test]

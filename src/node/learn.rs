@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::gossip;
 use crate::join::{Rival, Witness};
-use crate::member::{Address, Life, Liveness, MAX_JUMP, NodeId, Record};
+use crate::member::{Address, Certificate, Life, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
 use crate::wire::Reader;
@@ -21,8 +21,19 @@ pub(super) enum Source {
     Owner,
     /// Told as news, so it is fresh.
     News,
+    /// The same, on its way to everybody: whoever takes it passes it on.
+    Relay,
     /// Found by anti-entropy, so it may be old.
     Sync,
+}
+
+/// How what is adopted is told to others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// Nobody else knows: to everybody, down the relay tree.
+    Tree,
+    /// Some or most know: by gossip, as if so many copies had been sent.
+    Gossip(u8),
 }
 
 /// How many records are looked up before the first of them is weighed.
@@ -40,16 +51,16 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source) -> bool {
         let (mut changed, mut sound) = (false, true);
         while sound && !records.is_empty() {
-            let mut batch = Vec::<Record<A>, BATCH>::new();
+            let mut batch = Vec::<(Record<A>, Option<Certificate>), BATCH>::new();
             while sound && !batch.is_full() && !records.is_empty() {
-                sound = records.record().is_some_and(|record| batch.push(record).is_ok());
+                sound = records.certified().is_some_and(|told| batch.push(told).is_ok());
             }
             // The slots of a large table are in no cache. Look-ups that need not wait for each other fetch them together.
-            for record in &batch {
+            for (record, _) in &batch {
                 core::hint::black_box(self.members.find(record.id));
             }
-            for record in batch {
-                changed |= self.learn(record, source);
+            for (record, certificate) in batch {
+                changed |= self.learn_certified(record, certificate, source);
             }
         }
         if !sound {
@@ -60,6 +71,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Weighs one record; whether it changed anything.
     pub(super) fn learn(&mut self, record: Record<A>, source: Source) -> bool {
+        self.learn_certified(record, None, source)
+    }
+
+    fn learn_certified(&mut self, record: Record<A>, certificate: Option<Certificate>, source: Source) -> bool {
         if record.id == self.id() {
             return self.learn_of_myself(record);
         }
@@ -82,14 +97,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         // That it left is believed: a leaver no longer answers for long, and one that stays speaks against it at once.
         let accused = record.liveness == Liveness::Down || record.liveness == Liveness::Left && !of_this_life;
         let looked_into = match record.liveness {
-            _ if accused && lives && of_this_life && !self.believes(index, source) => {
+            _ if accused && lives && of_this_life && !self.believes(index, certificate, source) => {
                 self.detector.check_claim(record.id, record.incarnation, &mut context!(self))
             }
             // The end of a life that this node does not know of: the member, if it lives, must begin one above it.
             _ if accused && lives && !of_this_life => self.challenge(record, None),
             Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, None),
             _ => {
-                self.adopt(index, record, self.copies_sent(source));
+                self.adopt(index, record, Telling::Gossip(self.copies_sent(source)));
+                if let Some(certificate) = certificate.filter(|_| record.liveness == Liveness::Down) {
+                    self.members.certify(index, certificate);
+                }
                 return true;
             }
         };
@@ -108,18 +126,29 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Takes over a record that a challenge has confirmed, if it still says anything new.
     pub(super) fn believe(&mut self, record: Record<A>) -> Option<Index> {
-        let index = self.members.find(record.id)?;
+        let Some(index) = self.members.find(record.id) else { return self.welcome_newcomer(record, Telling::Tree) };
         self.members.get(index).filter(|held| record.supersedes(held))?;
-        self.adopt(index, record, 0);
+        self.adopt(index, record, Telling::Tree);
         Some(index)
     }
 
-    /// Whether it is believed at once that a member is dead. Not what anti-entropy dug up, which may have been refuted
-    /// long since; and not against this node's own ears: who was heard less than a suspicion ago was alive when the
-    /// others say that it was silent. Such a claim is put to the accused.
-    fn believes(&self, index: Index, source: Source) -> bool {
+    /// Whether it is believed at once that a member is dead: if two members of those that live bear witness. Not what
+    /// anti-entropy dug up, which may have been refuted long since; and not against this node's own ears: who was heard
+    /// less than a suspicion ago was alive when the others say that it was silent. A claim that is not believed is put
+    /// to the accused, and to two others.
+    fn believes(&self, index: Index, certificate: Option<Certificate>, source: Source) -> bool {
         let window = self.config.suspicion - self.config.grace();
-        source == Source::News && self.members.silence(index, self.now) >= window
+        let fresh = matches!(source, Source::News | Source::Relay);
+        fresh && self.members.silence(index, self.now) >= window && self.is_certified(index, certificate)
+    }
+
+    /// Whether a verdict names witnesses who can have borne it.
+    fn is_certified(&self, accused: Index, certificate: Option<Certificate>) -> bool {
+        let Some(Certificate { jurors: [first, second], .. }) = certificate else { return false };
+        let witness = |id| self.members.find(id).is_some_and(|juror| juror != accused && self.members.is_live(juror));
+        // Of three members there is only one to ask.
+        let enough = first != second || self.members.others() <= 2;
+        enough && witness(first) && witness(second)
     }
 
     fn learn_of_unknown(&mut self, record: Record<A>, source: Source) -> bool {
@@ -128,21 +157,25 @@ impl<A: Address, S: Storage> Node<A, S> {
             return false;
         }
         if record.liveness == Liveness::Alive {
-            let Some(index) = self.welcome_newcomer(record) else { return false };
-            if source == Source::Sync {
-                self.members.announce(index, self.copies_sent(source));
+            // It may be a shadow of the past: somebody slept while it died and was forgotten. Whoever is new itself has to
+            // take the word of others.
+            if source == Source::Sync && !self.sync.is_settling() {
+                if !self.challenge(record, None) {
+                    self.refuse(DropReason::TooManyClaims);
+                }
+                return false;
             }
-            return true;
+            return self.welcome_newcomer(record, Telling::Gossip(self.copies_sent(source))).is_some();
         }
         // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
         self.members.admit(record, self.now, &mut self.stats).is_ok()
     }
 
     /// Adds a living member; `None` if there is no room.
-    pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>) -> Option<Index> {
+    pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, telling: Telling) -> Option<Index> {
         match self.members.admit(newcomer, self.now, &mut self.stats) {
             Ok(index) => {
-                self.members.announce(index, 0);
+                self.tell_of(index, telling);
                 Some(index)
             }
             Err(crate::members::Full) => {
@@ -152,27 +185,41 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Takes over a record that supersedes what is held, and passes it on as if told `sent` times already.
-    pub(super) fn adopt(&mut self, index: Index, record: Record<A>, sent: u8) {
+    /// Takes over a record that supersedes what is held, and has others told.
+    pub(super) fn adopt(&mut self, index: Index, record: Record<A>, telling: Telling) {
         self.members.replace(index, record, self.now);
+        self.tell_of(index, telling);
+    }
+
+    fn tell_of(&mut self, index: Index, telling: Telling) {
+        let tree = telling == Telling::Tree && !self.detector.isolated;
+        let sent = match telling {
+            Telling::Gossip(sent) => sent,
+            Telling::Tree if tree && self.relays.tell(index, self.now, &self.config) => {
+                gossip::tail(self.members.live())
+            }
+            Telling::Tree => 0,
+        };
         self.members.announce(index, sent);
     }
 
-    /// How often others are taken to have been told already: what anti-entropy finds, most know; and what a newcomer
-    /// pulls, all do.
+    /// How often others are taken to have been told already: what is found by chance, most know; what comes down the
+    /// tree, all will; and what a newcomer pulls, all do.
     fn copies_sent(&self, source: Source) -> u8 {
         match source {
-            Source::Owner | Source::News => 0,
+            Source::Owner => 0,
+            Source::Relay => gossip::tail(self.members.live()),
             Source::Sync if self.sync.by_newcomer() => crate::news::SILENT,
-            Source::Sync => gossip::copies(self.members.live()) / 2,
+            Source::News | Source::Sync => gossip::copies(self.members.live()) / 2,
         }
     }
 
     /// Declares a member down that this node's own case has found dead.
-    pub(super) fn declare_down(&mut self, index: Index) {
+    pub(super) fn declare_down(&mut self, index: Index, certificate: Certificate) {
         let Some(record) = self.members.get(index).copied() else { return };
         self.stats.declared_down = self.stats.declared_down.wrapping_add(1);
-        self.adopt(index, record.with(Liveness::Down), 0);
+        self.adopt(index, record.with(Liveness::Down), Telling::Tree);
+        self.members.certify(index, certificate);
     }
 
     // What others say about this node.
@@ -201,7 +248,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if record.incarnation > MAX_INCARNATION {
             self.outlive(myself.life);
         } else {
-            self.adopt(MYSELF, Record { incarnation: record.incarnation + 1, ..myself }, 0);
+            self.adopt(MYSELF, Record { incarnation: record.incarnation + 1, ..myself }, Telling::Tree);
         }
         true
     }
@@ -256,7 +303,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let generation = past.generation.saturating_add(1);
         let life = Life { generation, nonce: self.rng.next_u32() };
-        self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, 0);
+        self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, Telling::Tree);
         self.hearsay = None;
         self.seeds.again();
     }

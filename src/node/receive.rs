@@ -1,5 +1,7 @@
 //! In: from the bytes of a datagram, frame by frame, to what it changes.
 
+use heapless::Vec;
+
 use super::Node;
 use super::send::{Reply, Say};
 use crate::challenge::Finding;
@@ -8,7 +10,8 @@ use crate::event::{DropReason, Notice, Phase};
 use crate::join::{Witness, cookie};
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
-use crate::node::learn::Source;
+use crate::node::learn::{Source, Telling};
+use crate::relay::{self, PARCEL, Share};
 use crate::storage::Storage;
 use crate::sync;
 use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Roots, Seal, kind};
@@ -141,6 +144,13 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.refuse_unless_asked(asked);
             }
             Frame::Claim(record) => self.on_claim(record),
+            Frame::Relay { number, low, high, records } => {
+                self.on_relay(number, Share { low, high }, records, speaker);
+            }
+            Frame::RelayAck { number, passes_on } => {
+                let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
+                self.note_answer(asked, speaker);
+            }
             Frame::Introduce { cookie } => self.answer(speaker, Say::Join { cookie }),
         }
     }
@@ -259,6 +269,44 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
+    /// A parcel of news, to be passed on to all members of a share. Only what this node holds itself by now is, and
+    /// only while it is news, so that nobody can have the past told again.
+    fn on_relay(&mut self, number: u32, share: Share, records: Reader<'_>, speaker: &mut Speaker<A>) {
+        if self.relays.has_taken(number) {
+            return self.answer(speaker, Say::RelayAck { number, passes_on: true });
+        }
+        if !self.relays.has_room(&self.config) {
+            return self.refuse(DropReason::Busy);
+        }
+        self.learn_all(records, Source::Relay);
+        let (held, believed) = self.held_of(records);
+        // Whoever is new itself knows too few of those who are to be told.
+        let able = !self.detector.isolated && !self.sync.by_newcomer();
+        let passes_on = able && believed && held.len() <= relay::capacity::<A>(&self.config);
+        if passes_on {
+            self.relays.take(number);
+            let parcel: Vec<Index, PARCEL> = held.into_iter().filter(|index| self.members.is_news(*index)).collect();
+            if !parcel.is_empty() {
+                self.relays.pass_on(parcel, share, &mut context!(self));
+            }
+        }
+        self.answer(speaker, Say::RelayAck { number, passes_on });
+    }
+
+    /// Which of these records this node holds just so, and whether it holds all of them so or later.
+    fn held_of(&self, mut records: Reader<'_>) -> (Vec<Index, PARCEL>, bool) {
+        let (mut held, mut believed) = (Vec::new(), true);
+        while let Some(record) = records.record::<A>() {
+            let index = self.members.find(record.id);
+            match index.and_then(|index| self.members.get(index)).zip(index) {
+                Some((own, index)) if *own == record => believed &= held.push(index).is_ok(),
+                Some((own, _)) => believed &= own.supersedes(&record),
+                None => believed = false,
+            }
+        }
+        (held, believed)
+    }
+
     fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &mut Speaker<A>) {
         let diff = sync::compare(&self.members, low, high, records);
         self.learn_all(records, Source::Sync);
@@ -324,7 +372,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     // Refused for want of room, it comes again.
                     let _ = self.challenge(newcomer, Some(number));
                 } else if newcomer.supersedes(&held) {
-                    self.adopt(index, newcomer, 0);
+                    self.adopt(index, newcomer, Telling::Tree);
                 }
                 speaker.known = Some(index);
             }
@@ -346,10 +394,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if elsewhere || !newcomer.supersedes(&held) {
                     return Answer::Taken;
                 }
-                self.adopt(index, newcomer, 0);
+                self.adopt(index, newcomer, Telling::Tree);
                 speaker.known = Some(index);
             }
-            None => match self.welcome_newcomer(newcomer) {
+            None => match self.welcome_newcomer(newcomer, Telling::Tree) {
                 Some(index) => speaker.known = Some(index),
                 None => return Answer::Full,
             },

@@ -77,6 +77,11 @@ pub(super) enum Say {
     LeaveAck {
         number: u32,
     },
+    /// The parcel has arrived, and goes on from here or not.
+    RelayAck {
+        number: u32,
+        passes_on: bool,
+    },
 }
 
 /// Something that is to be sent now.
@@ -87,6 +92,11 @@ enum Owed<A> {
     Challenge { side: Side, number: u32 },
     Seed { number: u32 },
     Leave(NodeId),
+    /// The parcel of this number.
+    Relay {
+        delegate: NodeId,
+        number: u32,
+    },
     Sync(NodeId),
     News(Index),
 }
@@ -116,7 +126,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                         Owed::Reply(Reply { say: Say::Diff(_), .. }) => {
                             (self.pays_for_answers().unwrap_or(Class::Sync), len)
                         }
-                        Owed::News(_) => (Class::News, len),
+                        Owed::News(_) | Owed::Relay { .. } => (Class::News, len),
                         _ => (Class::News, news),
                     };
                     self.budget.spend(len, could_wait, self.now, &self.config);
@@ -165,6 +175,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(seed) = self.seeds.owed() {
             return Some(Owed::Seed { number: seed.number });
         }
+        if let Some((delegate, number)) = self.relays.owed().filter(|_| self.may_send(Class::News)) {
+            return Some(Owed::Relay { delegate, number });
+        }
         if let Some(peer) = self.sync.owed().filter(|_| self.may_send(Class::Sync)) {
             return Some(Owed::Sync(peer));
         }
@@ -199,6 +212,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     leave.sent(witness);
                 }
             }
+            Owed::Relay { number, .. } => self.relays.sent(number),
             Owed::Sync(peer) if self.members.find(peer).is_none() => self.sync.give_up(),
             Owed::Sync(_) => {
                 self.sync.sent();
@@ -253,7 +267,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let seed = self.seeds.owed()?;
                 Some((seed.addr, seed.proof.map_or(ANYONE, |(_, tag)| tag)))
             }
-            Owed::Leave(id) | Owed::Sync(id) => of_member(*id),
+            Owed::Leave(id) | Owed::Sync(id) | Owed::Relay { delegate: id, .. } => of_member(*id),
             Owed::News(index) => self.members.get(*index).map(|record| (record.addr, record.tag())),
         }
     }
@@ -301,9 +315,26 @@ impl<A: Address, S: Storage> Node<A, S> {
                 writer.frame(kind::NEWS, |body| body.record(myself))?;
                 writer.frame(kind::LEAVE, |body| body.u32(number))
             }
+            Owed::Relay { number, .. } => self.write_parcel(*number, writer),
             Owed::Sync(_) => self.sync.write(writer, &self.members),
             Owed::News(_) => Some(()),
         }
+    }
+
+    /// Writes as many of a parcel's records as fit; its size was chosen so that all do.
+    fn write_parcel(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {
+        let (share, records) = self.relays.content(number)?;
+        let frame = writer.begin(kind::RELAY)?;
+        let head = |writer: &mut Writer<'_>| {
+            writer.u32(number)?;
+            writer.u32(share.low)?;
+            writer.u32(share.high)
+        };
+        let written = head(writer).is_some().then(|| {
+            let fits = |index: &&Index| self.members.write(**index, writer).is_some();
+            records.iter().take_while(fits).count()
+        });
+        if written.is_some_and(|count| count > 0) { writer.end(frame) } else { writer.cancel(frame) }
     }
 
     fn write_ping(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {
@@ -370,12 +401,16 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Join { cookie } => self.write_join(0, cookie, writer),
             Say::Diff(diff) => diff.write(writer, &self.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
+            Say::RelayAck { number, passes_on } => writer.frame(kind::RELAY_ACK, |body| {
+                body.u32(number)?;
+                body.u8(u8::from(passes_on))
+            }),
         }
     }
 
     fn write_about(&self, id: NodeId, writer: &mut Writer<'_>) -> Option<()> {
-        match self.members.find_record(id) {
-            Some(record) => writer.frame(kind::NEWS, |body| body.record(record)),
+        match self.members.find(id) {
+            Some(index) => writer.frame(kind::NEWS, |body| self.members.write(index, body)),
             None => Some(()),
         }
     }

@@ -186,9 +186,21 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
             body.id(target)?;
             body.u8(u8::from(!heard))
         }),
-        Frame::News(records) => twist_list::<A>(kind::NEWS, None, records, writer, rng),
-        Frame::Sync { low, high, records } => twist_list::<A>(kind::SYNC, Some((low, high)), records, writer, rng),
-        Frame::Diff { low, high, records } => twist_list::<A>(kind::DIFF, Some((low, high)), records, writer, rng),
+        Frame::News(records) => twist_list::<A>(kind::NEWS, |_| Some(()), records, writer, rng),
+        Frame::Sync { low, high, records } => {
+            twist_list::<A>(kind::SYNC, |body| body.u64(low).and(body.u64(high)), records, writer, rng)
+        }
+        Frame::Diff { low, high, records } => {
+            twist_list::<A>(kind::DIFF, |body| body.u64(low).and(body.u64(high)), records, writer, rng)
+        }
+        Frame::Relay { number, low, high, records } => {
+            let share = |body: &mut Writer<'_>| body.u32(number).and(body.u32(low)).and(body.u32(high));
+            twist_list::<A>(kind::RELAY, share, records, writer, rng)
+        }
+        Frame::RelayAck { number, .. } => writer.frame(kind::RELAY_ACK, |body| {
+            body.u32(number)?;
+            body.u8(rng.below(2) as u8)
+        }),
         Frame::Welcome { number, mut record, .. } => {
             // One of the five answers that there are.
             let (code, record) = (rng.below(5) as u8, record.record::<A>()?);
@@ -201,7 +213,7 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
         }
         Frame::LeaveAck { .. } => writer.frame(kind::LEAVE_ACK, |body| body.u32(any as u32)),
         Frame::Introduce { .. } => writer.frame(kind::INTRODUCE, |body| body.u64(any)),
-        Frame::Claim(records) => twist_list::<A>(kind::CLAIM, None, records, writer, rng),
+        Frame::Claim(records) => twist_list::<A>(kind::CLAIM, |_| Some(()), records, writer, rng),
         // Of its own coming and going it tells the truth: it wants to stay.
         Frame::Join { .. } | Frame::Leave { .. } => Some(()),
     }
@@ -210,16 +222,13 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
 /// The same records, each with another lie.
 fn twist_list<A: HostAddress>(
     kind: u8,
-    range: Option<(u64, u64)>,
+    head: impl FnOnce(&mut Writer<'_>) -> Option<()>,
     mut records: Reader<'_>,
     writer: &mut Writer<'_>,
     rng: &mut SimRng,
 ) -> Option<()> {
     let frame = writer.begin(kind)?;
-    if let Some((low, high)) = range {
-        writer.u64(low)?;
-        writer.u64(high)?;
-    }
+    head(writer)?;
     while let Some(record) = records.record::<A>() {
         let incarnation = record.incarnation;
         let lie = match rng.below(6) {

@@ -170,7 +170,7 @@ pub fn cookie(datagram: &[u8]) -> Option<u64> {
 
 /// A datagram in words: the kinds of its frames, and its length.
 pub fn describe(datagram: &[u8]) -> String {
-    const KINDS: [&str; 14] = [
+    const KINDS: [&str; 16] = [
         "?",
         "ping",
         "ack",
@@ -185,6 +185,8 @@ pub fn describe(datagram: &[u8]) -> String {
         "leave-ack",
         "introduce",
         "claim",
+        "relay",
+        "relay-ack",
     ];
     let mut at = 18;
     let number = |at: &mut usize| {
