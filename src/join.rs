@@ -87,13 +87,13 @@ impl<A: Address> Seeds<A> {
         seeds.map(|seed| seed.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    /// Asks the seeds whose time has come, at gaps that double up to four probe periods.
+    /// Asks the seeds whose time has come, at gaps that double up to a probe period.
     pub(crate) fn tick<S: Storage>(&mut self, wanted: bool, myself: A, cx: &mut Context<'_, A, S>) {
         for seed in &mut self.seeds {
             if cx.now < seed.next || !(wanted || seed.number == 0) {
                 continue;
             }
-            let (least, most) = (least_gap(cx.config), cx.config.probe_period.saturating_mul(4));
+            let (least, most) = (least_gap(cx.config), cx.config.probe_period);
             seed.gap = seed.gap.saturating_mul(2).clamp(least, most.max(least));
             seed.next = cx.now.after(seed.gap);
             if seed.number == 0 {

@@ -42,6 +42,8 @@ pub(crate) struct Members<A: Address, S: Storage> {
     excused: u32,
     /// The last living newcomer was refused, and there has been no room since.
     refused: bool,
+    /// Some of the dead have been forgotten for want of room.
+    forgotten: bool,
     root: u64,
     key: u64,
     untold: (Index, Index),
@@ -64,6 +66,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             heard: 0,
             excused: 0,
             refused: false,
+            forgotten: false,
             root: 0,
             key: 0,
             untold: (NONE, NONE),
@@ -79,7 +82,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         while self.heads.push(NONE) {}
         self.free = NONE;
         (self.live, self.used, self.heard, self.excused, self.root) = (0, 0, 0, 0, 0);
-        (self.key, self.refused) = (key, false);
+        (self.key, self.refused, self.forgotten) = (key, false, false);
         self.untold = (NONE, NONE);
         self.news = News::NONE;
         self.certificates.clear();
@@ -166,6 +169,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.refused
     }
 
+    /// Whether some of the dead are no longer known.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
     /// Takes back that this table cannot become equal to others.
     pub(crate) fn forget_refusal(&mut self) {
         self.refused = false;
@@ -195,6 +203,22 @@ impl<A: Address, S: Storage> Members<A, S> {
             Some((self.place(slot.record.id), here))
         })
         .filter(move |(place, _)| *place >= low)
+    }
+
+    /// What stands for a member's record in a list of short ids.
+    pub(crate) fn short_id(&self, index: Index, salt: u32) -> u32 {
+        self.get(index).map_or(0, |record| {
+            let leaf = self.leaf(record) ^ (record.liveness as u64) << 62;
+            (mix(leaf ^ u64::from(salt)) >> 32) as u32
+        })
+    }
+
+    /// What stands for all living members in a range, both ends included.
+    pub(crate) fn sum(&self, low: u64, high: u64, salt: u32) -> u32 {
+        let all = self.ordered_from(low).take_while(|(place, _)| *place <= high);
+        let living = all.filter_map(|(_, index)| self.get(index).filter(|record| record.liveness == Liveness::Alive));
+        let sum = living.fold(0u64, |sum, record| sum.wrapping_add(self.leaf(record)));
+        if sum == 0 { 0 } else { (mix(sum ^ u64::from(salt)) >> 32) as u32 }
     }
 
     // Choosing.
@@ -431,8 +455,9 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Writes a member's record, with what it rests on if that is still known.
     pub(crate) fn write(&self, index: Index, writer: &mut Writer<'_>) -> Option<()> {
-        let kept = self.certificates.iter().find(|(of, _)| *of == index);
-        writer.certified(self.get(index)?, kept.map(|(_, certificate)| certificate))
+        let (record, kept) = (self.get(index)?, self.certificates.iter().find(|(of, _)| *of == index));
+        // The smallest datagram may have no room for more than the record.
+        writer.certified(record, kept.map(|(_, certificate)| certificate)).or_else(|| writer.record(record))
     }
 
     // News.
@@ -552,6 +577,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         });
         if let Some((_, index)) = dead.max_by_key(|(slot, _)| coarse(now).wrapping_sub(slot.seen)) {
             self.remove(index);
+            self.forgotten = true;
             stats.forgotten = stats.forgotten.wrapping_add(1);
         }
     }

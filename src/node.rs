@@ -472,7 +472,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let syncs = self.no_sooner(Class::Sync, self.sync.due());
         if self.now >= syncs {
-            self.sync.tick(self.now, self.config.first_retry);
+            self.sync.tick(self.config.first_retry, &mut context!(self));
         }
         if self.rival.as_mut().is_some_and(|rival| rival.tick(self.now, &self.config)) {
             self.outlive_rival();

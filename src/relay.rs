@@ -22,7 +22,7 @@ use crate::storage::Storage;
 use crate::time::Instant;
 
 /// The most records in a parcel.
-pub(crate) const PARCEL: usize = 16;
+pub(crate) const PARCEL: usize = 24;
 /// The most parcels under way.
 const PARCELS: usize = 4;
 /// The most shares that wait for an acknowledgement.
@@ -119,7 +119,7 @@ impl Relays {
     /// The first parcel after a quiet time leaves at once; while there is more and more to tell, ever more rides
     /// together.
     fn next_parcel(&self, config: &Config) -> Instant {
-        self.last_parcel.after(config.gossip_gap << self.rounds)
+        if self.outbox.is_full() { self.last_parcel } else { self.last_parcel.after(config.gossip_gap << self.rounds) }
     }
 
     pub(crate) fn has_room(&self, config: &Config) -> bool {

@@ -1,67 +1,101 @@
-//! Anti-entropy: two members whose roots differ compare a range of the id space, one datagram at a time.
+//! Anti-entropy: two members whose roots differ find out in what, a datagram at a time.
 //!
-//! The asker sends all that it has in a range; the other takes what is newer and answers with what the asker lacks or
-//! has older. A page is complete for its range, so one exchange makes both equal there, and the range says where to go
-//! on. Nothing is remembered by the one who answers.
+//! The asker sends the sums of equal parts of the id space; the other says which of them differ. Where a part that
+//! differs holds little, and from the beginning where the whole table does, the asker lists the short ids of what it
+//! holds there; the other answers with the records that the list lacks, and says which of the listed it lacks itself,
+//! which it is then sent. Each step is one datagram and says all that is needed to answer it: nothing is remembered by
+//! the one who answers, and a step that comes twice changes nothing. The asker remembers up to four ranges, its *lanes*,
+//! each with one question under way, which it repeats. Short ids and sums are mixed with a salt, so that no collision
+//! lasts.
+//!
+//! A newcomer, who lacks nearly everything, lists the whole id space a page at a time without asking for sums. As soon
+//! as it knows others than its host, it divides what is left among four of them.
+//!
+//! Unequal roots are looked into at once, not only when they stay so: what goes down the relay tree is with everybody
+//! before the next probe, so that unequal roots are seldom news on its way.
+
+use heapless::Vec;
 
 use crate::config::Config;
+use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::Members;
 use crate::storage::Storage;
 use crate::time::Instant;
-use crate::wire::{Reader, Writer, kind};
+use crate::wire::{Parts, Reader, Writer, kind};
 
-/// How many own records one answer looks at: one bit each in what is remembered until it is sent.
+/// The most short ids in a list, and the most records that one answer looks at: one bit each in what is remembered until
+/// it is sent.
 const LOOK: usize = 64;
-/// How often a page is asked for before the walk is given up; the next unequal roots begin another.
-const TRIES: u8 = 4;
+/// How many ranges are asked about at once.
+const LANES: usize = 4;
+/// How often one peer is asked the same before another is.
+const TRIES: u8 = 5;
+/// How many peers a newcomer asks for a page before its lane is given up. Others leave it to the next unequal roots.
+const PEERS: u8 = 4;
+/// The logarithm of the most sums in a datagram.
+const MOST_PARTS: u32 = 5;
 
-/// A comparison in progress.
+/// A range that is asked about, and who is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Walk {
+struct Lane {
     peer: NodeId,
     low: u64,
-    /// To the end of the id space, not only as far as there are differences.
-    whole: bool,
-    /// By a newcomer, to whom alone it is news.
-    newcomer: bool,
+    high: u64,
+    /// To be listed, however much there is: sums would not say more.
+    listed: bool,
     tries: u8,
+    peers: u8,
     next: Instant,
     owed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sync {
-    cursor: u64,
-    unequal_since: Option<Instant>,
+    lanes: Vec<Lane, LANES>,
+    /// What is pulled is the first that this node hears of a cluster.
+    newcomer: bool,
     /// Somebody's roots have been equal to ours since `start`.
     settled: bool,
-    walk: Option<Walk>,
+    next_compare: Instant,
+    /// There was no room for all that this peer had to say: tables are compared with it once more.
+    unfinished: Option<NodeId>,
 }
 
-/// An answer that waits to be sent: which of the own records from `low` on the other side needs.
+/// An answer to a list, until it is sent: which of the own records in a range the other side needs, and which of those
+/// that it listed are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Diff {
     low: u64,
     high: u64,
     needed: u64,
+    wanted: u64,
 }
 
 impl Sync {
-    pub(crate) const NEW: Self = Sync { cursor: 0, unequal_since: None, settled: false, walk: None };
+    pub(crate) const NEW: Self = Sync {
+        lanes: Vec::new(),
+        newcomer: false,
+        settled: false,
+        next_compare: Instant::ZERO,
+        unfinished: None,
+    };
 
     pub(crate) fn due(&self) -> Instant {
-        self.walk.as_ref().map_or(Instant::FAR_FUTURE, |walk| walk.next)
+        let again = self.unfinished.map_or(Instant::FAR_FUTURE, |_| self.next_compare);
+        self.lanes.iter().map(|lane| lane.next).min().unwrap_or(again)
     }
 
-    /// Compares everything with this peer, from the beginning.
+    /// Pulls everything from this peer, from the beginning.
     pub(crate) fn pull(&mut self, peer: NodeId, newcomer: bool, now: Instant) {
-        self.walk = Some(Walk { peer, low: 0, whole: true, newcomer, tries: 0, next: now, owed: false });
+        self.newcomer = newcomer;
+        self.lanes.clear();
+        let _ = self.lanes.push(Lane { listed: newcomer, ..Lane::new(peer, 0, u64::MAX, now) });
     }
 
     /// Whether this node is new and learns what all others know.
     pub(crate) fn by_newcomer(&self) -> bool {
-        self.walk.as_ref().is_some_and(|walk| walk.newcomer)
+        self.newcomer && !self.lanes.is_empty()
     }
 
     /// Whether this node has yet to see roots equal to its own.
@@ -69,140 +103,339 @@ impl Sync {
         !self.settled
     }
 
-    /// Takes note of whether this peer's roots are as ours. One page is compared at once, from a cursor that goes
-    /// round; everything, when nobody's roots were equal for a whole probe period: shorter, it is news on its way. A
-    /// newcomer compares everything with everybody until it has caught up.
+    /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they just were.
     pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, now: Instant, config: &Config) {
         if equal {
-            (self.unequal_since, self.settled) = (None, true);
-            return;
-        }
-        if !self.settled && self.walk.is_none() {
-            self.pull(peer, true, now);
-        }
-        let since = *self.unequal_since.get_or_insert(now);
-        if self.walk.is_some() {
-            return;
-        }
-        if now.since(since) >= config.probe_period {
-            self.unequal_since = Some(now);
+            (self.settled, self.unfinished) = (true, None);
+        } else if self.lanes.is_empty() && now >= self.next_compare {
             self.pull(peer, false, now);
+            self.next_compare = now.after(config.probe_period / 8);
+        }
+    }
+
+    /// There was no room for all that this peer had to say: tables are compared with it once more, soon.
+    pub(crate) fn leave_unfinished(&mut self, peer: NodeId, now: Instant, gap: u64) {
+        if self.unfinished.replace(peer).is_none() {
+            self.next_compare = now.after(gap);
+        }
+    }
+
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, gap: u64, cx: &mut Context<'_, A, S>) {
+        if let Some(peer) = self.unfinished.filter(|_| self.lanes.is_empty() && cx.now >= self.next_compare) {
+            self.unfinished = None;
+            self.pull(peer, false, cx.now);
+        }
+        let most = if self.newcomer { PEERS } else { 1 };
+        for lane in self.lanes.iter_mut().filter(|lane| cx.now >= lane.next) {
+            if lane.tries >= TRIES {
+                let other = cx.members.random_live(cx.rng, |_| true).and_then(|index| cx.members.get(index));
+                lane.peer = other.map_or(lane.peer, |record| record.id);
+                (lane.tries, lane.peers) = (0, lane.peers + 1);
+            }
+            lane.tries += 1;
+            lane.owed = lane.peers < most;
+            lane.next = cx.now.after(gap << lane.tries);
+        }
+        self.lanes.retain(|lane| lane.peers < most);
+    }
+
+    /// Whom to ask next, and from where on.
+    pub(crate) fn owed(&self) -> Option<(NodeId, u64)> {
+        self.lanes.iter().find(|lane| lane.owed).map(|lane| (lane.peer, lane.low))
+    }
+
+    pub(crate) fn sent(&mut self, low: u64) {
+        self.lanes.iter_mut().filter(|lane| lane.low == low).for_each(|lane| lane.owed = false);
+    }
+
+    /// The peer that was to be asked is gone: another is, at the next try.
+    pub(crate) fn give_up(&mut self, low: u64) {
+        let lanes = self.lanes.iter_mut().filter(|lane| lane.low == low);
+        lanes.for_each(|lane| (lane.tries, lane.owed) = (TRIES, false));
+    }
+
+    /// Writes the question that is owed.
+    pub(crate) fn write<A: Address, S: Storage>(
+        &self,
+        low: u64,
+        salt: u32,
+        writer: &mut Writer<'_>,
+        members: &Members<A, S>,
+    ) -> Option<()> {
+        let lane = self.lanes.iter().find(|lane| lane.low == low)?;
+        let mut within = members.ordered_from(low).take_while(|(place, _)| *place <= lane.high);
+        if lane.listed || within.nth(LOOK).is_none() {
+            write_list(writer, low, lane.high, salt, members)
         } else {
-            self.walk =
-                Some(Walk { peer, low: self.cursor, whole: false, newcomer: false, tries: 0, next: now, owed: false });
+            write_sums(writer, low, lane.high, salt, members)
         }
     }
 
-    pub(crate) fn tick(&mut self, now: Instant, gap: u64) {
-        let Some(walk) = self.walk.as_mut().filter(|walk| now >= walk.next) else { return };
-        if walk.tries >= TRIES {
-            self.walk = None;
-            return;
+    fn lane(&mut self, peer: NodeId, low: u64) -> Option<usize> {
+        self.lanes.iter().position(|lane| lane.low == low && lane.peer == peer)
+    }
+
+    /// Goes on behind `high`, up to which an answer to the list from `low` on was complete. A newcomer that sees that
+    /// there is much more to come divides it. False if this peer was not asked for that page.
+    pub(crate) fn on_page<A: Address, S: Storage>(
+        &mut self,
+        peer: NodeId,
+        (low, high): (u64, u64),
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
+        let asked = self.lane(peer, low);
+        let Some((at, lane)) = asked.and_then(|at| self.lanes.get_mut(at).map(|lane| (at, lane))) else { return false };
+        if high >= lane.high {
+            self.lanes.swap_remove(at);
+            if self.newcomer && self.lanes.is_empty() {
+                // What came to the others meanwhile may have passed it by.
+                let any = cx.members.random_live(cx.rng, |_| true).and_then(|index| cx.members.get(index));
+                let peer = any.map_or(peer, |record| record.id);
+                self.leave_unfinished(peer, cx.now, 2 * cx.config.first_retry);
+            }
+            return true;
         }
-        walk.tries += 1;
-        walk.owed = true;
-        walk.next = now.after(gap << walk.tries);
+        *lane = Lane { listed: lane.listed, ..Lane::new(peer, high + 1, lane.high, cx.now) };
+        if self.newcomer && low == 0 && lane.high == u64::MAX && high < u64::MAX / 8 {
+            self.divide(cx);
+        }
+        true
     }
 
-    /// Whom to ask next.
-    pub(crate) fn owed(&self) -> Option<NodeId> {
-        self.walk.as_ref().filter(|walk| walk.owed).map(|walk| walk.peer)
-    }
-
-    pub(crate) fn sent(&mut self) {
-        if let Some(walk) = &mut self.walk {
-            walk.owed = false;
+    /// Divides the only lane into four equal ones, with as many peers.
+    fn divide<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+        let Some(Lane { peer: host, low, high, .. }) = self.lanes.first().cloned() else { return };
+        let quarters = Parts { low, high, log: LANES.ilog2() as u8, meant: u32::MAX };
+        self.lanes.clear();
+        for (low, high) in quarters.ranges() {
+            let other = cx.members.random_live(cx.rng, |_| low > 0).and_then(|index| cx.members.get(index));
+            let peer = other.filter(|_| !self.lanes.is_empty()).map_or(host, |record| record.id);
+            let _ = self.lanes.push(Lane { listed: true, ..Lane::new(peer, low, high, cx.now) });
         }
     }
 
-    /// The peer that was asked is gone.
-    pub(crate) fn give_up(&mut self) {
-        self.walk = None;
-    }
-
-    /// Writes the page that is owed: the own records from the walk's place on, as many as fit.
-    pub(crate) fn write<A: Address, S: Storage>(&self, writer: &mut Writer<'_>, members: &Members<A, S>) -> Option<()> {
-        let low = self.walk.as_ref()?.low;
-        let all = members.ordered_from(low).take(LOOK).map(|(place, index)| (place, Some(index)));
-        // One more than is looked at tells whether this is all there is.
-        let beyond = members.ordered_from(low).nth(LOOK).map(|(place, _)| place - 1);
-        write_page(writer, kind::SYNC, low, beyond.unwrap_or(u64::MAX), all, members)
-    }
-
-    /// Whether this is an answer to the page that was asked for.
-    pub(crate) fn awaits(&self, peer: NodeId, low: u64) -> bool {
-        self.walk.as_ref().is_some_and(|walk| walk.peer == peer && walk.low == low)
-    }
-
-    /// Goes on behind `high`, up to which the awaited answer was complete; whether it held anything new decides how
-    /// far.
-    pub(crate) fn on_diff(&mut self, high: u64, news: bool, now: Instant) {
-        self.cursor = high.wrapping_add(1);
-        match self.walk.as_mut().filter(|walk| high < u64::MAX && (walk.whole || news)) {
-            Some(walk) => (walk.low, walk.tries, walk.next) = (high + 1, 0, now),
-            None => self.walk = None,
+    /// Goes on with the parts that differ, neighbours together; with all that is left in one where there are too many.
+    /// False if this peer was not asked about this range.
+    pub(crate) fn on_parts(&mut self, peer: NodeId, parts: &Parts, now: Instant) -> bool {
+        let asked = self.lane(peer, parts.low);
+        let Some(at) = asked.filter(|at| self.lanes.get(*at).is_some_and(|lane| lane.high == parts.high)) else {
+            return false;
+        };
+        self.lanes.swap_remove(at);
+        let free = LANES - self.lanes.len().min(LANES);
+        let mut runs = Vec::<Lane, LANES>::new();
+        for (low, high) in parts.meant() {
+            let full = runs.len() >= free;
+            match runs.last_mut() {
+                Some(run) if full || run.high.checked_add(1) == Some(low) => (run.high, run.listed) = (high, true),
+                _ => drop(runs.push(Lane::new(peer, low, high, now))),
+            }
         }
+        self.lanes.extend(runs);
+        true
     }
 }
 
-/// Which of the own records in a range the sender of `theirs` needs: it lacks them or has them older.
+impl Lane {
+    fn new(peer: NodeId, low: u64, high: u64, now: Instant) -> Self {
+        Lane { peer, low, high, listed: false, tries: 0, peers: 0, next: now, owed: false }
+    }
+}
+
+/// Compares a list of short ids with the own records in its range.
 pub(crate) fn compare<A: Address, S: Storage>(
     members: &Members<A, S>,
-    low: u64,
-    high: u64,
-    mut theirs: Reader<'_>,
+    (low, high): (u64, u64),
+    salt: u32,
+    list: Reader<'_>,
 ) -> Diff {
-    let mut their = theirs.record::<A>();
-    let mut diff = Diff { low, high, needed: 0 };
+    let mut listed = Vec::<u32, LOOK>::new();
+    let mut rest = list;
+    while let Some(short) = rest.u32().filter(|_| !listed.is_full()) {
+        let _ = listed.push(short);
+    }
+    let mut diff = Diff { low, high, needed: 0, wanted: 0 };
+    // Both are in order, so what they share is found by looking ahead; what is passed over is theirs alone.
+    let (mut at, mut limited) = (0, false);
     let own = members.ordered_from(low).take_while(|(place, _)| *place <= high);
     for (count, (place, index)) in own.enumerate() {
         if count == LOOK {
-            diff.high = place - 1;
+            (diff.high, limited) = (place - 1, true);
             break;
         }
-        while their.is_some_and(|record| members.place(record.id) < place) {
-            their = theirs.record::<A>();
+        let short = members.short_id(index, salt);
+        let ahead = listed.get(at..).and_then(|ahead| ahead.iter().position(|other| *other == short));
+        match ahead {
+            Some(passed) => {
+                diff.wanted |= ones(at, passed);
+                at += passed + 1;
+            }
+            None => diff.needed |= 1 << count,
         }
-        let needed = match (members.get(index), their) {
-            (Some(mine), Some(record)) if record.id == mine.id => mine.supersedes(&record),
-            _ => true,
-        };
-        diff.needed |= u64::from(needed) << count;
+    }
+    // Behind a limit it cannot be told which of the listed stand before it: the next page will.
+    if !limited {
+        diff.wanted |= ones(at, listed.len().saturating_sub(at));
     }
     diff
 }
 
+/// So many ones from this place on.
+fn ones(from: usize, count: usize) -> u64 {
+    let up_to = |end: usize| if end >= u64::BITS as usize { u64::MAX } else { (1 << end) - 1 };
+    up_to(from + count) & !up_to(from)
+}
+
 impl Diff {
+    /// Writes what the other side needs, and what of its list is wanted if there is room.
     pub(crate) fn write<A: Address, S: Storage>(&self, writer: &mut Writer<'_>, members: &Members<A, S>) -> Option<()> {
         let own = members.ordered_from(self.low).take_while(|(place, _)| *place <= self.high).take(LOOK);
-        let picked = own.zip(0..).map(|((place, index), bit)| (place, (self.needed >> bit & 1 == 1).then_some(index)));
-        write_page(writer, kind::DIFF, self.low, self.high, picked, members)
+        let needed = own.zip(0..).filter(|(_, bit)| self.needed >> bit & 1 == 1);
+        let frame = writer.begin(kind::DIFF)?;
+        let mut high = self.high;
+        let fill = |writer: &mut Writer<'_>| {
+            writer.u64(self.low)?;
+            let bound = writer.hole()?;
+            for ((place, index), _) in needed {
+                if writer.record(members.get(index)?).is_none() {
+                    // Not even one: the buffer is too small.
+                    high = place.checked_sub(1).filter(|high| *high >= self.low)?;
+                    break;
+                }
+            }
+            writer.fill(bound, high)
+        };
+        match fill(writer) {
+            Some(()) => writer.end(frame)?,
+            None => return writer.cancel(frame),
+        }
+        if self.wanted != 0 {
+            // If it does not fit, it is wanted still when tables are compared the next time.
+            let _ = writer.frame(kind::WANT, |body| {
+                body.u64(self.low)?;
+                body.u64(self.wanted)
+            });
+        }
+        Some(())
     }
 }
 
-/// Writes the picked records, and the range for which they are complete: up to `high`, or to just before the first
-/// that did not fit.
-fn write_page<A: Address, S: Storage>(
-    writer: &mut Writer<'_>,
-    kind: u8,
+/// Writes those of the own records from `low` on that were wanted of the list that began there.
+pub(crate) fn write_wanted<A: Address, S: Storage>(
     low: u64,
-    mut high: u64,
-    picked: impl Iterator<Item = (u64, Option<crate::members::Index>)>,
+    wanted: u64,
+    writer: &mut Writer<'_>,
     members: &Members<A, S>,
 ) -> Option<()> {
-    let frame = writer.begin(kind)?;
+    let frame = writer.begin(kind::RECORDS)?;
+    let mut count = 0u32;
+    let own = members.ordered_from(low).take(LOOK).zip(0..).filter(|(_, bit)| wanted >> bit & 1 == 1);
+    for ((_, index), _) in own {
+        if members.get(index).and_then(|record| writer.record(record)).is_none() {
+            break;
+        }
+        count += 1;
+    }
+    if count > 0 { writer.end(frame) } else { writer.cancel(frame) }
+}
+
+/// Compares the sums of another's parts with the own; `None` if they are not as many as a power of two.
+pub(crate) fn compare_sums<A: Address, S: Storage>(
+    members: &Members<A, S>,
+    (low, high): (u64, u64),
+    salt: u32,
+    mut sums: Reader<'_>,
+) -> Option<Parts> {
+    let count = sums.len() / 4;
+    if !count.is_power_of_two() || count > 1 << MOST_PARTS {
+        return None;
+    }
+    let mut parts = Parts { low, high, log: count.ilog2() as u8, meant: 0 };
+    for (at, (low, high)) in parts.ranges().enumerate() {
+        parts.meant |= u32::from(sums.u32()? != members.sum(low, high, salt)) << at;
+    }
+    Some(parts)
+}
+
+impl Parts {
+    /// The parts, in order; of a range of less than so many places there are fewer.
+    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let (low, high) = (self.low, self.high);
+        let log = u32::from(self.log).min(MOST_PARTS);
+        let width = ((high - low) >> log).saturating_add(1);
+        let starts = core::iter::successors(Some(low), move |start| start.checked_add(width));
+        let ranges = starts.map(move |start| (start, start.saturating_add(width - 1).min(high)));
+        ranges.take_while(move |(start, _)| *start <= high).take(1 << log)
+    }
+
+    fn meant(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let meant = self.meant;
+        self.ranges().zip(0..).filter(move |(_, at)| meant >> at & 1 == 1).map(|(range, _)| range)
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Option<()> {
+        writer.frame(kind::PARTS, |body| {
+            body.u64(self.low)?;
+            body.u64(self.high)?;
+            body.u8(self.log)?;
+            body.u32(self.meant)
+        })
+    }
+}
+
+/// Writes the short ids of the own records in a range, as many as fit, and the range for which they are complete.
+fn write_list<A: Address, S: Storage>(
+    writer: &mut Writer<'_>,
+    low: u64,
+    end: u64,
+    salt: u32,
+    members: &Members<A, S>,
+) -> Option<()> {
+    let frame = writer.begin(kind::LIST)?;
+    let mut high = end;
+    let own = members.ordered_from(low).take_while(|(place, _)| *place <= end);
     let fill = |writer: &mut Writer<'_>| {
         writer.u64(low)?;
         let bound = writer.hole()?;
-        for (place, index) in picked {
-            let Some(record) = index.and_then(|index| members.get(index)) else { continue };
-            if writer.record(record).is_none() {
+        writer.u32(salt)?;
+        for (count, (place, index)) in own.enumerate() {
+            if count == LOOK || writer.u32(members.short_id(index, salt)).is_none() {
                 // Not even one: the buffer is too small.
                 high = place.checked_sub(1).filter(|high| *high >= low)?;
                 break;
             }
         }
         writer.fill(bound, high)
+    };
+    match fill(writer) {
+        Some(()) => writer.end(frame),
+        None => writer.cancel(frame),
+    }
+}
+
+/// Writes the sums of the parts of a range, of as many as fit.
+fn write_sums<A: Address, S: Storage>(
+    writer: &mut Writer<'_>,
+    low: u64,
+    high: u64,
+    salt: u32,
+    members: &Members<A, S>,
+) -> Option<()> {
+    const BEFORE: usize = 4 + 8 + 8 + 4;
+    let room = writer.room().checked_sub(BEFORE)? / 4;
+    let log = room.checked_ilog2()?.min(MOST_PARTS);
+    let parts = Parts { low, high, log: log as u8, meant: 0 };
+    let frame = writer.begin(kind::SUMS)?;
+    let fill = |writer: &mut Writer<'_>| {
+        writer.u64(low)?;
+        writer.u64(high)?;
+        writer.u32(salt)?;
+        let mut left = 1 << log;
+        for (low, high) in parts.ranges() {
+            writer.u32(members.sum(low, high, salt))?;
+            left -= 1;
+        }
+        (0..left).try_for_each(|_: i32| writer.u32(0))
     };
     match fill(writer) {
         Some(()) => writer.end(frame),

@@ -40,8 +40,8 @@
 //! | 3 | ask | question 4, target id 8, microseconds 4: probe it for me, and answer within that time |
 //! | 4 | verdict | question 4, target id 8, heard 1 |
 //! | 5 | news | records |
-//! | 6 | sync | low 8, high 8, the sender's records in that range of the id space, in order |
-//! | 7 | diff | low 8, high 8, records in that range which the other side lacks or has older |
+//! | 6 | list | low 8, high 8, salt 4, short ids 4 of all the sender's records in that range of the id space, in order |
+//! | 7 | diff | low 8, high 8, all records in that range which the list of the other side lacks |
 //! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record |
 //! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record or the one that stands in the way |
 //! | 10 | leave | number 4; behind news that the sender has left |
@@ -50,6 +50,10 @@
 //! | 13 | claim | record: this is said of you, and I do not believe it while you answer |
 //! | 14 | relay | number 4, low 4, high 4, records: pass these on to all between, in units of 2^32 of the id space |
 //! | 15 | relay ack | number 4, passes it on 1 |
+//! | 16 | sums | low 8, high 8, salt 4, sums 4 of as many equal parts of that range: a power of two, at most 32 |
+//! | 17 | want | low 8, bits 8: which of the list that began there the sender lacks |
+//! | 18 | records | records that were wanted |
+//! | 19 | parts | low 8, high 8, logarithm of how many parts 1, bits 4: which of the sums of that range differ |
 //!
 //! The roots in pings and acks are mixed with the number, so that a collision does not last. A ping takes 31 bytes and
 //! an ack 25 while the incarnation is below 128.
@@ -79,7 +83,7 @@ pub(crate) mod kind {
     pub(crate) const ASK: u8 = 3;
     pub(crate) const VERDICT: u8 = 4;
     pub(crate) const NEWS: u8 = 5;
-    pub(crate) const SYNC: u8 = 6;
+    pub(crate) const LIST: u8 = 6;
     pub(crate) const DIFF: u8 = 7;
     pub(crate) const JOIN: u8 = 8;
     pub(crate) const WELCOME: u8 = 9;
@@ -89,6 +93,10 @@ pub(crate) mod kind {
     pub(crate) const CLAIM: u8 = 13;
     pub(crate) const RELAY: u8 = 14;
     pub(crate) const RELAY_ACK: u8 = 15;
+    pub(crate) const SUMS: u8 = 16;
+    pub(crate) const WANT: u8 = 17;
+    pub(crate) const RECORDS: u8 = 18;
+    pub(crate) const PARTS: u8 = 19;
 }
 
 /// The most bytes that a record takes, with its certificate.
@@ -108,6 +116,16 @@ impl Roots {
         let salt = u64::from(number) << 32;
         Roots { membership: (mix(membership ^ salt) >> 32) as u32, progress: (mix(progress ^ !salt) >> 48) as u16 }
     }
+}
+
+/// A range cut into equal parts, and which of them are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Parts {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+    /// How many parts there are, as a logarithm.
+    pub(crate) log: u8,
+    pub(crate) meant: u32,
 }
 
 /// What a seed says to a join.
@@ -145,7 +163,7 @@ pub(crate) enum Frame<'d> {
     Ask { question: u32, target: NodeId, within: u64 },
     Verdict { question: u32, target: NodeId, heard: bool },
     News(Reader<'d>),
-    Sync { low: u64, high: u64, records: Reader<'d> },
+    List { low: u64, high: u64, salt: u32, shorts: Reader<'d> },
     Diff { low: u64, high: u64, records: Reader<'d> },
     Join { number: u32, cookie: u64, speaks: bool, record: Reader<'d> },
     Welcome { number: u32, answer: Answer, record: Reader<'d> },
@@ -155,6 +173,10 @@ pub(crate) enum Frame<'d> {
     Claim(Reader<'d>),
     Relay { number: u32, low: u32, high: u32, records: Reader<'d> },
     RelayAck { number: u32, passes_on: bool },
+    Sums { low: u64, high: u64, salt: u32, sums: Reader<'d> },
+    Want { low: u64, wanted: u64 },
+    Records(Reader<'d>),
+    Parts(Parts),
 }
 
 /// Reads fields off the front of a slice.
@@ -166,6 +188,10 @@ pub(crate) struct Reader<'d> {
 impl<'d> Reader<'d> {
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     fn take(&mut self, len: usize) -> Option<&'d [u8]> {
@@ -200,7 +226,7 @@ impl<'d> Reader<'d> {
         self.array().map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
@@ -279,7 +305,7 @@ impl<'d> Reader<'d> {
 
 /// Makes sense of a frame's body.
 pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
-    if !(kind::PING..=kind::RELAY_ACK).contains(&kind) {
+    if !(kind::PING..=kind::PARTS).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
     decode_known(kind, body).ok_or(DropReason::Malformed)
@@ -301,14 +327,20 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             Frame::Verdict { question, target, heard: body.bool()? }
         }
         kind::NEWS => Frame::News(body),
-        kind::SYNC | kind::DIFF => {
+        kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS => {
             let (low, high) = (body.u64()?, body.u64()?);
             if low > high {
                 return None;
             }
-            let records = body;
-            if kind == kind::SYNC { Frame::Sync { low, high, records } } else { Frame::Diff { low, high, records } }
+            match kind {
+                kind::LIST => Frame::List { low, high, salt: body.u32()?, shorts: body },
+                kind::SUMS => Frame::Sums { low, high, salt: body.u32()?, sums: body },
+                kind::PARTS => Frame::Parts(Parts { low, high, log: body.u8()?, meant: body.u32()? }),
+                _ => Frame::Diff { low, high, records: body },
+            }
         }
+        kind::WANT => Frame::Want { low: body.u64()?, wanted: body.u64()? },
+        kind::RECORDS => Frame::Records(body),
         kind::JOIN => {
             let (number, cookie) = (body.u32()?, body.u64()?);
             let speaks = (body.u8()?..=body.u8()?).contains(&VERSION);
@@ -419,6 +451,11 @@ impl<'b> Writer<'b> {
     /// How many bytes it has so far.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many more fit.
+    pub(crate) fn room(&self) -> usize {
+        self.buf.len().saturating_sub(self.len)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Option<()> {

@@ -23,8 +23,8 @@ pub(super) enum Source {
     News,
     /// The same, on its way to everybody: whoever takes it passes it on.
     Relay,
-    /// Found by anti-entropy, so it may be old.
-    Sync,
+    /// Found by anti-entropy with this peer, so it may be old.
+    Sync(NodeId),
 }
 
 /// How what is adopted is told to others.
@@ -47,9 +47,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         core::iter::from_fn(|| records.record::<A>()).any(own)
     }
 
-    /// Learns records until the first that makes no sense; whether any changed anything.
-    pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source) -> bool {
-        let (mut changed, mut sound) = (false, true);
+    /// Learns records until the first that makes no sense.
+    pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source) {
+        let mut sound = true;
         while sound && !records.is_empty() {
             let mut batch = Vec::<(Record<A>, Option<Certificate>), BATCH>::new();
             while sound && !batch.is_full() && !records.is_empty() {
@@ -60,38 +60,36 @@ impl<A: Address, S: Storage> Node<A, S> {
                 core::hint::black_box(self.members.find(record.id));
             }
             for (record, certificate) in batch {
-                changed |= self.learn_certified(record, certificate, source);
+                self.learn_certified(record, certificate, source);
             }
         }
         if !sound {
             self.refuse(DropReason::Malformed);
         }
-        changed
     }
 
-    /// Weighs one record; whether it changed anything.
-    pub(super) fn learn(&mut self, record: Record<A>, source: Source) -> bool {
-        self.learn_certified(record, None, source)
+    /// Weighs one record.
+    pub(super) fn learn(&mut self, record: Record<A>, source: Source) {
+        self.learn_certified(record, None, source);
     }
 
-    fn learn_certified(&mut self, record: Record<A>, certificate: Option<Certificate>, source: Source) -> bool {
+    fn learn_certified(&mut self, record: Record<A>, certificate: Option<Certificate>, source: Source) {
         if record.id == self.id() {
             return self.learn_of_myself(record);
         }
         let Some(index) = self.members.find(record.id) else {
             return self.learn_of_unknown(record, source);
         };
-        let Some(held) = self.members.get(index).copied() else { return false };
+        let Some(held) = self.members.get(index).copied() else { return };
         if !record.supersedes(&held) {
             if record == held {
                 // Whoever tells us has it already: an echo counts like a copy sent.
                 self.members.count_copy(index, gossip::copies(self.members.live()));
             }
-            return false;
+            return;
         }
         if source != Source::Owner && record.jumps(Some(&held)) {
-            self.refuse(DropReason::CounterJump);
-            return false;
+            return self.refuse(DropReason::CounterJump);
         }
         let (lives, of_this_life) = (held.liveness == Liveness::Alive, record.life == held.life);
         // That it left is believed: a leaver no longer answers for long, and one that stays speaks against it at once.
@@ -108,13 +106,12 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if let Some(certificate) = certificate.filter(|_| record.liveness == Liveness::Down) {
                     self.members.certify(index, certificate);
                 }
-                return true;
+                return;
             }
         };
         if !looked_into {
             self.refuse(DropReason::TooManyClaims);
         }
-        false
     }
 
     /// Looks into the claim that a member lives elsewhere or anew; a join of this number has proved that it does, if
@@ -151,24 +148,26 @@ impl<A: Address, S: Storage> Node<A, S> {
         enough && witness(first) && witness(second)
     }
 
-    fn learn_of_unknown(&mut self, record: Record<A>, source: Source) -> bool {
+    fn learn_of_unknown(&mut self, record: Record<A>, source: Source) {
         if source != Source::Owner && record.jumps(None) {
-            self.refuse(DropReason::CounterJump);
-            return false;
+            return self.refuse(DropReason::CounterJump);
         }
-        if record.liveness == Liveness::Alive {
-            // It may be a shadow of the past: somebody slept while it died and was forgotten. Whoever is new itself has to
-            // take the word of others.
-            if source == Source::Sync && !self.sync.is_settling() {
+        match (record.liveness, source) {
+            // It may be a shadow of the past, if this node has forgotten any of the dead: somebody slept while it died. As
+            // long as none was forgotten, they are all known.
+            (Liveness::Alive, Source::Sync(teller)) if self.members.has_forgotten() => {
                 if !self.challenge(record, None) {
-                    self.refuse(DropReason::TooManyClaims);
+                    self.sync.leave_unfinished(teller, self.now, 2 * self.config.first_retry);
                 }
-                return false;
             }
-            return self.welcome_newcomer(record, Telling::Gossip(self.copies_sent(source))).is_some();
+            (Liveness::Alive, _) => {
+                let _ = self.welcome_newcomer(record, Telling::Gossip(self.copies_sent(source)));
+            }
+            // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
+            _ => {
+                let _ = self.members.admit(record, self.now, &mut self.stats);
+            }
         }
-        // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
-        self.members.admit(record, self.now, &mut self.stats).is_ok()
     }
 
     /// Adds a living member; `None` if there is no room.
@@ -209,8 +208,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         match source {
             Source::Owner => 0,
             Source::Relay => gossip::tail(self.members.live()),
-            Source::Sync if self.sync.by_newcomer() => crate::news::SILENT,
-            Source::News | Source::Sync => gossip::copies(self.members.live()) / 2,
+            Source::Sync(_) if self.sync.by_newcomer() => crate::news::SILENT,
+            Source::News | Source::Sync(_) => gossip::copies(self.members.live()) / 2,
         }
     }
 
@@ -224,21 +223,21 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // What others say about this node.
 
-    fn learn_of_myself(&mut self, record: Record<A>) -> bool {
-        let Some(myself) = self.members.myself().copied() else { return false };
+    fn learn_of_myself(&mut self, record: Record<A>) {
+        let Some(myself) = self.members.myself().copied() else { return };
         if record.life != myself.life {
             self.learn_of_other_life(record, myself, Witness::Others);
-            return false;
+            return;
         }
         if !record.supersedes(&myself) {
             if record == myself {
                 self.members.count_copy(MYSELF, gossip::copies(self.members.live()));
             }
-            return false;
+            return;
         }
         if record.incarnation.saturating_sub(myself.incarnation) > MAX_JUMP || record.incarnation == u32::MAX {
             self.refuse(DropReason::CounterJump);
-            return false;
+            return;
         }
         // Only the owner moves its incarnation, and this is when.
         self.stats.refutations = self.stats.refutations.wrapping_add(1);
@@ -250,7 +249,6 @@ impl<A: Address, S: Storage> Node<A, S> {
         } else {
             self.adopt(MYSELF, Record { incarnation: record.incarnation + 1, ..myself }, Telling::Tree);
         }
-        true
     }
 
     pub(super) fn learn_of_other_life(&mut self, record: Record<A>, myself: Record<A>, witness: Witness) {

@@ -27,7 +27,12 @@ struct Speaker<A> {
     home: bool,
     /// It has been given an answer. Elsewhere than at home it gets one a datagram: it may not be where it says.
     answered: bool,
+    /// How many bytes came.
+    len: usize,
 }
+
+/// An answer to a question about tables that must be shorter than this is not worth giving.
+const LEAST_ANSWER: usize = 250;
 
 impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn receive(&mut self, from: A, datagram: &[u8]) {
@@ -47,12 +52,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         if head.sender == myself.id {
             self.hear_own_id(from, head, frames, myself.tag());
         } else {
-            self.hear(from, head, frames);
+            self.hear(from, head, frames, datagram.len());
         }
         self.note_isolation(was_isolated);
     }
 
-    fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>) {
+    fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>, len: usize) {
         if let Some(rival) = self.rival.as_mut().filter(|_| !head.open) {
             rival.note_contact(self.now);
         }
@@ -64,14 +69,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         if leaps && kind != kind::JOIN {
             self.refuse(DropReason::CounterJump);
             if kind != 0 && !head.open {
-                self.reply(Reply { to: from, tag: head.tag, home: false, say: Say::Introduce });
+                self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say: Say::Introduce });
             }
             return;
         }
         let (known, held) = if leaps { (None, None) } else { (known, held) };
         let there = held.is_some_and(|record| record.addr == from);
         let home = there && known.is_some_and(|index| self.members.is_proved(index));
-        let mut speaker = Speaker { addr: from, head, known, home, answered: false };
+        let mut speaker = Speaker { addr: from, head, known, home, answered: false, len };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
             self.first_hand(index, kind, &mut speaker);
@@ -127,6 +132,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Welcome { number, answer, record } => self.on_welcome(number, answer, record, speaker),
             Frame::News(records) => self.on_news(records, speaker),
             Frame::Ack { number, .. } if self.challenges.asked_claimant(number) => self.on_claimant(number, speaker),
+            // Who passes news on may be news itself that has not come here yet.
+            Frame::Relay { number, low, high, records } => {
+                self.on_relay(number, Share { low, high }, records, speaker);
+            }
             _ if speaker.known.is_none() => self.refuse(DropReason::Stranger),
             Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
             Frame::Ask { question, target, within } => self.on_ask(question, target, within, speaker),
@@ -135,8 +144,21 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
                 self.note_answer(taken, speaker);
             }
-            Frame::Sync { low, high, records } => self.on_sync(low, high, records, speaker),
+            Frame::List { low, high, salt, shorts } => {
+                let diff = sync::compare(&self.members, (low, high), salt, shorts);
+                self.answer_comparison(Say::Diff(diff), speaker);
+            }
+            Frame::Sums { low, high, salt, sums } => match sync::compare_sums(&self.members, (low, high), salt, sums) {
+                Some(parts) => self.answer(speaker, Say::Parts(parts)),
+                None => self.refuse(DropReason::Malformed),
+            },
             Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
+            Frame::Want { low, wanted } => self.answer_comparison(Say::Wanted { low, wanted }, speaker),
+            Frame::Parts(parts) => {
+                let asked = self.sync.on_parts(speaker.head.sender, &parts, self.now);
+                self.refuse_unless_asked(asked);
+            }
+            Frame::Records(records) => self.learn_all(records, Source::Sync(speaker.head.sender)),
             Frame::Leave { number } => self.on_leave(number, speaker),
             Frame::LeaveAck { number } => {
                 let leave = self.leave.as_mut();
@@ -144,9 +166,6 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.refuse_unless_asked(asked);
             }
             Frame::Claim(record) => self.on_claim(record),
-            Frame::Relay { number, low, high, records } => {
-                self.on_relay(number, Share { low, high }, records, speaker);
-            }
             Frame::RelayAck { number, passes_on } => {
                 let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
                 self.note_answer(asked, speaker);
@@ -161,7 +180,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.refuse(DropReason::Stranger);
         }
         speaker.answered = true;
-        self.reply(Reply { to: speaker.addr, tag: speaker.head.tag, home: speaker.home, say });
+        let most = if speaker.home { usize::MAX } else { 3 * speaker.len };
+        self.reply(Reply { to: speaker.addr, tag: speaker.head.tag, home: speaker.home, most, say });
     }
 
     /// Counts an answer to no question. Another, from where the member is known to be, shows that it is there: only it
@@ -191,7 +211,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.become_member();
         }
         let comparable = !speaker.head.full && !self.members.has_refused();
-        if !introduce && comparable && self.sync.is_settling() {
+        if !introduce && comparable {
             self.sync.compare(speaker.head.sender, !differs, self.now, &self.config);
         }
         self.answer(speaker, Say::Ack { number, differs, introduce });
@@ -222,7 +242,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.refuse(DropReason::Contradicted);
                 if let Some(number) = join {
                     let say = Say::Welcome { number, answer: Answer::Lives, about: sender };
-                    self.reply(Reply { to: claim.addr, tag: claim.tag(), home: false, say });
+                    self.reply(Reply { to: claim.addr, tag: claim.tag(), home: false, most: usize::MAX, say });
                 }
             }
         }
@@ -236,7 +256,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.learn_of_other_life(record, myself, Witness::Challenger);
             }
             // Somebody believes it already, or it would not be going round: nothing but a later word of ours ends it.
-            Some((record, _)) => drop(self.learn(record, Source::News)),
+            Some((record, _)) => self.learn(record, Source::News),
             None => self.refuse(DropReason::Malformed),
         }
     }
@@ -272,8 +292,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// A parcel of news, to be passed on to all members of a share. Only what this node holds itself by now is, and
     /// only while it is news, so that nobody can have the past told again.
     fn on_relay(&mut self, number: u32, share: Share, records: Reader<'_>, speaker: &mut Speaker<A>) {
+        let introduce = speaker.known.is_none();
         if self.relays.has_taken(number) {
-            return self.answer(speaker, Say::RelayAck { number, passes_on: true });
+            return self.answer(speaker, Say::RelayAck { number, passes_on: true, introduce });
         }
         if !self.relays.has_room(&self.config) {
             return self.refuse(DropReason::Busy);
@@ -290,7 +311,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.relays.pass_on(parcel, share, &mut context!(self));
             }
         }
-        self.answer(speaker, Say::RelayAck { number, passes_on });
+        self.answer(speaker, Say::RelayAck { number, passes_on, introduce });
     }
 
     /// Which of these records this node holds just so, and whether it holds all of them so or later.
@@ -307,29 +328,28 @@ impl<A: Address, S: Storage> Node<A, S> {
         (held, believed)
     }
 
-    fn on_sync(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &mut Speaker<A>) {
-        let diff = sync::compare(&self.members, low, high, records);
-        self.learn_all(records, Source::Sync);
-        // A large answer goes to where the member is known to be, and not to wherever this came from, nor to where it is
-        // only said to be. It asks again when it has introduced itself.
+    /// Answers a step of anti-entropy. A large answer goes to where the member is known to be, and not to wherever this
+    /// came from, nor to where it is only said to be: who has not shown that it is there gets thrice what it sent, or is
+    /// to introduce itself, and asks again.
+    fn answer_comparison(&mut self, say: Say, speaker: &mut Speaker<A>) {
         let proved = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
         match proved.and_then(|index| self.members.get(index)).map(|record| record.addr) {
             // It asks again, or another does.
             Some(_) if self.pays_for_answers().is_none() => {
                 self.stats.held_back = self.stats.held_back.wrapping_add(1);
             }
-            Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, say: Say::Diff(diff) }),
+            Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, most: usize::MAX, say }),
+            None if 3 * speaker.len >= LEAST_ANSWER => self.answer(speaker, say),
             None => self.answer(speaker, Say::Introduce),
         }
     }
 
+    /// What a list of ours lacks. What it says is believed no more than any hearsay, asked for or not.
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
-        if !self.sync.awaits(speaker.head.sender, low) {
-            return self.refuse(DropReason::Unasked);
+        self.learn_all(records, Source::Sync(speaker.head.sender));
+        if self.sync.on_page(speaker.head.sender, (low, high), &mut context!(self)) {
+            self.detector.answered(&mut self.members);
         }
-        let changed = self.learn_all(records, Source::Sync);
-        self.sync.on_diff(high, changed, self.now);
-        self.detector.answered(&mut self.members);
     }
 
     // Arrival and departure.
@@ -358,7 +378,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         };
         let about = if answer == Answer::Taken { newcomer.id } else { self.id() };
         let home = answer == Answer::Admitted;
-        self.reply(Reply { to: newcomer.addr, tag: head.tag, home, say: Say::Welcome { number, answer, about } });
+        self.reply(Reply { to: newcomer.addr, tag: head.tag, home, most: usize::MAX, say: Say::Welcome { number, answer, about } });
     }
 
     fn admit(&mut self, newcomer: Record<A>, number: u32, speaker: &mut Speaker<A>) -> Answer {
@@ -429,6 +449,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // The answer to an introduction carries no number.
             return match answer {
                 Answer::Taken if introduced => self.on_taken(record.record()),
+                Answer::Admitted if introduced => {}
                 _ => self.refuse_unless_asked(introduced),
             };
         };
@@ -467,7 +488,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match other.filter(|other| other.id == self.id()) {
             Some(other) => match self.members.myself().copied() {
                 Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, Witness::Seed),
-                _ => drop(self.learn(other, Source::News)),
+                _ => self.learn(other, Source::News),
             },
             None => self.refuse(DropReason::Malformed),
         }
@@ -502,7 +523,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     return;
                 }
                 let say = Say::Ack { number, differs: false, introduce: false };
-                self.reply(Reply { to: from, tag: head.tag, home: false, say });
+                self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
             }
             Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(head.newcomer),
             // It joins through us, of all nodes. Our own record tells it where to ask whether we live.
@@ -511,7 +532,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.stands_up_to(other, head.newcomer);
                 }
                 let say = Say::Welcome { number, answer: Answer::Taken, about: head.sender };
-                self.reply(Reply { to: from, tag: head.tag, home: false, say });
+                self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
             }
             Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
                 self.on_taken(record.record());

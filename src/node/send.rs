@@ -14,8 +14,8 @@ use crate::gossip;
 use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::Index;
 use crate::storage::Storage;
-use crate::sync::Diff;
-use crate::wire::{ANYONE, Answer, Head, Roots, Seal, VERSION, Writer, kind};
+use crate::sync::{self, Diff};
+use crate::wire::{ANYONE, Answer, Head, Parts, Roots, Seal, VERSION, Writer, kind};
 
 /// How many answers are remembered until they are sent.
 const REPLIES: usize = 16;
@@ -43,6 +43,8 @@ pub(super) struct Reply<A> {
     pub(super) tag: u32,
     /// That is a member's, at its address.
     pub(super) home: bool,
+    /// How many bytes it may have.
+    pub(super) most: usize,
     pub(super) say: Say,
 }
 
@@ -74,6 +76,11 @@ pub(super) enum Say {
         cookie: u64,
     },
     Diff(Diff),
+    Parts(Parts),
+    Wanted {
+        low: u64,
+        wanted: u64,
+    },
     LeaveAck {
         number: u32,
     },
@@ -81,6 +88,7 @@ pub(super) enum Say {
     RelayAck {
         number: u32,
         passes_on: bool,
+        introduce: bool,
     },
 }
 
@@ -97,7 +105,8 @@ enum Owed<A> {
         delegate: NodeId,
         number: u32,
     },
-    Sync(NodeId),
+    /// A question about the range that begins here.
+    Sync(NodeId, u64),
     News(Index),
 }
 
@@ -117,13 +126,14 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub fn poll_transmit<'b>(&mut self, buf: &'b mut [u8]) -> Option<Transmit<'b, A>> {
         // Everything that is owed is owed once, so this ends; each turn sends it or finds that nobody wants it.
         while let Some(owed) = self.owed() {
-            let room = buf.len().min(self.config.max_datagram());
+            let most = if let Owed::Reply(reply) = &owed { reply.most } else { usize::MAX };
+            let room = buf.len().min(self.config.max_datagram()).min(most);
             let space = buf.get_mut(..room)?;
             match self.encode(&owed, space) {
                 Ok((to, len, news)) => {
                     let could_wait = match owed {
-                        Owed::Sync(_) => (Class::Sync, len),
-                        Owed::Reply(Reply { say: Say::Diff(_), .. }) => {
+                        Owed::Sync(..) => (Class::Sync, len),
+                        Owed::Reply(Reply { say: Say::Diff(_) | Say::Parts(_) | Say::Wanted { .. }, .. }) => {
                             (self.pays_for_answers().unwrap_or(Class::Sync), len)
                         }
                         Owed::News(_) | Owed::Relay { .. } => (Class::News, len),
@@ -136,6 +146,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                     return Some(Transmit { to, payload: buf.get(..len)? });
                 }
                 Err(Unsent::Gone) => self.settle(owed),
+                // Longer than may be given for what was asked.
+                Err(Unsent::Small) if room == most => self.settle(owed),
                 Err(Unsent::Small) => {
                     self.refuse(DropReason::SmallBuffer);
                     return None;
@@ -178,8 +190,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some((delegate, number)) = self.relays.owed().filter(|_| self.may_send(Class::News)) {
             return Some(Owed::Relay { delegate, number });
         }
-        if let Some(peer) = self.sync.owed().filter(|_| self.may_send(Class::Sync)) {
-            return Some(Owed::Sync(peer));
+        if let Some((peer, low)) = self.sync.owed().filter(|_| self.may_send(Class::Sync)) {
+            return Some(Owed::Sync(peer, low));
         }
         self.gossip.target(&self.members).filter(|_| self.may_send(Class::News)).map(Owed::News)
     }
@@ -213,9 +225,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             Owed::Relay { number, .. } => self.relays.sent(number),
-            Owed::Sync(peer) if self.members.find(peer).is_none() => self.sync.give_up(),
-            Owed::Sync(_) => {
-                self.sync.sent();
+            Owed::Sync(peer, low) if self.members.find(peer).is_none() => self.sync.give_up(low),
+            Owed::Sync(_, low) => {
+                self.sync.sent(low);
                 self.stats.syncs = self.stats.syncs.wrapping_add(1);
             }
             Owed::News(index) => self.gossip.sent(index),
@@ -267,7 +279,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let seed = self.seeds.owed()?;
                 Some((seed.addr, seed.proof.map_or(ANYONE, |(_, tag)| tag)))
             }
-            Owed::Leave(id) | Owed::Sync(id) | Owed::Relay { delegate: id, .. } => of_member(*id),
+            Owed::Leave(id) | Owed::Sync(id, _) | Owed::Relay { delegate: id, .. } => of_member(*id),
             Owed::News(index) => self.members.get(*index).map(|record| (record.addr, record.tag())),
         }
     }
@@ -316,7 +328,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 writer.frame(kind::LEAVE, |body| body.u32(number))
             }
             Owed::Relay { number, .. } => self.write_parcel(*number, writer),
-            Owed::Sync(_) => self.sync.write(writer, &self.members),
+            Owed::Sync(_, low) => {
+                let salt = self.rng.next_u32();
+                self.sync.write(*low, salt, writer, &self.members)
+            }
             Owed::News(_) => Some(()),
         }
     }
@@ -400,11 +415,16 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Say::Join { cookie } => self.write_join(0, cookie, writer),
             Say::Diff(diff) => diff.write(writer, &self.members),
+            Say::Parts(parts) => parts.write(writer),
+            Say::Wanted { low, wanted } => sync::write_wanted(low, wanted, writer, &self.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
-            Say::RelayAck { number, passes_on } => writer.frame(kind::RELAY_ACK, |body| {
-                body.u32(number)?;
-                body.u8(u8::from(passes_on))
-            }),
+            Say::RelayAck { number, passes_on, introduce } => {
+                writer.frame(kind::RELAY_ACK, |body| {
+                    body.u32(number)?;
+                    body.u8(u8::from(passes_on))
+                })?;
+                if introduce { self.write_introduce(reply.to, writer) } else { Some(()) }
+            }
         }
     }
 

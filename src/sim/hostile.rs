@@ -187,9 +187,21 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
             body.u8(u8::from(!heard))
         }),
         Frame::News(records) => twist_list::<A>(kind::NEWS, |_| Some(()), records, writer, rng),
-        Frame::Sync { low, high, records } => {
-            twist_list::<A>(kind::SYNC, |body| body.u64(low).and(body.u64(high)), records, writer, rng)
+        Frame::List { low, high, mut shorts, .. } | Frame::Sums { low, high, sums: mut shorts, .. } => {
+            let kind = if rng.chance(0.5) { kind::LIST } else { kind::SUMS };
+            let frame = writer.begin(kind)?;
+            writer.u64(low).and(writer.u64(high)).and(writer.u32(any as u32))?;
+            while let Some(short) = shorts.u32() {
+                writer.u32(short ^ rng.below(2) as u32)?;
+            }
+            writer.end(frame)
         }
+        Frame::Want { low, .. } => writer.frame(kind::WANT, |body| body.u64(low).and(body.u64(any))),
+        Frame::Parts(parts) => {
+            let log = rng.below(8) as u8;
+            wire::Parts { meant: any as u32, log, ..parts }.write(writer)
+        }
+        Frame::Records(records) => twist_list::<A>(kind::RECORDS, |_| Some(()), records, writer, rng),
         Frame::Diff { low, high, records } => {
             twist_list::<A>(kind::DIFF, |body| body.u64(low).and(body.u64(high)), records, writer, rng)
         }

@@ -170,14 +170,14 @@ pub fn cookie(datagram: &[u8]) -> Option<u64> {
 
 /// A datagram in words: the kinds of its frames, and its length.
 pub fn describe(datagram: &[u8]) -> String {
-    const KINDS: [&str; 16] = [
+    const KINDS: [&str; 20] = [
         "?",
         "ping",
         "ack",
         "ask",
         "verdict",
         "news",
-        "sync",
+        "list",
         "diff",
         "join",
         "welcome",
@@ -187,6 +187,10 @@ pub fn describe(datagram: &[u8]) -> String {
         "claim",
         "relay",
         "relay-ack",
+        "sums",
+        "want",
+        "records",
+        "parts",
     ];
     let mut at = 18;
     let number = |at: &mut usize| {
