@@ -12,16 +12,19 @@
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
 //! | timeouts grow when nacks are missing | and when a tick is late: the open cases then begin anew | a stalled node has nothing to say about others |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
-//! | every member may be asked for its word | only members that were heard themselves are jurors, count for isolation, and have every second successor's turn to themselves | members that somebody has invented answer nobody: they would silence the jury and stand before the others |
+//! | whoever is accused refutes at once | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |
+//! | every member may be asked for its word | only members that were heard themselves and do not sleep are jurors, count for isolation, and have every second successor's turn to themselves | members that somebody has invented answer nobody: they would silence the jury and stand before the others |
 
 mod case;
 mod errand;
+mod hold;
 mod round_trip;
 
 use heapless::Vec;
 
 use case::{Case, Tries, allowed, is_dead, patience, suspect_after};
 use errand::Errand;
+use hold::Hold;
 pub(crate) use errand::errand_time;
 use round_trip::RoundTrip;
 
@@ -33,6 +36,7 @@ use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, Members};
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::wire::Word;
 
 /// The most members probed at once.
 pub(crate) const CASES: usize = 8;
@@ -53,7 +57,7 @@ pub(crate) enum Probe<A> {
     /// A question to a juror.
     Ask { juror: NodeId, question: u32, target: NodeId },
     /// An answer to somebody who asked us.
-    Verdict { asker: NodeId, to: A, tag: u32, question: u32, target: NodeId, heard: bool },
+    Verdict { asker: NodeId, to: A, tag: u32, question: u32, target: NodeId, word: Word },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +73,7 @@ pub(crate) struct Detector<A> {
     /// Members that were asked and have not answered, since anybody last did.
     unanswered: Vec<NodeId, JURORS>,
     pub(crate) isolated: bool,
+    hold: Hold,
 }
 
 impl<A: Address> Detector<A> {
@@ -82,6 +87,7 @@ impl<A: Address> Detector<A> {
         health: 0,
         unanswered: Vec::new(),
         isolated: false,
+        hold: Hold::NONE,
     };
 
     /// Begins a life; the first probe comes at a random part of the period, so that nodes started together do not
@@ -222,8 +228,8 @@ impl<A: Address> Detector<A> {
 
     /// Alternately this node's successor in id order, so that everybody is probed every second period by its
     /// predecessor at least, and the next of a ring that is shuffled anew each time round. Members with an open case
-    /// are passed over. Every second successor is the next that was ever heard, so that those whom somebody has invented
-    /// do not stand before the others.
+    /// are passed over. Every second successor is the next that was ever heard and does not sleep, so that neither those
+    /// whom somebody has invented nor sleepers stand before the others.
     fn next_target<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
         self.turn = self.turn.wrapping_add(1) % 64;
         if self.turn == 0 {
@@ -352,7 +358,13 @@ impl<A: Address> Detector<A> {
         let expected = cx.members.expected() as usize;
         if others > 0 && self.unanswered.len() >= expected.min(JURORS) {
             self.isolated = true;
+            self.hold.isolate();
         }
+    }
+
+    /// Whether this node is to keep silent about what is said of it: it was cut off, and may be again.
+    pub(crate) fn holds(&self, config: &Config) -> bool {
+        self.isolated || self.hold.holds(config.probe_period)
     }
 
     /// Whether a member's answer is being waited for.
@@ -361,14 +373,15 @@ impl<A: Address> Detector<A> {
     }
 
     /// Somebody has answered: whoever is silent now is so for itself.
-    pub(crate) fn answered<S: Storage>(&mut self, members: &mut Members<A, S>) {
+    pub(crate) fn answered<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
         self.unanswered.clear();
+        self.hold.answered(cx.now, cx.config.probe_period);
         if core::mem::take(&mut self.isolated) {
-            members.absolve();
+            cx.members.absolve();
         }
         for case in &self.cases {
-            if let Some(index) = members.find(case.target) {
-                members.excuse_suspect(index);
+            if let Some(index) = cx.members.find(case.target) {
+                cx.members.excuse_suspect(index);
             }
         }
     }
@@ -391,7 +404,7 @@ impl<A: Address> Detector<A> {
             return false;
         };
         errand.conclude(true);
-        self.answered(cx.members);
+        self.answered(cx);
         true
     }
 
@@ -399,7 +412,7 @@ impl<A: Address> Detector<A> {
         if let Some(index) = cx.members.find(member) {
             cx.members.suspect(index, false);
         }
-        self.answered(cx.members);
+        self.answered(cx);
     }
 
     /// Takes a request to probe `target` and to answer within so many microseconds. False if there is no room for it.
@@ -456,21 +469,26 @@ impl<A: Address> Detector<A> {
         from: NodeId,
         question: u32,
         target: NodeId,
-        heard: bool,
+        word: Word,
         cx: &mut Context<'_, A, S>,
     ) -> bool {
         let of_question = |case: &Case| case.target == target && case.question == question;
         let Some(at) = self.cases.iter().position(of_question) else { return false };
         let Some(case) = self.cases.get_mut(at) else { return false };
-        let Some(juror) = case.jurors.iter_mut().find(|juror| juror.id == from) else { return false };
+        let Some(place) = case.jurors.iter().position(|juror| juror.id == from) else { return false };
+        let Some(juror) = case.jurors.get_mut(place) else { return false };
         juror.owed = false;
-        if heard {
-            self.cases.swap_remove(at);
-            self.hears(target, cx);
-        } else {
-            juror.silent_since.get_or_insert(cx.now);
-            self.answered(cx.members);
+        match word {
+            Word::Heard => {
+                self.cases.swap_remove(at);
+                self.hears(target, cx);
+                return true;
+            }
+            Word::Silent => drop(juror.silent_since.get_or_insert(cx.now)),
+            // It has other errands to run. It is no witness, but it lives.
+            Word::Busy => drop(case.jurors.swap_remove(place)),
         }
+        self.answered(cx);
         true
     }
 
@@ -513,7 +531,8 @@ impl<A: Address> Detector<A> {
             }
             if let Some(heard) = errand.heard.filter(|_| errand.owed) {
                 let Errand { asker, asker_addr: to, asker_tag: tag, question, target, .. } = *errand;
-                return Some(Probe::Verdict { asker, to, tag, question, target, heard });
+                let word = if heard { Word::Heard } else { Word::Silent };
+                return Some(Probe::Verdict { asker, to, tag, question, target, word });
             }
         }
         None

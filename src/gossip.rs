@@ -93,7 +93,7 @@ pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, room: usize,
         for _ in 0..count {
             let Some(index) = cx.members.news().first(sent) else { break };
             let spent = packed > 0 && writer.len() - start >= room;
-            if spent || cx.members.write(index, writer).is_none() {
+            if spent || cx.members.write(index, cx.now, writer).is_none() {
                 break 'full;
             }
             cx.members.count_copy(index, limit);

@@ -320,11 +320,11 @@ impl Leave {
     }
 
     /// Asks again those who have not acknowledged, and others in their place when they have been silent for four
-    /// rounds. True when enough have acknowledged, or the deadline has passed.
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> bool {
+    /// rounds. True when enough have acknowledged and all have been `told`, or the deadline has passed.
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, told: bool, cx: &mut Context<'_, A, S>) -> bool {
         let needed = (WITNESSES as u32).min(cx.members.others());
         let acknowledged = self.acknowledged.len() as u32;
-        if acknowledged >= needed && cx.now >= self.linger || cx.now >= self.until {
+        if acknowledged >= needed && told && cx.now >= self.linger || cx.now >= self.until {
             return true;
         }
         if cx.now < self.next {

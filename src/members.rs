@@ -49,7 +49,7 @@ pub(crate) struct Members<A: Address, S: Storage> {
     untold: (Index, Index),
     news: News,
     /// What the latest verdicts rest on: kept for as long as they are passed on.
-    certificates: heapless::Vec<(Index, Certificate), CERTIFICATES>,
+    certificates: heapless::Vec<(Index, Certificate, Instant), CERTIFICATES>,
 }
 
 /// How many certificates are kept; a death that is told later is looked into by whoever hears of it.
@@ -230,9 +230,10 @@ impl<A: Address, S: Storage> Members<A, S> {
         behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
     }
 
-    /// The next that was heard itself.
+    /// The next that was heard itself and does not sleep.
     pub(crate) fn next_heard(&self, after: u64) -> Option<Index> {
-        let eligible = |&(_, index): &(u64, Index)| self.is_heard(index);
+        let awake = |index: Index| self.get(index).is_some_and(|record| record.patience == 0);
+        let eligible = |&(_, index): &(u64, Index)| self.is_heard(index) && awake(index);
         let behind = after.checked_add(1).and_then(|low| self.ordered_from(low).find(eligible));
         behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
     }
@@ -343,7 +344,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
         self.refused &= is_alive || !was_alive;
         self.suspect(index, false);
-        self.certificates.retain(|(of, _)| *of != index);
+        self.certificates.retain(|(of, ..)| *of != index);
         let heard = self.was_heard(index);
         let Some(slot) = self.slot_mut(index) else { return };
         slot.record = record;
@@ -444,20 +445,21 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
     }
 
-    /// Keeps what a verdict about this member rests on, in place of the oldest if there is no room.
-    pub(crate) fn certify(&mut self, index: Index, certificate: Certificate) {
+    /// Keeps what a verdict about this member rests on until then, in place of the oldest if there is no room.
+    pub(crate) fn certify(&mut self, index: Index, certificate: Certificate, until: Instant) {
         if self.certificates.is_full() {
             let mut oldest = true;
             self.certificates.retain(|_| !core::mem::take(&mut oldest));
         }
-        let _ = self.certificates.push((index, certificate));
+        let _ = self.certificates.push((index, certificate, until));
     }
 
-    /// Writes a member's record, with what it rests on if that is still known.
-    pub(crate) fn write(&self, index: Index, writer: &mut Writer<'_>) -> Option<()> {
-        let (record, kept) = (self.get(index)?, self.certificates.iter().find(|(of, _)| *of == index));
+    /// Writes a member's record, with what it rests on if that is fresh.
+    pub(crate) fn write(&self, index: Index, now: Instant, writer: &mut Writer<'_>) -> Option<()> {
+        let kept = self.certificates.iter().find(|(of, _, until)| *of == index && now < *until);
+        let (record, certificate) = (self.get(index)?, kept.map(|(_, certificate, _)| certificate));
         // The smallest datagram may have no room for more than the record.
-        writer.certified(record, kept.map(|(_, certificate)| certificate)).or_else(|| writer.record(record))
+        writer.certified(record, certificate).or_else(|| writer.record(record))
     }
 
     // News.
@@ -584,7 +586,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     fn remove(&mut self, index: Index) {
         self.news.remove(self.slots.all_mut(), index);
-        self.certificates.retain(|(of, _)| *of != index);
+        self.certificates.retain(|(of, ..)| *of != index);
         self.unlink(index);
         self.used -= 1;
         let free = self.free;

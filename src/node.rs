@@ -70,6 +70,8 @@ pub struct Node<A: Address, S: Storage> {
     seeds: Seeds<A>,
     challenges: Challenges<A>,
     rival: Option<Rival<A>>,
+    /// The greatest incarnation at which this node was said to be dead while it held its tongue.
+    accused: Option<u32>,
     /// The greatest other life of this node's id that was named by those who do not believe in it, and since when.
     hearsay: Option<(Life, Instant)>,
     leave: Option<Leave>,
@@ -130,6 +132,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
             rival: None,
+            accused: None,
             hearsay: None,
             leave: None,
             replies: Replies::NONE,
@@ -158,7 +161,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.announce(MYSELF, gossip::tail(1));
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
-        (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
+        (self.challenges, self.rival, self.accused, self.hearsay) = (Challenges::NONE, None, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);
         let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
@@ -195,8 +198,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let Some(myself) = self.members.myself().copied() else { return };
-        self.members.replace(MYSELF, myself.with(Liveness::Left), self.now);
-        self.members.announce(MYSELF, 0);
+        self.adopt(MYSELF, myself.with(Liveness::Left), Telling::Tree);
         let arriving = self.phase == Phase::Joining && self.seeds.any_proved();
         self.phase = Phase::Leaving;
         (self.challenges, self.rival) = (Challenges::NONE, None);
@@ -457,7 +459,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let mut cx = context!(self);
-        if self.leave.as_mut().is_some_and(|leave| leave.tick(&mut cx)) {
+        let told = self.relays.is_done();
+        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
             self.leave = None;
             self.phase = Phase::Left;
             return self.notices.raise(Notice::Left);
@@ -500,6 +503,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.declare_down(dead, certificate);
         }
         self.note_isolation(was_isolated);
+        if self.accused.is_some() && !self.detector.holds(&self.config) {
+            self.speak_up();
+        }
     }
 
     fn ask_seeds(&mut self) {

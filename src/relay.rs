@@ -16,7 +16,7 @@ use heapless::Vec;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::member::{Address, NodeId, Status};
+use crate::member::{Address, Member, NodeId, Status};
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -33,8 +33,12 @@ const WAYS: usize = 8;
 const TAKEN: usize = 16;
 /// How often one delegate is tried.
 const TRIES: u8 = 3;
-/// How often a share is handed out before it is left to anti-entropy.
-const MOST_TRIES: u8 = 3 * TRIES;
+/// What a share may cost before it is left to anti-entropy.
+const MOST_COST: u8 = 15;
+/// What a delegate costs that does not answer.
+const SILENT: u8 = 5;
+/// What one costs that answers that it cannot pass the parcel on. It has it, at least.
+const UNABLE: u8 = 1;
 /// How many members of a share are looked at to find a delegate, or counted to cut it evenly.
 const LOOK: usize = 64;
 /// By how much the gap between parcels grows while there is more and more to tell: to 80 ms from 5.
@@ -65,7 +69,10 @@ struct Leg {
     delegate: NodeId,
     /// Unpredictable, so that only who was asked can answer, and the same for all tries.
     number: u32,
+    /// With this delegate.
     tries: u8,
+    /// Of the delegates before.
+    cost: u8,
     next: Instant,
     owed: bool,
 }
@@ -107,6 +114,11 @@ impl Relays {
         self.outbox.push(index).is_ok()
     }
 
+    /// Whether all that was to be told has been acknowledged, or given up.
+    pub(crate) fn is_done(&self) -> bool {
+        self.outbox.is_empty() && self.legs.is_empty()
+    }
+
     /// When there is something to do next.
     pub(crate) fn due(&self, config: &Config) -> Instant {
         let legs = self.legs.iter().map(|leg| leg.next).min().unwrap_or(Instant::FAR_FUTURE);
@@ -128,17 +140,18 @@ impl Relays {
 
     /// Sends off what waits, and tries again where no acknowledgement came.
     pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+        for leg in &mut self.legs {
+            leg.tick(unit, cx);
+        }
+        // What is given up makes room for what waits.
+        self.forget_done();
         if !self.outbox.is_empty() && self.has_room(cx.config) && cx.now >= self.next_parcel(cx.config) {
             let len = self.outbox.len().min(capacity::<A>(cx.config));
             let parcel = self.outbox.iter().copied().take(len).collect();
             self.outbox = self.outbox.iter().copied().skip(len).collect();
             (self.last_parcel, self.rounds) = (cx.now, (self.rounds + 1).min(MOST_ROUNDS));
-            self.pass_on(parcel, Share::ALL, cx);
+            self.pass_on(parcel, Share::ALL, unit, cx);
         }
-        for leg in &mut self.legs {
-            leg.tick(unit, cx);
-        }
-        self.forget_done();
     }
 
     /// Passes a parcel on to all members of a share but this node.
@@ -146,6 +159,7 @@ impl Relays {
         &mut self,
         records: Vec<Index, PARCEL>,
         share: Share,
+        unit: u64,
         cx: &mut Context<'_, A, S>,
     ) {
         let name = self.next_name;
@@ -154,7 +168,8 @@ impl Relays {
         for share in cut(share, ways(cx.config), cx.members) {
             let Some(delegate) = choose(share, None, &parcel.records, cx) else { continue };
             let number = cx.rng.next_u32() | 1;
-            let leg = Leg { parcel: name, share, delegate, number, tries: 0, next: cx.now, owed: false };
+            let mut leg = Leg { parcel: name, share, delegate, number, tries: 0, cost: 0, next: cx.now, owed: false };
+            leg.tick(unit, cx);
             let _ = self.legs.push(leg);
         }
         let _ = self.parcels.push(parcel);
@@ -162,7 +177,7 @@ impl Relays {
     }
 
     fn forget_done(&mut self) {
-        self.legs.retain(|leg| leg.tries <= MOST_TRIES);
+        self.legs.retain(|leg| leg.cost < MOST_COST);
         let legs = &self.legs;
         self.parcels.retain(|parcel| legs.iter().any(|leg| leg.parcel == parcel.name));
     }
@@ -199,8 +214,7 @@ impl Relays {
         };
         let Some(leg) = self.legs.get_mut(at) else { return false };
         if !passes_on && choose(leg.share, Some(from), &[], cx).is_some_and(|another| another != from) {
-            // It counts as tried in vain, and the next try goes to another.
-            (leg.tries, leg.next, leg.owed) = (leg.tries.div_ceil(TRIES) * TRIES, cx.now, false);
+            leg.replace(UNABLE, cx);
         } else {
             self.legs.swap_remove(at);
         }
@@ -236,18 +250,22 @@ impl Leg {
             return;
         }
         let lives = cx.members.find(self.delegate).is_some_and(|index| cx.members.is_live(index));
-        if self.tries > 0 && self.tries.is_multiple_of(TRIES) || !lives {
-            match choose(self.share, Some(self.delegate), &[], cx) {
-                Some(delegate) if delegate != self.delegate => {
-                    (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1);
-                }
-                Some(_) if lives => {}
-                _ => self.tries = MOST_TRIES,
-            }
+        if self.tries >= TRIES || !lives {
+            self.replace(SILENT, cx);
         }
-        self.next = cx.now.after(unit << (self.tries % TRIES));
-        self.owed = self.tries < MOST_TRIES;
+        self.next = cx.now.after(unit << self.tries);
         self.tries += 1;
+        self.owed = self.cost < MOST_COST;
+    }
+
+    /// Hands the share to the next delegate in it, or to the same if there is no other.
+    fn replace<A: Address, S: Storage>(&mut self, cost: u8, cx: &mut Context<'_, A, S>) {
+        self.cost = self.cost.saturating_add(cost);
+        (self.tries, self.next, self.owed) = (0, cx.now, false);
+        match choose(self.share, Some(self.delegate), &[], cx) {
+            Some(delegate) => (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1),
+            None => self.cost = MOST_COST,
+        }
     }
 }
 
@@ -316,7 +334,7 @@ fn live_in<A: Address, S: Storage>(share: Share, members: &Members<A, S>) -> imp
 }
 
 /// A delegate in this share: the next behind `after`, or behind a random place, around the share. Better one that was
-/// heard and is not suspected, and to whom the parcel is not itself the first news of a cluster that it is new in.
+/// heard, is not suspected and does not sleep, and that the parcel is not about.
 fn choose<A: Address, S: Storage>(
     share: Share,
     after: Option<NodeId>,
@@ -330,8 +348,9 @@ fn choose<A: Address, S: Storage>(
     let (start, members) = (start.clamp(share.low, share.high), &*cx.members);
     let around = || live_in(Share { low: start, ..share }, members).chain(live_in(share, members));
     let sound = |(_, index): &(u32, Index)| {
-        let trusted = members.member(*index).is_some_and(|member| member.status() == Status::Alive);
-        trusted && members.is_heard(*index) && !parcel.contains(index)
+        let awake = |member: Member<A>| member.status() == Status::Alive && member.record.patience == 0;
+        let answers = members.is_heard(*index) && members.member(*index).is_some_and(awake);
+        answers && !parcel.contains(index)
     };
     let best = around().take(LOOK).find(sound).or_else(|| around().next());
     best.and_then(|(_, index)| members.get(index)).map(|record| record.id)

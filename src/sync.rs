@@ -55,8 +55,6 @@ pub(crate) struct Sync {
     lanes: Vec<Lane, LANES>,
     /// What is pulled is the first that this node hears of a cluster.
     newcomer: bool,
-    /// Somebody's roots have been equal to ours since `start`.
-    settled: bool,
     next_compare: Instant,
     /// There was no room for all that this peer had to say: tables are compared with it once more.
     unfinished: Option<NodeId>,
@@ -73,13 +71,8 @@ pub(crate) struct Diff {
 }
 
 impl Sync {
-    pub(crate) const NEW: Self = Sync {
-        lanes: Vec::new(),
-        newcomer: false,
-        settled: false,
-        next_compare: Instant::ZERO,
-        unfinished: None,
-    };
+    pub(crate) const NEW: Self =
+        Sync { lanes: Vec::new(), newcomer: false, next_compare: Instant::ZERO, unfinished: None };
 
     pub(crate) fn due(&self) -> Instant {
         let again = self.unfinished.map_or(Instant::FAR_FUTURE, |_| self.next_compare);
@@ -98,15 +91,10 @@ impl Sync {
         self.newcomer && !self.lanes.is_empty()
     }
 
-    /// Whether this node has yet to see roots equal to its own.
-    pub(crate) fn is_settling(&self) -> bool {
-        !self.settled
-    }
-
     /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they just were.
     pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, now: Instant, config: &Config) {
         if equal {
-            (self.settled, self.unfinished) = (true, None);
+            self.unfinished = None;
         } else if self.lanes.is_empty() && now >= self.next_compare {
             self.pull(peer, false, now);
             self.next_compare = now.after(config.probe_period / 8);

@@ -38,7 +38,7 @@
 //! | 1 | ping | number 4, membership root 4, progress root 2 |
 //! | 2 | ack | number 4, then both roots if the sender's differ |
 //! | 3 | ask | question 4, target id 8, microseconds 4: probe it for me, and answer within that time |
-//! | 4 | verdict | question 4, target id 8, heard 1 |
+//! | 4 | verdict | question 4, target id 8, word 1: silent 0, heard 1, too busy to probe it 2 |
 //! | 5 | news | records |
 //! | 6 | list | low 8, high 8, salt 4, short ids 4 of all the sender's records in that range of the id space, in order |
 //! | 7 | diff | low 8, high 8, all records in that range which the list of the other side lacks |
@@ -128,6 +128,15 @@ pub(crate) struct Parts {
     pub(crate) meant: u32,
 }
 
+/// What a juror says of the member that it was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Word {
+    Silent,
+    Heard,
+    /// It has too many others to probe.
+    Busy,
+}
+
 /// What a seed says to a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Answer {
@@ -161,7 +170,7 @@ pub(crate) enum Frame<'d> {
     Ping { number: u32, roots: Roots },
     Ack { number: u32, roots: Option<Roots> },
     Ask { question: u32, target: NodeId, within: u64 },
-    Verdict { question: u32, target: NodeId, heard: bool },
+    Verdict { question: u32, target: NodeId, word: Word },
     News(Reader<'d>),
     List { low: u64, high: u64, salt: u32, shorts: Reader<'d> },
     Diff { low: u64, high: u64, records: Reader<'d> },
@@ -324,7 +333,13 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
         }
         kind::VERDICT => {
             let (question, target) = (body.u32()?, body.id()?);
-            Frame::Verdict { question, target, heard: body.bool()? }
+            let word = match body.u8()? {
+                0 => Word::Silent,
+                1 => Word::Heard,
+                2 => Word::Busy,
+                _ => return None,
+            };
+            Frame::Verdict { question, target, word }
         }
         kind::NEWS => Frame::News(body),
         kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS => {

@@ -102,9 +102,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             _ if accused && lives && !of_this_life => self.challenge(record, None),
             Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, None),
             _ => {
-                self.adopt(index, record, Telling::Gossip(self.copies_sent(source)));
+                self.adopt(index, record, Telling::Gossip(self.copies_sent(source, record.liveness)));
                 if let Some(certificate) = certificate.filter(|_| record.liveness == Liveness::Down) {
-                    self.members.certify(index, certificate);
+                    self.members.certify(index, certificate, self.now.after(self.config.suspicion));
                 }
                 return;
             }
@@ -161,7 +161,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             (Liveness::Alive, _) => {
-                let _ = self.welcome_newcomer(record, Telling::Gossip(self.copies_sent(source)));
+                let _ = self.welcome_newcomer(record, Telling::Gossip(self.copies_sent(source, record.liveness)));
             }
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
@@ -191,7 +191,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn tell_of(&mut self, index: Index, telling: Telling) {
-        let tree = telling == Telling::Tree && !self.detector.isolated;
+        let tree = !self.detector.isolated && self.members.others() > 0;
         let sent = match telling {
             Telling::Gossip(sent) => sent,
             Telling::Tree if tree && self.relays.tell(index, self.now, &self.config) => {
@@ -204,9 +204,11 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// How often others are taken to have been told already: what is found by chance, most know; what comes down the
     /// tree, all will; and what a newcomer pulls, all do.
-    fn copies_sent(&self, source: Source) -> u8 {
+    fn copies_sent(&self, source: Source, liveness: Liveness) -> u8 {
         match source {
             Source::Owner => 0,
+            // Whoever leaves is gone before it could tell those whom the tree did not reach.
+            Source::News if liveness == Liveness::Left => 0,
             Source::Relay => gossip::tail(self.members.live()),
             Source::Sync(_) if self.sync.by_newcomer() => crate::news::SILENT,
             Source::News | Source::Sync(_) => gossip::copies(self.members.live()) / 2,
@@ -218,7 +220,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(record) = self.members.get(index).copied() else { return };
         self.stats.declared_down = self.stats.declared_down.wrapping_add(1);
         self.adopt(index, record.with(Liveness::Down), Telling::Tree);
-        self.members.certify(index, certificate);
+        self.members.certify(index, certificate, self.now.after(self.config.suspicion));
     }
 
     // What others say about this node.
@@ -239,6 +241,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.refuse(DropReason::CounterJump);
             return;
         }
+        if record.liveness == Liveness::Down && self.detector.holds(&self.config) {
+            self.accused = self.accused.max(Some(record.incarnation));
+            return;
+        }
         // Only the owner moves its incarnation, and this is when.
         self.stats.refutations = self.stats.refutations.wrapping_add(1);
         if record.liveness == Liveness::Down {
@@ -248,6 +254,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.outlive(myself.life);
         } else {
             self.adopt(MYSELF, Record { incarnation: record.incarnation + 1, ..myself }, Telling::Tree);
+        }
+    }
+
+    /// Speaks against what was said while this node held its tongue.
+    pub(super) fn speak_up(&mut self) {
+        let accused = self.accused.take().zip(self.members.myself().copied());
+        if let Some((incarnation, myself)) = accused {
+            self.learn_of_myself(Record { incarnation, ..myself.with(Liveness::Down) });
         }
     }
 

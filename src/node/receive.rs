@@ -39,8 +39,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.stats.datagrams_in = self.stats.datagrams_in.wrapping_add(1);
         self.stats.bytes_in = self.stats.bytes_in.wrapping_add(datagram.len() as u64);
         if !self.is_running() {
-            // Counted and not told: the application has been told that this life is over.
-            return self.stats.count(DropReason::NotRunning);
+            return self.receive_no_more(from, datagram);
         }
         let Some(myself) = self.members.myself().copied() else { return };
         let seal = Seal { cluster: self.config.cluster, addressee: myself.tag() };
@@ -55,6 +54,24 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.hear(from, head, frames, datagram.len());
         }
         self.note_isolation(was_isolated);
+    }
+
+    /// Whoever has left still acknowledges that another leaves: it may have heard of that before it was told itself.
+    /// All else is counted and not told: the application has been told that this life is over.
+    fn receive_no_more(&mut self, from: A, datagram: &[u8]) {
+        self.stats.count(DropReason::NotRunning);
+        let Some(myself) = self.members.myself().filter(|_| self.phase == Phase::Left) else { return };
+        let seal = Seal { cluster: self.config.cluster, addressee: myself.tag() };
+        let Ok((head, mut frames)) = wire::open(datagram, seal) else { return };
+        let all = core::iter::from_fn(|| frames.frame().ok());
+        let mut leaves = all.filter_map(|(kind, body)| match wire::decode(kind, body) {
+            Ok(Frame::Leave { number }) => Some(number),
+            _ => None,
+        });
+        if let Some(number) = leaves.next().filter(|_| !head.open) {
+            let say = Say::LeaveAck { number };
+            self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
+        }
     }
 
     fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>, len: usize) {
@@ -139,9 +156,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             _ if speaker.known.is_none() => self.refuse(DropReason::Stranger),
             Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
             Frame::Ask { question, target, within } => self.on_ask(question, target, within, speaker),
-            Frame::Verdict { question, target, heard } => {
+            Frame::Verdict { question, target, word } => {
                 let from = speaker.head.sender;
-                let taken = self.detector.on_verdict(from, question, target, heard, &mut context!(self));
+                let taken = self.detector.on_verdict(from, question, target, word, &mut context!(self));
                 self.note_answer(taken, speaker);
             }
             Frame::List { low, high, salt, shorts } => {
@@ -268,6 +285,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let taken = self.detector.on_ask(asker, question, target, within, &mut context!(self));
                 if !taken {
                     self.refuse(DropReason::Busy);
+                    self.answer(speaker, Say::TooBusy { question, target });
                 }
             }
             Some(MYSELF) => self.answer(speaker, Say::About(target)),
@@ -301,14 +319,15 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         self.learn_all(records, Source::Relay);
         let (held, believed) = self.held_of(records);
-        // Whoever is new itself knows too few of those who are to be told.
-        let able = !self.detector.isolated && !self.sync.by_newcomer();
+        // Whoever is new itself knows too few of those who are to be told, and whoever leaves may be gone before they are.
+        let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
         let passes_on = able && believed && held.len() <= relay::capacity::<A>(&self.config);
         if passes_on {
             self.relays.take(number);
             let parcel: Vec<Index, PARCEL> = held.into_iter().filter(|index| self.members.is_news(*index)).collect();
             if !parcel.is_empty() {
-                self.relays.pass_on(parcel, share, &mut context!(self));
+                let unit = self.detector.unit(&self.config);
+                self.relays.pass_on(parcel, share, unit, &mut context!(self));
             }
         }
         self.answer(speaker, Say::RelayAck { number, passes_on, introduce });
@@ -348,7 +367,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
         self.learn_all(records, Source::Sync(speaker.head.sender));
         if self.sync.on_page(speaker.head.sender, (low, high), &mut context!(self)) {
-            self.detector.answered(&mut self.members);
+            self.detector.answered(&mut context!(self));
         }
     }
 
@@ -368,7 +387,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.refuse(DropReason::Stranger);
         }
         let answer = if proof == expected {
-            self.detector.answered(&mut self.members);
+            self.detector.answered(&mut context!(self));
             self.admit(newcomer, number, speaker)
         } else {
             if proof != 0 {
@@ -378,7 +397,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         };
         let about = if answer == Answer::Taken { newcomer.id } else { self.id() };
         let home = answer == Answer::Admitted;
-        self.reply(Reply { to: newcomer.addr, tag: head.tag, home, most: usize::MAX, say: Say::Welcome { number, answer, about } });
+        self.reply(Reply {
+            to: newcomer.addr,
+            tag: head.tag,
+            home,
+            most: usize::MAX,
+            say: Say::Welcome { number, answer, about },
+        });
     }
 
     fn admit(&mut self, newcomer: Record<A>, number: u32, speaker: &mut Speaker<A>) -> Answer {
@@ -471,7 +496,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if let Some(index) = speaker.known.filter(there) {
                     self.members.prove(index);
                 }
-                self.detector.answered(&mut self.members);
+                self.detector.answered(&mut context!(self));
                 let newcomer = self.phase == Phase::Joining;
                 if newcomer {
                     self.become_member();

@@ -15,7 +15,7 @@ use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::Index;
 use crate::storage::Storage;
 use crate::sync::{self, Diff};
-use crate::wire::{ANYONE, Answer, Head, Parts, Roots, Seal, VERSION, Writer, kind};
+use crate::wire::{ANYONE, Answer, Head, Parts, Roots, Seal, VERSION, Word, Writer, kind};
 
 /// How many answers are remembered until they are sent.
 const REPLIES: usize = 16;
@@ -63,6 +63,11 @@ pub(super) enum Say {
         question: u32,
         target: NodeId,
     },
+    /// I cannot probe that member now.
+    TooBusy {
+        question: u32,
+        target: NodeId,
+    },
     /// What a join comes to, and the record of this member: our own, or what stands in the way.
     Welcome {
         number: u32,
@@ -97,8 +102,13 @@ enum Owed<A> {
     Reply(Reply<A>),
     Probe(Probe<A>),
     Rival,
-    Challenge { side: Side, number: u32 },
-    Seed { number: u32 },
+    Challenge {
+        side: Side,
+        number: u32,
+    },
+    Seed {
+        number: u32,
+    },
     Leave(NodeId),
     /// The parcel of this number.
     Relay {
@@ -346,7 +356,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             writer.u32(share.high)
         };
         let written = head(writer).is_some().then(|| {
-            let fits = |index: &&Index| self.members.write(**index, writer).is_some();
+            let fits = |index: &&Index| self.members.write(**index, self.now, writer).is_some();
             records.iter().take_while(fits).count()
         });
         if written.is_some_and(|count| count > 0) { writer.end(frame) } else { writer.cancel(frame) }
@@ -374,7 +384,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 body.id(target)?;
                 body.time(errand_time(&self.config))
             }),
-            Probe::Verdict { question, target, heard, .. } => write_verdict(question, target, heard, writer),
+            Probe::Verdict { question, target, word, .. } => write_verdict(question, target, word, writer),
         }
     }
 
@@ -394,9 +404,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Introduce => self.write_introduce(reply.to, writer),
             Say::About(id) => self.write_about(id, writer),
             Say::Gone { question, target } => {
-                write_verdict(question, target, false, writer)?;
+                write_verdict(question, target, Word::Silent, writer)?;
                 self.write_about(target, writer)
             }
+            Say::TooBusy { question, target } => write_verdict(question, target, Word::Busy, writer),
             Say::Welcome { number, answer, about } => {
                 let about = self.members.find_record(about).or_else(|| self.members.myself())?;
                 let (code, cookie) = match answer {
@@ -430,7 +441,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn write_about(&self, id: NodeId, writer: &mut Writer<'_>) -> Option<()> {
         match self.members.find(id) {
-            Some(index) => writer.frame(kind::NEWS, |body| self.members.write(index, body)),
+            Some(index) => writer.frame(kind::NEWS, |body| self.members.write(index, self.now, body)),
             None => Some(()),
         }
     }
@@ -458,10 +469,14 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 }
 
-fn write_verdict(question: u32, target: NodeId, heard: bool, writer: &mut Writer<'_>) -> Option<()> {
+fn write_verdict(question: u32, target: NodeId, word: Word, writer: &mut Writer<'_>) -> Option<()> {
     writer.frame(kind::VERDICT, |body| {
         body.u32(question)?;
         body.id(target)?;
-        body.u8(u8::from(heard))
+        body.u8(match word {
+            Word::Silent => 0,
+            Word::Heard => 1,
+            Word::Busy => 2,
+        })
     })
 }

@@ -181,10 +181,10 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
             body.id(target)?;
             body.time(any >> 30)
         }),
-        Frame::Verdict { question, target, heard } => writer.frame(kind::VERDICT, |body| {
+        Frame::Verdict { question, target, word } => writer.frame(kind::VERDICT, |body| {
             body.u32(question)?;
             body.id(target)?;
-            body.u8(u8::from(!heard))
+            body.u8(u8::from(word != wire::Word::Heard))
         }),
         Frame::News(records) => twist_list::<A>(kind::NEWS, |_| Some(()), records, writer, rng),
         Frame::List { low, high, mut shorts, .. } | Frame::Sums { low, high, sums: mut shorts, .. } => {

@@ -1,0 +1,94 @@
+//! The hold: a member that was cut off does not speak against its own death at once.
+//!
+//! A link that comes and goes would else have it declared and taken back each time, by everybody, and the bytes for that
+//! would grow with the cluster. So it waits for unbroken contact: a second after the first time that it was isolated, and
+//! twice as long after each further time of late, up to 32 seconds.
+
+use crate::time::Instant;
+
+/// The most doublings.
+const MOST: u8 = 6;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Hold {
+    /// How often this node was isolated of late.
+    recent: u8,
+    /// Since when somebody has answered again and again; `None` while nobody does.
+    contact: Option<Instant>,
+    /// The last answer.
+    last: Instant,
+}
+
+impl Hold {
+    pub(super) const NONE: Self = Hold { recent: 0, contact: None, last: Instant::ZERO };
+
+    /// Nobody answers.
+    pub(super) fn isolate(&mut self) {
+        (self.recent, self.contact) = ((self.recent + 1).min(MOST), None);
+    }
+
+    /// Somebody answers. Contact is unbroken if the gap was no longer than two turns of probing.
+    pub(super) fn answered(&mut self, now: Instant, period: u64) {
+        if self.recent == 0 {
+            return;
+        }
+        if self.contact.is_none() || now.since(self.last) > 2 * period {
+            self.contact = Some(now);
+        }
+        self.last = now;
+        // After as long again as the longest hold all is forgotten.
+        if self.contact.is_some_and(|since| now.since(since) >= 2 * period << MOST) {
+            *self = Self::NONE;
+        }
+    }
+
+    /// Whether this node is to keep silent about what is said of it.
+    pub(super) fn holds(&self, period: u64) -> bool {
+        let needed = period << self.recent.saturating_sub(1);
+        self.recent > 0 && self.contact.is_none_or(|since| self.last.since(since) < needed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    /// Answers twice a second from here on for so many half seconds.
+    fn contact(hold: &mut Hold, from: u64, halves: u64) {
+        (0..=halves).for_each(|half| hold.answered(Instant::from_micros(from + half * SECOND / 2), SECOND));
+    }
+
+    #[test]
+    fn it_ends_after_unbroken_contact_that_doubles_with_each_isolation_and_is_forgotten_in_peace() {
+        let mut hold = Hold::NONE;
+        assert!(!hold.holds(SECOND));
+        let mut at = 0;
+        for needed in [1, 2, 4, 8, 16, 32, 32] {
+            hold.isolate();
+            assert!(hold.holds(SECOND), "nobody answers");
+            contact(&mut hold, at, 2 * needed - 1);
+            assert!(hold.holds(SECOND), "{needed} s are needed");
+            contact(&mut hold, at, 2 * needed);
+            assert!(!hold.holds(SECOND), "after {needed} s");
+            at += 100 * SECOND;
+        }
+        contact(&mut hold, at, 2 * 128);
+        hold.isolate();
+        contact(&mut hold, at + 1_000 * SECOND, 2);
+        assert!(!hold.holds(SECOND), "it counts from the beginning again");
+    }
+
+    #[test]
+    fn contact_that_breaks_counts_from_anew() {
+        let mut hold = Hold::NONE;
+        hold.isolate();
+        hold.isolate();
+        contact(&mut hold, 0, 3);
+        contact(&mut hold, 4 * SECOND, 3);
+        assert!(hold.holds(SECOND), "two times a second and a half are not two seconds");
+        contact(&mut hold, 4 * SECOND, 4);
+        assert!(!hold.holds(SECOND));
+    }
+}
