@@ -285,17 +285,22 @@ impl<A: Address> Detector<A> {
     }
 
     fn tick_case<S: Storage>(&mut self, at: usize, unit: u64, cx: &mut Context<'_, A, S>) {
-        let allowed = self.allowed(cx.config);
+        let (allowed, holding) = (self.allowed(cx.config), self.holds(cx.config));
         let Some(case) = self.cases.get_mut(at) else { return };
         let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
-            for juror in case.jurors.iter_mut().filter(|juror| juror.silent_since.is_none()) {
+            // Every second time, and never in the first: a juror takes longer to answer than its target.
+            let again = case.tries.step.is_multiple_of(2);
+            for juror in case.jurors.iter_mut().filter(|juror| again && juror.silent_since.is_none()) {
                 juror.owed = true;
             }
             case.meet_verdict(allowed, cx.now);
         }
-        if cx.now >= case.next_jury {
+        if cx.now >= case.next_jury && holding {
+            // Whoever may be cut off again in a moment bothers nobody.
+            case.next_jury = cx.now.after(cx.config.probe_period);
+        } else if cx.now >= case.next_jury {
             case.ask_others(allowed, cx);
         }
         let silent = cx.now.since(case.opened) >= suspect_after(allowed);
@@ -505,7 +510,7 @@ impl<A: Address> Detector<A> {
             return true;
         }
         let claims = self.cases.iter().filter(|case| case.claim.is_some()).count();
-        if self.isolated || claims >= CLAIMS || !self.open_case(target, Some(incarnation), cx) {
+        if self.holds(cx.config) || claims >= CLAIMS || !self.open_case(target, Some(incarnation), cx) {
             return false;
         }
         let unit = self.unit(cx.config);

@@ -16,7 +16,6 @@
 
 use heapless::Vec;
 
-use crate::config::Config;
 use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::Members;
@@ -91,13 +90,13 @@ impl Sync {
         self.newcomer && !self.lanes.is_empty()
     }
 
-    /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they just were.
-    pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, now: Instant, config: &Config) {
+    /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they were within this gap.
+    pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, now: Instant, gap: u64) {
         if equal {
             self.unfinished = None;
         } else if self.lanes.is_empty() && now >= self.next_compare {
             self.pull(peer, false, now);
-            self.next_compare = now.after(config.probe_period / 8);
+            self.next_compare = now.after(gap);
         }
     }
 

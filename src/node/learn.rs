@@ -190,7 +190,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.tell_of(index, telling);
     }
 
-    fn tell_of(&mut self, index: Index, telling: Telling) {
+    pub(super) fn tell_of(&mut self, index: Index, telling: Telling) {
         let tree = !self.detector.isolated && self.members.others() > 0;
         let sent = match telling {
             Telling::Gossip(sent) => sent,
@@ -202,16 +202,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.announce(index, sent);
     }
 
-    /// How often others are taken to have been told already: what is found by chance, most know; what comes down the
-    /// tree, all will; and what a newcomer pulls, all do.
+    /// How often others are taken to have been told already: what goes down the tree, all will be; what is found missing,
+    /// others may miss too; and what a newcomer pulls, all know.
     fn copies_sent(&self, source: Source, liveness: Liveness) -> u8 {
         match source {
             Source::Owner => 0,
             // Whoever leaves is gone before it could tell those whom the tree did not reach.
             Source::News if liveness == Liveness::Left => 0,
-            Source::Relay => gossip::tail(self.members.live()),
+            Source::Relay | Source::News => gossip::tail(self.members.live()),
             Source::Sync(_) if self.sync.by_newcomer() => crate::news::SILENT,
-            Source::News | Source::Sync(_) => gossip::copies(self.members.live()) / 2,
+            Source::Sync(_) => gossip::copies(self.members.live()) / 2,
         }
     }
 

@@ -227,9 +227,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !introduce && !speaker.head.newcomer && self.phase == Phase::Joining {
             self.become_member();
         }
+        let lives = speaker.known.is_some_and(|index| self.members.is_live(index));
         let comparable = !speaker.head.full && !self.members.has_refused();
-        if !introduce && comparable {
-            self.sync.compare(speaker.head.sender, !differs, self.now, &self.config);
+        if lives && comparable {
+            self.compare(speaker.head.sender, !differs);
         }
         self.answer(speaker, Say::Ack { number, differs, introduce });
     }
@@ -244,8 +245,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         // A node that had to refuse members cannot become equal, and need not be asked.
         if !speaker.head.full && !self.members.has_refused() {
             let equal = roots.is_none_or(|roots| roots == self.roots(number));
-            self.sync.compare(from, equal, self.now, &self.config);
+            self.compare(from, equal);
         }
+    }
+
+    /// Looks into unequal roots. A member that is held for dead and does not speak up yet has roots that differ from
+    /// everybody's: it does so now and then, so as not to miss everything.
+    fn compare(&mut self, peer: NodeId, equal: bool) {
+        let period = self.config.probe_period;
+        let gap = if self.accused.is_some() { 4 * period } else { period / 8 };
+        self.sync.compare(peer, equal, self.now, gap);
     }
 
     /// An answer to the question whether a member has moved, or lives anew: from the one or from the other.
@@ -304,6 +313,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.learn_all(records, Source::News);
         if speaker.known.is_none() {
             speaker.known = self.members.find_life(sender, tag);
+            // Perhaps nobody else knows it yet.
+            if let Some(index) = speaker.known {
+                self.tell_of(index, Telling::Tree);
+            }
         }
     }
 
