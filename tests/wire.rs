@@ -147,6 +147,19 @@ fn a_record_with_an_extension_is_understood_without_it() {
 }
 
 #[test]
+fn behind_a_record_with_a_certificate_the_next_is_understood() {
+    let mut talk = Talk::new().join();
+    let friend = Sender { id: 500, generation: 0, nonce: 9, incarnation: 3 };
+    let certified = forge::certified(0, friend, &forge::varint(44), [77, 1], 5);
+    let after = forge::record(0, Sender { id: 501, ..friend }, 45);
+    talk.tell(&[forge::frame(forge::kind::NEWS, &[certified, after].concat())]);
+    for id in [500, 501] {
+        assert_eq!(talk.node.member(NodeId::new(id)).map(|member| member.incarnation()), Some(3), "{id}");
+    }
+    assert_eq!(talk.dropped(DropReason::Malformed), 0);
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_by_its_reason() {
     let mut talk = Talk::new().join();
     let tag = of(&talk.node).tag();
@@ -166,6 +179,11 @@ fn what_cannot_be_read_is_refused_by_its_reason() {
     assert_eq!(talk.dropped(DropReason::Truncated), 2, "a frame longer than its datagram");
     talk.tell(&[forge::frame(forge::kind::PING, &[1, 2])]);
     assert_eq!(talk.dropped(DropReason::Malformed), 1, "a ping too short");
+    for (count, number) in [0, 3, 33, 64].into_iter().zip(2..) {
+        let sums = [&[0; 8][..], &[0xff; 8], &[0; 4], &vec![0; 4 * count]].concat();
+        assert_eq!(talk.tell(&[forge::frame(forge::kind::SUMS, &sums)]), [], "{count} sums");
+        assert_eq!(talk.dropped(DropReason::Malformed), number, "{count} sums");
+    }
     let nobody = Sender { id: 88, generation: 0, nonce: 1, incarnation: 0 };
     let mut news = forge::datagram(forge::cluster("golden"), 1, tag, nobody, &[forge::frame(forge::kind::NEWS, &[])]);
     talk.node.handle_datagram(talk.now, 5, &mut news);
@@ -222,15 +240,29 @@ fn answers_to_no_question_and_wrong_cookies_are_counted() {
     assert_eq!(talk.dropped(DropReason::Unasked), 1, "an ack");
     talk.tell(&[forge::frame(4, &[[9; 12].as_slice(), &[1]].concat())]);
     assert_eq!(talk.dropped(DropReason::Unasked), 2, "a verdict");
-    let invented = forge::record(0, Sender { id: 600, ..talk.stranger }, 60);
     let range = [[0; 8], [0xff; 8]].concat();
-    talk.tell(&[forge::frame(7, &[range, invented].concat())]);
-    assert_eq!(talk.dropped(DropReason::Unasked), 3, "a diff");
-    assert_eq!(talk.node.member(NodeId::new(600)), None, "and nothing was learned from it");
     talk.tell(&[forge::frame(11, &[1, 2, 3, 4])]);
-    assert_eq!(talk.dropped(DropReason::Unasked), 4, "a leave's ack");
+    assert_eq!(talk.dropped(DropReason::Unasked), 3, "a leave's ack");
+    talk.tell(&[forge::frame(15, &[1, 2, 3, 4, 1])]);
+    assert_eq!(talk.dropped(DropReason::Unasked), 4, "a relay's ack");
+    talk.tell(&[forge::frame(19, &[&range[..], &[2, 0xff, 0, 0, 0]].concat())]);
+    assert_eq!(talk.dropped(DropReason::Unasked), 5, "the parts that differ");
     talk.tell(&[forge::join(9, 12_345, &forge::record(0, talk.stranger, STRANGER_ADDR))]);
     assert_eq!(talk.dropped(DropReason::Cookie), 1);
+}
+
+#[test]
+fn a_diff_is_believed_no_more_than_any_hearsay_asked_for_or_not() {
+    let mut talk = Talk::new().join();
+    let known = Sender { id: 500, generation: 0, nonce: 1, incarnation: 0 };
+    talk.tell(&[forge::frame(forge::kind::NEWS, &forge::record(0, known, 50))]);
+    let invented = forge::record(0, Sender { id: 600, ..talk.stranger }, 60);
+    let certified = forge::certified(1, known, &forge::varint(50), [77, 1], 5);
+    let range = [[0; 8], [0xff; 8]].concat();
+    talk.tell(&[forge::frame(forge::kind::DIFF, &[range, invented, certified].concat())]);
+    let status = |id| talk.node.member(NodeId::new(id)).map(|member| member.status());
+    assert_eq!(status(600), Some(Status::Alive), "who is said to live may be asked");
+    assert_ne!(status(500), Some(Status::Down), "what is dug up kills nobody, whoever is said to witness it");
 }
 
 #[test]
@@ -248,8 +280,7 @@ fn claims_and_answers_beyond_what_there_is_room_for_are_counted() {
     let members: Vec<Sender> = (500..510).map(|id| Sender { id, generation: 0, nonce: 1, incarnation: 0 }).collect();
     let all = |flags| members.iter().flat_map(|of| forge::record(flags, *of, of.id as u16)).collect::<Vec<u8>>();
     talk.tell(&[forge::frame(forge::kind::NEWS, &all(0))]);
-    let range = [[0; 8], [0xff; 8]].concat();
-    talk.tell(&[forge::frame(forge::kind::SYNC, &[range, all(1)].concat())]);
+    talk.tell(&[forge::frame(forge::kind::RECORDS, &all(1))]);
     assert_eq!(talk.dropped(DropReason::TooManyClaims), 6, "four of ten are looked into");
     assert!(talk.node.members().all(|member| member.status() != Status::Down), "and none is believed at once");
     let tag = of(&talk.node).tag();
@@ -342,14 +373,29 @@ fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
     let introduce = || forge::frame(12, &[0; 8]);
     let leave = || forge::frame(10, &[0; 4]);
     let join = || forge::join(9, 0, &forge::record(0, Sender { id: 88, ..Talk::new().stranger }, SPOOFED));
-    let sync = || forge::frame(forge::kind::SYNC, &[[0; 8], [0xff; 8]].concat());
+    let list = |count: usize| forge::list(5, &vec![9; count]);
+    let all = [[0; 8], [0xff; 8]].concat();
+    let sums = |count: usize| forge::frame(forge::kind::SUMS, &[&all[..], &[0; 4], &vec![1; 4 * count]].concat());
+    let want = || forge::frame(17, &all);
+    let news = forge::record(0, Sender { id: 600, ..Talk::new().stranger }, 60);
+    let relay =
+        |number: u8| forge::frame(forge::kind::RELAY, &[&[number, 0, 0, 0], &[0; 4], &[0xff; 4], &news[..]].concat());
     let floods = [
         vec![ping()],
         (0..16).map(|_| ping()).collect(),
         (0..16).map(|_| introduce()).collect(),
         (0..16).map(|_| leave()).collect(),
         (0..16).map(|_| join()).collect(),
-        vec![sync()],
+        vec![list(0)],
+        vec![list(64)],
+        (0..16).map(|_| list(0)).collect(),
+        (0..16).map(|_| list(20)).collect(),
+        vec![sums(1)],
+        (0..16).map(|_| sums(32)).collect(),
+        vec![want()],
+        (0..16).map(|_| want()).collect(),
+        vec![relay(1)],
+        (0..16).map(relay).collect(),
     ];
     for (number, frames) in floods.iter().enumerate() {
         for who in ["a member", "a stranger", "a twin"] {
@@ -382,7 +428,7 @@ fn any_bytes_from_anyone_are_survived_and_counted() {
             0 => body,
             1 => forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[body]),
             _ => {
-                let kind = rng.below(14) as u8;
+                let kind = rng.below(21) as u8;
                 forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[forge::frame(kind, &body)])
             }
         };

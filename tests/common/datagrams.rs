@@ -324,22 +324,33 @@ fn record_frame(kind: u8, subject: &Member<u16>, script: &mut Script<'_>) -> Vec
         by => counter.wrapping_add(u32::from(by)),
     };
     let of = forge::Sender {
-        // Somebody who does not exist, if the upper half of `kind` is not zero.
-        id: subject.id().get().wrapping_add(u64::from(kind >> 4) << 8),
+        // Somebody who does not exist, if the upper three bits of `kind` are not zero.
+        id: subject.id().get().wrapping_add(u64::from(kind >> 5) << 8),
         generation: further(subject.life().generation(), change),
         nonce: subject.life().nonce().wrapping_add(u32::from(change >> 2 & 1)),
         incarnation: further(subject.incarnation(), change >> 3),
     };
     let addr = if change & 0x80 == 0 { subject.addr() } else { u16::from(script.byte()) };
-    let front: &[u8] = match kind & 15 {
-        // Anti-entropy over the whole id space.
-        6 | 7 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
+    let front: &[u8] = match kind & 31 {
+        // Anti-entropy over the whole id space; the record is short ids or sums, or the bits of what is wanted.
+        6 | 16 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4],
+        7 | 19 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
+        17 => &[0, 0, 0, 0, 0, 0, 0, 0],
         // The numbers and the cookie of a join, a welcome.
         8 => &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
         9 => &[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        // The number of a parcel, and everybody as its share.
+        14 => &[change, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255],
         _ => &[],
     };
-    forge::frame(kind & 15, &[front, &forge::record(flags, of, addr)].concat())
+    let record = forge::record(flags, of, addr);
+    // What a certificate says is taken from the script: jurors who may be members, and any question.
+    let certificate = if flags & 1 << 7 == 0 {
+        Vec::new()
+    } else {
+        forge::certificate([0; 2].map(|_: u64| u64::from(script.byte() & 7)), u32::from(script.byte()))
+    };
+    forge::frame(kind & 31, &[front, &record, &certificate].concat())
 }
 
 #[cfg(test)]

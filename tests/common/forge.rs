@@ -135,13 +135,28 @@ pub fn record_at(flags: u8, of: Sender, addr: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A record that says whom it rests on: the jurors, and what they were asked.
+pub fn certified(flags: u8, of: Sender, addr: &[u8], jurors: [u64; 2], question: u32) -> Vec<u8> {
+    let mut bytes = record_at(flags | 1 << 7, of, addr);
+    bytes.extend(certificate(jurors, question));
+    bytes
+}
+
+pub fn certificate([first, second]: [u64; 2], question: u32) -> Vec<u8> {
+    [&first.to_le_bytes()[..], &second.to_le_bytes(), &question.to_le_bytes()].concat()
+}
+
 pub mod kind {
     pub const PING: u8 = 1;
     pub const ACK: u8 = 2;
     pub const NEWS: u8 = 5;
-    pub const SYNC: u8 = 6;
+    pub const LIST: u8 = 6;
+    pub const DIFF: u8 = 7;
     pub const JOIN: u8 = 8;
     pub const WELCOME: u8 = 9;
+    pub const RELAY: u8 = 14;
+    pub const SUMS: u8 = 16;
+    pub const RECORDS: u8 = 18;
 }
 
 pub fn ping(number: u32, roots: [u8; 6]) -> Vec<u8> {
@@ -156,6 +171,12 @@ pub fn roots(fingerprint: u64, number: u32) -> [u8; 6] {
     roots[..4].copy_from_slice(&membership.to_le_bytes());
     roots[4..].copy_from_slice(&progress.to_le_bytes());
     roots
+}
+
+/// A list of all that its sender holds, mixed with this salt.
+pub fn list(salt: u32, shorts: &[u32]) -> Vec<u8> {
+    let shorts: Vec<u8> = shorts.iter().flat_map(|short| short.to_le_bytes()).collect();
+    frame(kind::LIST, &[&[0; 8][..], &[0xff; 8], &salt.to_le_bytes(), &shorts].concat())
 }
 
 pub fn join(number: u32, cookie: u64, record: &[u8]) -> Vec<u8> {

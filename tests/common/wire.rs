@@ -7,19 +7,41 @@ use std::net::SocketAddr;
 #[allow(dead_code)]
 mod codec;
 
-use codec::{Answer, Frame, Head, Reader, Roots, Seal, Writer, kind};
+use codec::{Answer, Frame, Head, Parts, Reader, Roots, Seal, Writer, kind};
 
 use super::forge;
 use super::script::Script;
 use crate::event::DropReason;
-use crate::member::{Address, Life, Liveness, NodeId, Record};
+use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
 
 const CLUSTER: &str = "fuzz";
 const ADDRESSEE: u32 = 0xabcdef;
 
-/// The widths of what comes before the records in each kind of frame, from 1 on. Both roots are one field here.
-const FIELDS: [&[usize]; 13] =
-    [&[4, 6], &[4], &[4, 8, 4], &[4, 8, 1], &[], &[8, 8], &[8, 8], &[4, 8, 1, 1], &[4, 1, 8], &[4], &[4], &[8], &[]];
+/// The widths of what comes before the records or the short numbers in each kind of frame, from 1 on. Both roots are
+/// one field here.
+const FIELDS: [&[usize]; 19] = [
+    &[4, 6],
+    &[4],
+    &[4, 8, 4],
+    &[4, 8, 1],
+    &[],
+    &[8, 8, 4],
+    &[8, 8],
+    &[4, 8, 1, 1],
+    &[4, 1, 8],
+    &[4],
+    &[4],
+    &[8],
+    &[],
+    &[4, 4, 4],
+    &[4, 1],
+    &[8, 8, 4],
+    &[8, 8],
+    &[],
+    &[8, 8, 1, 4],
+];
+/// The bytes of a certificate.
+const CERTIFICATE: usize = 8 + 8 + 4;
 
 /// Reads two bytes for the room there is to write in, and the rest as a datagram.
 pub fn run(bytes: &[u8]) {
@@ -59,11 +81,14 @@ fn check_size<A: Address>(head: Head, said: &Said<A>) {
     let (empty, _) = write::<A>(&mut buf, head, &[]).expect("256 bytes are enough for a head");
     assert!(empty == 19 || head.incarnation >= 128);
     for record in &said.records {
-        let alone = Said { kind: kind::NEWS, fields: Vec::new(), records: vec![*record], whole: true };
+        let alone = Said { kind: kind::NEWS, fields: vec![], records: vec![*record], numbers: vec![], whole: true };
         let (len, _) = write(&mut buf, head, &[alone]).expect("and for a record");
         // In a buffer of this size the kind and the length take three bytes.
         let len = len - empty - 3;
-        assert!(len <= 1 + 8 + 5 + 4 + 5 + A::MAX_LEN, "{record:?} takes {len} bytes");
+        let alone = 1 + 8 + 5 + 4 + 5 + A::MAX_LEN;
+        let most = if record.1.is_some() { alone + CERTIFICATE } else { alone };
+        assert!(len <= most, "{record:?} takes {len} bytes");
+        assert_eq!(codec::most_of_record::<A>(), alone + CERTIFICATE);
     }
     let len = match (said.kind, said.fields.len()) {
         (kind::PING, _) | (kind::ACK, 2) => empty + 12,
@@ -84,9 +109,21 @@ type Opened<A> = Result<(Head, Vec<Result<Said<A>, DropReason>>), DropReason>;
 struct Said<A> {
     kind: u8,
     fields: Vec<u64>,
-    records: Vec<Record<A>>,
-    /// Nothing comes behind the records that is none.
+    records: Vec<Told<A>>,
+    /// Short ids, or sums.
+    numbers: Vec<u32>,
+    /// Nothing comes behind the records that is none, and no part of a number behind the numbers.
     whole: bool,
+}
+
+/// A record, and what it rests on.
+type Told<A> = (Record<A>, Option<Certificate>);
+
+/// What stands behind the fields.
+enum Rest<'d> {
+    Nothing,
+    Records(Reader<'d>),
+    Numbers(Reader<'d>),
 }
 
 fn seal() -> Seal {
@@ -109,20 +146,22 @@ impl<A: Address> Said<A> {
     fn of(frame: Frame<'_>) -> Self {
         let n = |number: u32| u64::from(number);
         let of_roots = |roots: Roots| u64::from(roots.progress) << 32 | n(roots.membership);
-        let (kind, fields, records) = match frame {
-            Frame::Ping { number, roots } => (kind::PING, vec![n(number), of_roots(roots)], None),
+        let (kind, fields, rest) = match frame {
+            Frame::Ping { number, roots } => (kind::PING, vec![n(number), of_roots(roots)], Rest::Nothing),
             Frame::Ack { number, roots } => {
-                (kind::ACK, [n(number)].into_iter().chain(roots.map(of_roots)).collect(), None)
+                (kind::ACK, [n(number)].into_iter().chain(roots.map(of_roots)).collect(), Rest::Nothing)
             }
-            Frame::Ask { question, target, within } => (kind::ASK, vec![n(question), target.get(), within], None),
+            Frame::Ask { question, target, within } => {
+                (kind::ASK, vec![n(question), target.get(), within], Rest::Nothing)
+            }
             Frame::Verdict { question, target, heard } => {
-                (kind::VERDICT, vec![n(question), target.get(), heard.into()], None)
+                (kind::VERDICT, vec![n(question), target.get(), heard.into()], Rest::Nothing)
             }
-            Frame::News(records) => (kind::NEWS, vec![], Some(records)),
-            Frame::Sync { low, high, records } => (kind::SYNC, vec![low, high], Some(records)),
-            Frame::Diff { low, high, records } => (kind::DIFF, vec![low, high], Some(records)),
+            Frame::News(records) => (kind::NEWS, vec![], Rest::Records(records)),
+            Frame::List { low, high, salt, shorts } => (kind::LIST, vec![low, high, n(salt)], Rest::Numbers(shorts)),
+            Frame::Diff { low, high, records } => (kind::DIFF, vec![low, high], Rest::Records(records)),
             Frame::Join { number, cookie, speaks, record } => {
-                (kind::JOIN, vec![n(number), cookie, speaks.into(), speaks.into()], Some(record))
+                (kind::JOIN, vec![n(number), cookie, speaks.into(), speaks.into()], Rest::Records(record))
             }
             Frame::Welcome { number, answer, record } => {
                 let (answer, cookie) = match answer {
@@ -132,24 +171,49 @@ impl<A: Address> Said<A> {
                     Answer::Taken => (3, 0),
                     Answer::Lives => (4, 0),
                 };
-                (kind::WELCOME, vec![n(number), answer, cookie], Some(record))
+                (kind::WELCOME, vec![n(number), answer, cookie], Rest::Records(record))
             }
-            Frame::Leave { number } => (kind::LEAVE, vec![n(number)], None),
-            Frame::LeaveAck { number } => (kind::LEAVE_ACK, vec![n(number)], None),
-            Frame::Introduce { cookie } => (kind::INTRODUCE, vec![cookie], None),
-            Frame::Claim(record) => (kind::CLAIM, vec![], Some(record)),
+            Frame::Leave { number } => (kind::LEAVE, vec![n(number)], Rest::Nothing),
+            Frame::LeaveAck { number } => (kind::LEAVE_ACK, vec![n(number)], Rest::Nothing),
+            Frame::Introduce { cookie } => (kind::INTRODUCE, vec![cookie], Rest::Nothing),
+            Frame::Claim(record) => (kind::CLAIM, vec![], Rest::Records(record)),
+            Frame::Relay { number, low, high, records } => {
+                (kind::RELAY, vec![n(number), n(low), n(high)], Rest::Records(records))
+            }
+            Frame::RelayAck { number, passes_on } => {
+                (kind::RELAY_ACK, vec![n(number), passes_on.into()], Rest::Nothing)
+            }
+            Frame::Sums { low, high, salt, sums } => (kind::SUMS, vec![low, high, n(salt)], Rest::Numbers(sums)),
+            Frame::Want { low, wanted } => (kind::WANT, vec![low, wanted], Rest::Nothing),
+            Frame::Records(records) => (kind::RECORDS, vec![], Rest::Records(records)),
+            Frame::Parts(Parts { low, high, log, meant }) => {
+                (kind::PARTS, vec![low, high, log.into(), n(meant)], Rest::Nothing)
+            }
         };
-        let (records, whole) = records.map_or((Vec::new(), true), read_records);
-        Said { kind, fields, records, whole }
+        let (mut records, mut numbers, mut whole) = (Vec::new(), Vec::new(), true);
+        match rest {
+            Rest::Nothing => {}
+            Rest::Records(reader) => (records, whole) = read_records(reader),
+            Rest::Numbers(mut reader) => {
+                let len = reader.len();
+                numbers.extend(std::iter::from_fn(|| reader.u32()));
+                assert_eq!(len, 4 * numbers.len() + reader.len(), "a number takes four bytes");
+                whole = reader.is_empty();
+            }
+        }
+        Said { kind, fields, records, numbers, whole }
     }
 }
 
 /// Records up to the first that is none, and whether that was the end.
-fn read_records<A: Address>(mut reader: Reader<'_>) -> (Vec<Record<A>>, bool) {
+fn read_records<A: Address>(mut reader: Reader<'_>) -> (Vec<Told<A>>, bool) {
     let mut records = Vec::new();
     while !reader.is_empty() {
-        let Some(record) = reader.record() else { return (records, false) };
-        records.push(record);
+        let alone = { reader }.record::<A>();
+        let told = reader.certified();
+        assert_eq!(alone, told.map(|(record, _)| record), "a record is the same without what it rests on");
+        let Some(told) = told else { return (records, false) };
+        records.push(told);
     }
     (records, true)
 }
@@ -199,7 +263,12 @@ fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropR
     }
     match (kind, &mut fields[..]) {
         (kind::VERDICT, [_, _, heard]) if *heard > 1 => return Err(DropReason::Malformed),
-        (kind::SYNC | kind::DIFF, [low, high]) if *low > *high => return Err(DropReason::Malformed),
+        (kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS, [low, high, ..]) | (kind::RELAY, [_, low, high])
+            if *low > *high =>
+        {
+            return Err(DropReason::Malformed);
+        }
+        (kind::RELAY_ACK, [_, passes_on]) if *passes_on > 1 => return Err(DropReason::Malformed),
         (kind::WELCOME, [_, answer, _]) if *answer > 4 => return Err(DropReason::Malformed),
         // What a node makes of these is less than what they say.
         (kind::WELCOME, [_, answer, cookie]) if *answer > 0 => *cookie = 0,
@@ -209,17 +278,24 @@ fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropR
         }
         _ => {}
     }
-    let has_records = matches!(kind, kind::NEWS..=kind::DIFF | kind::JOIN | kind::WELCOME | kind::CLAIM);
-    let (mut records, mut whole) = (Vec::new(), true);
+    let has_records = matches!(
+        kind,
+        kind::NEWS | kind::DIFF | kind::JOIN | kind::WELCOME | kind::CLAIM | kind::RELAY | kind::RECORDS
+    );
+    let (mut records, mut numbers, mut whole) = (Vec::new(), Vec::new(), true);
     while has_records && whole && !body.is_empty() {
         let record = record_by_hand(&mut body);
         whole = record.is_some();
         records.extend(record);
     }
-    Ok(Said { kind, fields, records, whole })
+    if matches!(kind, kind::LIST | kind::SUMS) {
+        whole = body.len() % 4 == 0;
+        numbers.extend(std::iter::from_fn(|| number(&mut body, 4)).map(|number| number as u32));
+    }
+    Ok(Said { kind, fields, records, numbers, whole })
 }
 
-fn record_by_hand<A: Address>(bytes: &mut &[u8]) -> Option<Record<A>> {
+fn record_by_hand<A: Address>(bytes: &mut &[u8]) -> Option<Told<A>> {
     let flags = number(bytes, 1)?;
     let id = NodeId::new(number(bytes, 8)?);
     let life = Life { generation: varint(bytes)?, nonce: number(bytes, 4)? as u32 };
@@ -230,8 +306,14 @@ fn record_by_hand<A: Address>(bytes: &mut &[u8]) -> Option<Record<A>> {
         let extension = varint(bytes)?;
         take(bytes, extension as usize)?;
     }
+    let mut certificate = None;
+    if flags & 1 << 7 != 0 {
+        let jurors = [NodeId::new(number(bytes, 8)?), NodeId::new(number(bytes, 8)?)];
+        certificate = Some(Certificate { jurors, question: number(bytes, 4)? as u32 });
+    }
     let liveness = *[Liveness::Alive, Liveness::Down, Liveness::Left].get(flags as usize & 3)?;
-    Some(Record { id, life, incarnation, liveness, addr, patience: (flags >> 2) as u8 & 0xf })
+    let patience = (flags >> 2) as u8 & 0xf;
+    Some((Record { id, life, incarnation, liveness, addr, patience }, certificate))
 }
 
 fn take<'d>(bytes: &mut &'d [u8], len: usize) -> Option<&'d [u8]> {
@@ -262,50 +344,59 @@ fn varint(bytes: &mut &[u8]) -> Option<u32> {
 fn write<A: Address>(buf: &mut [u8], head: Head, said: &[Said<A>]) -> Option<(usize, Vec<Said<A>>)> {
     let mut writer = Writer::new(buf, seal(), head)?;
     let mut written = Vec::new();
-    for Said { kind, fields, records, .. } in said {
-        let count = match *kind {
-            kind::NEWS..=kind::DIFF => write_list(&mut writer, *kind, fields, records),
-            _ => write_frame(&mut writer, *kind, fields, records).map(|()| records.len()),
+    for said in said {
+        let done = match said.kind {
+            kind::NEWS..=kind::DIFF | kind::RELAY | kind::SUMS | kind::RECORDS => write_list(&mut writer, said),
+            _ => write_frame(&mut writer, said).map(|()| Said { whole: true, ..said.clone() }),
         };
-        let said =
-            |count| Said { kind: *kind, fields: fields.clone(), records: records[..count].to_vec(), whole: true };
-        written.extend(count.map(said));
+        written.extend(done);
     }
     let seal = Seal { addressee: if head.open { codec::ANYONE } else { ADDRESSEE }, ..seal() };
     writer.finish(seal).map(|len| (len, written))
 }
 
-fn write_frame<A: Address>(writer: &mut Writer<'_>, kind: u8, fields: &[u64], records: &[Record<A>]) -> Option<()> {
+fn write_frame<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<()> {
     // Only an ack has more than its kind: the roots.
-    let widths = FIELDS[usize::from(kind) - 1].iter().chain(&[6]);
-    writer.frame(kind, |body| {
-        fields.iter().zip(widths).try_for_each(|(value, width)| match width {
-            1 => body.u8(*value as u8),
-            4 => body.u32(*value as u32),
-            6 => body.roots(Roots { membership: *value as u32, progress: (*value >> 32) as u16 }),
-            _ => body.u64(*value),
-        })?;
-        records.iter().try_for_each(|record| body.record(record))
+    let widths = FIELDS[usize::from(said.kind) - 1].iter().chain(&[6]);
+    writer.frame(said.kind, |body| {
+        said.fields.iter().zip(widths).try_for_each(|(value, width)| write_field(body, *value, *width))?;
+        said.records.iter().try_for_each(|(record, certificate)| body.certified(record, certificate.as_ref()))
     })
 }
 
-/// Writes as many of the records as fit; how many did.
-fn write_list<A: Address>(writer: &mut Writer<'_>, kind: u8, fields: &[u64], records: &[Record<A>]) -> Option<usize> {
-    let frame = writer.begin(kind)?;
-    let fill = |writer: &mut Writer<'_>| {
-        let [low, high] = *fields else { return Some(fit(writer, records)) };
-        writer.u64(low)?;
-        let bound = writer.hole()?;
-        let count = fit(writer, records);
-        writer.fill(bound, high)?;
-        Some(count)
-    };
-    match fill(writer) {
-        Some(count) => writer.end(frame).map(|()| count),
-        None => writer.cancel(frame).map(|()| 0),
+fn write_field(writer: &mut Writer<'_>, value: u64, width: usize) -> Option<()> {
+    match width {
+        1 => writer.u8(value as u8),
+        4 => writer.u32(value as u32),
+        6 => writer.roots(Roots { membership: value as u32, progress: (value >> 32) as u16 }),
+        _ => writer.u64(value),
     }
 }
 
-fn fit<A: Address>(writer: &mut Writer<'_>, records: &[Record<A>]) -> usize {
-    records.iter().take_while(|record| writer.record(record).is_some()).count()
+/// Writes as many of the records or the numbers as fit; what it says then.
+fn write_list<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<Said<A>> {
+    let frame = writer.begin(said.kind)?;
+    let fill = |writer: &mut Writer<'_>| {
+        let mut bound = None;
+        for (at, (value, width)) in said.fields.iter().zip(FIELDS[usize::from(said.kind) - 1]).enumerate() {
+            // How far it goes is known only when it is written.
+            if at == 1 && matches!(said.kind, kind::LIST | kind::DIFF) {
+                bound = Some((writer.hole()?, *value));
+            } else {
+                write_field(writer, *value, *width)?;
+            }
+        }
+        let fits = |(record, certificate): &&Told<A>| writer.certified(record, certificate.as_ref()).is_some();
+        let records: Vec<Told<A>> = said.records.iter().take_while(fits).copied().collect();
+        let numbers: Vec<u32> =
+            said.numbers.iter().take_while(|number| writer.u32(**number).is_some()).copied().collect();
+        if let Some((bound, high)) = bound {
+            writer.fill(bound, high)?;
+        }
+        Some(Said { records, numbers, whole: true, ..said.clone() })
+    };
+    match fill(writer) {
+        Some(written) => writer.end(frame).map(|()| written),
+        None => writer.cancel(frame).and(None),
+    }
 }

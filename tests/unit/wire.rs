@@ -9,10 +9,15 @@ use proptest::prelude::*;
 use super::forge::{self, Sender};
 use super::property::check;
 use crate::event::DropReason;
-use crate::member::{Address, Life, Liveness, NodeId, Record};
-use crate::wire::{ANYONE, Answer, Frame, Head, MAX_ADDR, Reader, Roots, Seal, Writer, decode, kind, open};
+use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
+use crate::wire::{
+    ANYONE, Answer, Frame, Head, MAX_ADDR, MOST_BEFORE_RECORDS, Parts, Reader, Roots, Seal, Writer, decode, kind,
+    most_of_record, open,
+};
 
 const FROM: Sender = Sender { id: 7, generation: 1, nonce: 2, incarnation: 3 };
+/// Whose counters take the most bytes that there may be.
+const GREATEST: Sender = Sender { id: u64::MAX, generation: u32::MAX, nonce: u32::MAX, incarnation: u32::MAX };
 /// Kind and length of nothing: the head of a datagram from `FROM`.
 const HEAD_LEN: usize = 19;
 
@@ -67,37 +72,66 @@ fn flags() -> impl Strategy<Value = u8> {
     (0..3u8, 0..16u8).prop_map(|(liveness, patience)| liveness | patience << 2)
 }
 
-/// Writes and reads a record with this address, whose encoding is given.
-fn there_and_back<A: Address>(flags: u8, of: Sender, addr: A, encoded: &[u8]) {
+fn certificate() -> impl Strategy<Value = Certificate> {
+    let parts = (any::<[u64; 2]>(), any::<u32>());
+    parts.prop_map(|(jurors, question)| Certificate { jurors: jurors.map(NodeId::new), question })
+}
+
+/// A record and what it rests on, by hand.
+fn certified(flags: u8, of: Sender, addr: &[u8], certificate: Option<Certificate>) -> Vec<u8> {
+    match certificate {
+        Some(Certificate { jurors, question }) => {
+            forge::certified(flags, of, addr, jurors.map(|juror| juror.get()), question)
+        }
+        None => forge::record_at(flags, of, addr),
+    }
+}
+
+/// Writes and reads a record with this address, whose encoding is given, and with this certificate.
+fn there_and_back<A: Address>(flags: u8, of: Sender, addr: A, encoded: &[u8], certificate: Option<Certificate>) {
     let record = record(flags, of, addr);
-    let bytes = forge::record_at(flags, of, encoded);
-    let (done, written) = write(200, |writer| writer.record(&record));
+    let bytes = certified(flags, of, encoded, certificate);
+    let (done, written) = write(200, |writer| writer.certified(&record, certificate.as_ref()));
     assert_eq!((done, &written), (Some(()), &around(&bytes)), "written as in the diagram");
     read(&bytes, |mut reader| {
-        assert_eq!(reader.record::<A>(), Some(record), "read as it was written");
+        let mut again = reader;
+        assert_eq!(reader.certified::<A>(), Some((record, certificate)), "read as it was written");
         assert!(reader.is_empty(), "to its end");
-        assert_eq!(reader.record::<A>(), None, "and no further");
+        assert_eq!(reader.certified::<A>(), None, "and no further");
+        assert_eq!(again.record::<A>(), Some(record), "read without what it rests on");
+        assert!(again.is_empty(), "which is skipped");
+        assert_eq!(again.record::<A>(), None, "and no further");
     });
     for cut in 0..bytes.len() {
+        let cut_off = read(&bytes[..cut], |mut reader| reader.certified::<A>());
+        assert_eq!(cut_off, None, "{cut} bytes of {} are no record", bytes.len());
         let cut_off = read(&bytes[..cut], |mut reader| reader.record::<A>());
         assert_eq!(cut_off, None, "{cut} bytes of {} are no record", bytes.len());
-        let (done, written) = write(HEAD_LEN + cut, |writer| writer.record(&record));
+        let (done, written) = write(HEAD_LEN + cut, |writer| writer.certified(&record, certificate.as_ref()));
         assert_eq!((done, written), (None, around(&[])), "what does not fit is not begun");
     }
-    assert!(encoded.len() <= A::MAX_LEN, "{} bytes of {addr:?}", encoded.len());
+    if certificate.is_none() {
+        let (done, written) = write(200, |writer| writer.record(&record));
+        assert_eq!((done, written), (Some(()), around(&bytes)), "a record alone rests on nothing");
+    }
+    let most = most_of_record::<A>() - if certificate.is_some() { 0 } else { forge::certificate([0; 2], 0).len() };
+    assert!(encoded.len() <= A::MAX_LEN && bytes.len() <= most, "{} bytes of {addr:?}", encoded.len());
 }
 
 #[test]
-fn any_record_is_written_as_in_the_diagram_and_read_back() {
-    check(300, (flags(), sender(), any::<[u8; 16]>(), any::<u16>(), number()), |(flags, of, ip, port, addr)| {
-        there_and_back(flags, of, addr, &forge::varint(addr));
-        there_and_back(flags, of, port, &forge::varint(port.into()));
-        there_and_back(flags, of, ip, &ip);
-        let v6 = SocketAddr::new(IpAddr::from(ip), port);
-        there_and_back(flags, of, v6, &[&[1][..], &ip, &forge::varint(port.into())].concat());
-        let [a, b, c, d, ..] = ip;
-        let v4 = SocketAddr::new(IpAddr::from([a, b, c, d]), port);
-        there_and_back(flags, of, v4, &[&[0, a, b, c, d][..], &forge::varint(port.into())].concat());
+fn any_record_is_written_as_in_the_diagram_and_read_back_with_and_without_a_certificate() {
+    let addresses = (any::<[u8; 16]>(), any::<u16>(), number());
+    check(300, (flags(), sender(), addresses, certificate()), |(flags, of, (ip, port, addr), certificate)| {
+        for certificate in [None, Some(certificate)] {
+            there_and_back(flags, of, addr, &forge::varint(addr), certificate);
+            there_and_back(flags, of, port, &forge::varint(port.into()), certificate);
+            there_and_back(flags, of, ip, &ip, certificate);
+            let v6 = SocketAddr::new(IpAddr::from(ip), port);
+            there_and_back(flags, of, v6, &[&[1][..], &ip, &forge::varint(port.into())].concat(), certificate);
+            let [a, b, c, d, ..] = ip;
+            let v4 = SocketAddr::new(IpAddr::from([a, b, c, d]), port);
+            there_and_back(flags, of, v4, &[&[0, a, b, c, d][..], &forge::varint(port.into())].concat(), certificate);
+        }
     });
 }
 
@@ -111,14 +145,52 @@ fn an_extension_is_skipped_whole_or_the_record_refused() {
         assert_eq!(cut, None, "the extension is cut off");
         bytes.push(0xee);
         read(&bytes, |mut reader| {
-            assert_eq!(reader.record(), Some(record(flags, of, addr)));
+            assert_eq!(reader.certified(), Some((record(flags, of, addr), None)));
             assert!(!reader.is_empty(), "what follows is left");
         });
     });
     let odd = read(&forge::record_at(3, FROM, &[5]), |mut reader| reader.record::<u16>());
     assert_eq!(odd, None, "there is no fourth liveness");
-    let spare = read(&forge::record_at(1 << 7, FROM, &[5]), |mut reader| reader.record::<u16>());
-    assert_eq!(spare, Some(record(0, FROM, 5)), "the spare bit means nothing yet");
+}
+
+#[test]
+fn a_certificate_stands_behind_the_extension_if_there_is_one() {
+    let extensions = prop_oneof![Just(None), vec(any::<u8>(), 0..300).prop_map(Some)];
+    check(100, (flags(), sender(), any::<u16>(), extensions, certificate()), |(flags, of, addr, extension, found)| {
+        let extended = flags | u8::from(extension.is_some()) << 6;
+        let mut bytes = forge::record_at(extended | 1 << 7, of, &forge::varint(addr.into()));
+        if let Some(extension) = extension {
+            bytes.extend(forge::varint(extension.len() as u32));
+            bytes.extend(&extension);
+        }
+        let start = bytes.len();
+        bytes.extend(forge::certificate(found.jurors.map(|juror| juror.get()), found.question));
+        for cut in start..bytes.len() {
+            let cut_off = read(&bytes[..cut], |mut reader| reader.certified::<u16>());
+            assert_eq!(cut_off, None, "{} bytes are no certificate", cut - start);
+        }
+        bytes.push(0xee);
+        read(&bytes, |mut reader| {
+            assert_eq!(reader.certified(), Some((record(flags, of, addr), Some(found))));
+            assert!(!reader.is_empty(), "what follows is left");
+        });
+    });
+}
+
+#[test]
+fn a_record_of_the_longest_address_and_the_greatest_counters_takes_the_most_bytes_and_no_fewer() {
+    fn takes_the_most<A: Address>(addr: A) {
+        let record = record(63 & !1, GREATEST, addr);
+        let certificate = Certificate { jurors: [NodeId::new(u64::MAX); 2], question: u32::MAX };
+        let (done, written) = write(200, |writer| writer.certified(&record, Some(&certificate)));
+        assert_eq!((done, written.len()), (Some(()), HEAD_LEN + most_of_record::<A>()), "{addr:?}");
+    }
+    takes_the_most(u8::MAX);
+    takes_the_most(u16::MAX);
+    takes_the_most(u32::MAX);
+    takes_the_most(u64::MAX);
+    takes_the_most([0xffu8; 16]);
+    takes_the_most(SocketAddr::new(IpAddr::from([0xff; 16]), u16::MAX));
 }
 
 /// A record with these bytes in place of its incarnation.
@@ -205,18 +277,26 @@ fn le(numbers: &[u64]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
+/// A record and what it rests on.
+type Told = (Record<u16>, Option<Certificate>);
+
 /// Decodes a body, and says in words what came of it.
 fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, DropReason> {
     read(&forge::frame(kind, body), |mut reader| {
         let (found, body) = reader.frame().expect("it is whole");
         assert_eq!(found, kind);
         assert!(reader.is_empty(), "the frame ends where it says");
-        let records =
-            |mut records: Reader<'_>| -> Vec<Record<u16>> { core::iter::from_fn(|| records.record()).collect() };
+        let records = |mut records: Reader<'_>| -> Vec<Told> { core::iter::from_fn(|| records.certified()).collect() };
+        let numbers = |mut numbers: Reader<'_>| -> Vec<u32> { core::iter::from_fn(|| numbers.u32()).collect() };
         decode(kind, body).map(|frame| match frame {
             Frame::News(list) => std::format!("news {:?}", records(list)),
             Frame::Claim(list) => std::format!("claim {:?}", records(list)),
-            Frame::Sync { low, high, records: list } => std::format!("sync {low} {high} {:?}", records(list)),
+            Frame::List { low, high, salt, shorts } => std::format!("list {low} {high} {salt} {:?}", numbers(shorts)),
+            Frame::Sums { low, high, salt, sums } => std::format!("sums {low} {high} {salt} {:?}", numbers(sums)),
+            Frame::Records(list) => std::format!("records {:?}", records(list)),
+            Frame::Relay { number, low, high, records: list } => {
+                std::format!("relay {number} {low} {high} {:?}", records(list))
+            }
             Frame::Diff { low, high, records: list } => std::format!("diff {low} {high} {:?}", records(list)),
             Frame::Join { number, cookie, speaks, record } => {
                 std::format!("join {number} {cookie} {speaks} {:?}", records(record))
@@ -238,8 +318,18 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
     let (id, roots) = (NodeId::new(long), Roots { membership: !number, progress: number as u16 });
     let six = [&roots.membership.to_le_bytes()[..], &roots.progress.to_le_bytes()].concat();
     let (low, high) = (long / 2, long);
-    let bytes = forge::record(1 << 2, of, 300);
-    let records = std::vec![record(1 << 2, of, 300u16)];
+    // One that rests on nothing, and one that does.
+    let certificate = Certificate { jurors: [NodeId::new(low), id], question: !number };
+    let bytes = [forge::record(1 << 2, of, 300), forge::certified(1, of, &[7], [low, high], !number)].concat();
+    let records: Vec<Told> = std::vec![(record(1 << 2, of, 300), None), (record(1, of, 7), Some(certificate))];
+    let shorts = [number, !number, number.wrapping_mul(3)];
+    let mixed = [le(&[low, high]), n.to_vec()].concat();
+    let with_numbers = |kind, said: &str| {
+        let numbers: Vec<u8> = shorts.iter().flat_map(|short| short.to_le_bytes()).collect();
+        (kind, [&mixed[..], &numbers].concat(), std::format!("{said} {low} {high} {number} {shorts:?}"), numbers.len())
+    };
+    let (bits, log) = (number.wrapping_add(1), number as u8);
+    let (from, to) = (number / 2, number);
     let whole = |kind, body: Vec<u8>, said: std::string::String| (kind, body, said, 0);
     let with_record =
         |kind, body: Vec<u8>, said: std::string::String| (kind, [body, bytes.clone()].concat(), said, bytes.len());
@@ -264,7 +354,7 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
             std::format!("{:?}", Frame::Verdict { question: number, target: id, heard: true }),
         ),
         with_record(5, Vec::new(), std::format!("news {records:?}")),
-        with_record(6, le(&[low, high]), std::format!("sync {low} {high} {records:?}")),
+        with_numbers(6, "list"),
         with_record(7, le(&[low, high]), std::format!("diff {low} {high} {records:?}")),
         with_record(8, [&n[..], &le(&[long]), &[1, 1]].concat(), std::format!("join {number} {long} true {records:?}")),
         with_record(
@@ -296,6 +386,21 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         whole(11, n.to_vec(), std::format!("{:?}", Frame::LeaveAck { number })),
         whole(12, le(&[long]), std::format!("{:?}", Frame::Introduce { cookie: long })),
         with_record(13, Vec::new(), std::format!("claim {records:?}")),
+        with_record(
+            14,
+            [&n[..], &from.to_le_bytes(), &to.to_le_bytes()].concat(),
+            std::format!("relay {number} {from} {to} {records:?}")
+        ),
+        whole(15, [&n[..], &[0]].concat(), std::format!("{:?}", Frame::RelayAck { number, passes_on: false })),
+        whole(15, [&n[..], &[1]].concat(), std::format!("{:?}", Frame::RelayAck { number, passes_on: true })),
+        with_numbers(16, "sums"),
+        whole(17, le(&[low, high]), std::format!("{:?}", Frame::Want { low, wanted: high })),
+        with_record(18, Vec::new(), std::format!("records {records:?}")),
+        whole(
+            19,
+            [le(&[low, high]), std::vec![log], bits.to_le_bytes().to_vec()].concat(),
+            std::format!("{:?}", Frame::Parts(Parts { low, high, log, meant: bits }))
+        ),
     ]
 }
 
@@ -319,11 +424,16 @@ fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     let malformed = Err(DropReason::Malformed);
     assert_eq!(decoded(4, &[&number[..], &le(&[9]), &[2]].concat()), malformed, "a verdict neither way");
     assert_eq!(decoded(9, &[&number[..], &[5], &le(&[9])].concat()), malformed, "a sixth answer");
-    for kind in [6, 7] {
-        assert_eq!(decoded(kind, &le(&[10, 9])), malformed, "a range that ends before it begins");
-        assert!(decoded(kind, &le(&[9, 9])).is_ok(), "a range of one place");
+    assert_eq!(decoded(15, &[&number[..], &[2]].concat()), malformed, "it is passed on or not");
+    for kind in [6, 7, 16, 19] {
+        let of_range = |low: u64, high: u64| decoded(kind, &[le(&[low, high]), std::vec![0; 5]].concat());
+        assert_eq!(of_range(10, 9), malformed, "a range that ends before it begins");
+        assert!(of_range(9, 9).is_ok(), "a range of one place");
     }
-    for kind in [0, 14, 15, 255] {
+    let relay = |low: u32, high: u32| decoded(14, &[number, low.to_le_bytes(), high.to_le_bytes()].concat());
+    assert_eq!(relay(10, 9), malformed, "a share that ends before it begins");
+    assert!(relay(9, 9).is_ok(), "a share of one cell");
+    for kind in [0, 20, 21, 255] {
         assert_eq!(decoded(kind, &[0; 40]), Err(DropReason::UnknownFrame), "kind {kind}");
     }
     for (oldest, newest, speaks) in [(0, 0, false), (0, 1, true), (1, 9, true), (2, 9, false), (2, 1, false)] {
@@ -441,10 +551,31 @@ fn roots_that_collide_under_one_number_differ_under_the_next() {
 
 #[test]
 fn one_record_of_the_longest_address_fits_the_smallest_datagram() {
-    let of = Sender { id: u64::MAX, generation: u32::MAX, nonce: u32::MAX, incarnation: u32::MAX };
-    // Of all frames with a record, a join and a diff have most before it.
+    // Of all frames with a record a join, a diff, a welcome and a relay have most before it.
     let head = 18 + 5;
-    let before = [4 + 8 + 2, 8 + 8, 4 + 1 + 8].into_iter().max().expect("there are three");
-    let record = forge::record_at(0, of, &[0; MAX_ADDR]).len();
+    let before = [4 + 8 + 2, 8 + 8, 4 + 1 + 8, 4 + 4 + 4].into_iter().max().expect("there are four");
+    let record = forge::record_at(0, GREATEST, &[0; MAX_ADDR]).len();
     assert!(head + 2 + before + record <= crate::MIN_DATAGRAM, "{}", head + 2 + before + record);
+}
+
+/// Writes all of a relay that stands before its records into a buffer of this size, with the longest head; how many
+/// bytes it came to.
+fn before_records(size: usize) -> Option<usize> {
+    let head = Head { incarnation: u32::MAX, ..head() };
+    let mut buf = std::vec![0; size];
+    let mut writer = Writer::new(&mut buf, seal(), head)?;
+    let frame = writer.begin(kind::RELAY)?;
+    (0..3).try_for_each(|_| writer.u32(u32::MAX))?;
+    let len = writer.len();
+    writer.end(frame).map(|()| len)
+}
+
+#[test]
+fn no_relay_has_more_before_its_records_than_is_said() {
+    let sizes = (crate::MIN_DATAGRAM..400).chain(16_000..17_000).chain([crate::MAX_DATAGRAM]);
+    let most = sizes.map(|size| before_records(size).expect("it fits")).max();
+    assert_eq!(most, Some(MOST_BEFORE_RECORDS), "and one has as much");
+    let record = forge::record_at(0, GREATEST, &[0; MAX_ADDR]).len();
+    let least = before_records(crate::MIN_DATAGRAM).expect("it fits") + record;
+    assert!(least <= crate::MIN_DATAGRAM, "{least} bytes with one record of the longest address");
 }
