@@ -24,8 +24,8 @@ use heapless::Vec;
 
 use case::{Case, Tries, allowed, is_dead, patience, suspect_after};
 use errand::Errand;
-use hold::Hold;
 pub(crate) use errand::errand_time;
+use hold::Hold;
 use round_trip::RoundTrip;
 
 use crate::config::Config;
@@ -285,7 +285,7 @@ impl<A: Address> Detector<A> {
     }
 
     fn tick_case<S: Storage>(&mut self, at: usize, unit: u64, cx: &mut Context<'_, A, S>) {
-        let (allowed, holding) = (self.allowed(cx.config), self.holds(cx.config));
+        let (allowed, accused) = (self.allowed(cx.config), self.is_accused());
         let Some(case) = self.cases.get_mut(at) else { return };
         let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
@@ -297,7 +297,7 @@ impl<A: Address> Detector<A> {
             }
             case.meet_verdict(allowed, cx.now);
         }
-        if cx.now >= case.next_jury && holding {
+        if cx.now >= case.next_jury && accused {
             // Whoever may be cut off again in a moment bothers nobody.
             case.next_jury = cx.now.after(cx.config.probe_period);
         } else if cx.now >= case.next_jury {
@@ -367,9 +367,19 @@ impl<A: Address> Detector<A> {
         }
     }
 
-    /// Whether this node is to keep silent about what is said of it: it was cut off, and may be again.
-    pub(crate) fn holds(&self, config: &Config) -> bool {
-        self.isolated || self.hold.holds(config.probe_period)
+    /// Somebody says that this node is dead at this incarnation. False if it is to speak against that at once.
+    pub(crate) fn accuse(&mut self, incarnation: u32, config: &Config) -> bool {
+        self.hold.accuse(incarnation, config.probe_period)
+    }
+
+    /// Whether this node holds its tongue while it is said to be dead.
+    pub(crate) fn is_accused(&self) -> bool {
+        self.hold.is_accused()
+    }
+
+    /// At which incarnation this node is now to speak against its death.
+    pub(crate) fn release(&mut self, config: &Config) -> Option<u32> {
+        self.hold.release(config.probe_period)
     }
 
     /// Whether a member's answer is being waited for.
@@ -510,7 +520,7 @@ impl<A: Address> Detector<A> {
             return true;
         }
         let claims = self.cases.iter().filter(|case| case.claim.is_some()).count();
-        if self.holds(cx.config) || claims >= CLAIMS || !self.open_case(target, Some(incarnation), cx) {
+        if self.isolated || self.is_accused() || claims >= CLAIMS || !self.open_case(target, Some(incarnation), cx) {
             return false;
         }
         let unit = self.unit(cx.config);

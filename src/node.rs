@@ -70,8 +70,6 @@ pub struct Node<A: Address, S: Storage> {
     seeds: Seeds<A>,
     challenges: Challenges<A>,
     rival: Option<Rival<A>>,
-    /// The greatest incarnation at which this node was said to be dead while it held its tongue.
-    accused: Option<u32>,
     /// The greatest other life of this node's id that was named by those who do not believe in it, and since when.
     hearsay: Option<(Life, Instant)>,
     leave: Option<Leave>,
@@ -132,7 +130,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
             rival: None,
-            accused: None,
             hearsay: None,
             leave: None,
             replies: Replies::NONE,
@@ -161,7 +158,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.announce(MYSELF, gossip::tail(1));
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
-        (self.challenges, self.rival, self.accused, self.hearsay) = (Challenges::NONE, None, None, None);
+        (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);
         let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
@@ -503,8 +500,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.declare_down(dead, certificate);
         }
         self.note_isolation(was_isolated);
-        if self.accused.is_some() && !self.detector.holds(&self.config) {
-            self.speak_up();
+        if let Some(incarnation) = self.detector.release(&self.config) {
+            self.speak_up(incarnation);
         }
     }
 

@@ -17,10 +17,12 @@ pub(super) struct Hold {
     contact: Option<Instant>,
     /// The last answer.
     last: Instant,
+    /// The greatest incarnation at which this node was said to be dead while it held its tongue.
+    accused: Option<u32>,
 }
 
 impl Hold {
-    pub(super) const NONE: Self = Hold { recent: 0, contact: None, last: Instant::ZERO };
+    pub(super) const NONE: Self = Hold { recent: 0, contact: None, last: Instant::ZERO, accused: None };
 
     /// Nobody answers.
     pub(super) fn isolate(&mut self) {
@@ -38,12 +40,31 @@ impl Hold {
         self.last = now;
         // After as long again as the longest hold all is forgotten.
         if self.contact.is_some_and(|since| now.since(since) >= 2 * period << MOST) {
-            *self = Self::NONE;
+            *self = Hold { accused: self.accused, ..Self::NONE };
         }
     }
 
+    /// Somebody says that this node is dead at this incarnation. False if it is to speak against that at once.
+    pub(super) fn accuse(&mut self, incarnation: u32, period: u64) -> bool {
+        let holds = self.holds(period);
+        if holds {
+            self.accused = self.accused.max(Some(incarnation));
+        }
+        holds
+    }
+
+    /// Whether this node holds its tongue. Who does was the one that was cut off, and has nothing to say about others.
+    pub(super) fn is_accused(&self) -> bool {
+        self.accused.is_some()
+    }
+
+    /// At which incarnation it is now to speak against its death.
+    pub(super) fn release(&mut self, period: u64) -> Option<u32> {
+        if self.holds(period) { None } else { self.accused.take() }
+    }
+
     /// Whether this node is to keep silent about what is said of it.
-    pub(super) fn holds(&self, period: u64) -> bool {
+    fn holds(&self, period: u64) -> bool {
         let needed = period << self.recent.saturating_sub(1);
         self.recent > 0 && self.contact.is_none_or(|since| self.last.since(since) < needed)
     }

@@ -241,8 +241,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.refuse(DropReason::CounterJump);
             return;
         }
-        if record.liveness == Liveness::Down && self.detector.holds(&self.config) {
-            self.accused = self.accused.max(Some(record.incarnation));
+        if record.liveness == Liveness::Down && self.detector.accuse(record.incarnation, &self.config) {
             return;
         }
         // Only the owner moves its incarnation, and this is when.
@@ -257,10 +256,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Speaks against what was said while this node held its tongue.
-    pub(super) fn speak_up(&mut self) {
-        let accused = self.accused.take().zip(self.members.myself().copied());
-        if let Some((incarnation, myself)) = accused {
+    /// Speaks against its death, which was told at this incarnation while this node held its tongue.
+    pub(super) fn speak_up(&mut self, incarnation: u32) {
+        if let Some(myself) = self.members.myself().copied() {
             self.learn_of_myself(Record { incarnation, ..myself.with(Liveness::Down) });
         }
     }

@@ -253,7 +253,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// everybody's: it does so now and then, so as not to miss everything.
     fn compare(&mut self, peer: NodeId, equal: bool) {
         let period = self.config.probe_period;
-        let gap = if self.accused.is_some() { 4 * period } else { period / 8 };
+        let gap = if self.detector.is_accused() { 4 * period } else { period / 8 };
         self.sync.compare(peer, equal, self.now, gap);
     }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 #[allow(dead_code)]
 mod codec;
 
-use codec::{Answer, Frame, Head, Parts, Reader, Roots, Seal, Writer, kind};
+use codec::{Answer, Frame, Head, Parts, Reader, Roots, Seal, Word, Writer, kind};
 
 use super::forge;
 use super::script::Script;
@@ -154,8 +154,13 @@ impl<A: Address> Said<A> {
             Frame::Ask { question, target, within } => {
                 (kind::ASK, vec![n(question), target.get(), within], Rest::Nothing)
             }
-            Frame::Verdict { question, target, heard } => {
-                (kind::VERDICT, vec![n(question), target.get(), heard.into()], Rest::Nothing)
+            Frame::Verdict { question, target, word } => {
+                let word = match word {
+                    Word::Silent => 0,
+                    Word::Heard => 1,
+                    Word::Busy => 2,
+                };
+                (kind::VERDICT, vec![n(question), target.get(), word], Rest::Nothing)
             }
             Frame::News(records) => (kind::NEWS, vec![], Rest::Records(records)),
             Frame::List { low, high, salt, shorts } => (kind::LIST, vec![low, high, n(salt)], Rest::Numbers(shorts)),
@@ -262,7 +267,7 @@ fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropR
         fields.push(number(&mut body, 6).ok_or(DropReason::Malformed)?);
     }
     match (kind, &mut fields[..]) {
-        (kind::VERDICT, [_, _, heard]) if *heard > 1 => return Err(DropReason::Malformed),
+        (kind::VERDICT, [_, _, word]) if *word > 2 => return Err(DropReason::Malformed),
         (kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS, [low, high, ..]) | (kind::RELAY, [_, low, high])
             if *low > *high =>
         {

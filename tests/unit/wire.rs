@@ -11,7 +11,7 @@ use super::property::check;
 use crate::event::DropReason;
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
 use crate::wire::{
-    ANYONE, Answer, Frame, Head, MAX_ADDR, MOST_BEFORE_RECORDS, Parts, Reader, Roots, Seal, Writer, decode, kind,
+    ANYONE, Answer, Frame, Head, MAX_ADDR, MOST_BEFORE_RECORDS, Parts, Reader, Roots, Seal, Word, Writer, decode, kind,
     most_of_record, open,
 };
 
@@ -346,12 +346,12 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         whole(
             4,
             [&n[..], &le(&[long]), &[0]].concat(),
-            std::format!("{:?}", Frame::Verdict { question: number, target: id, heard: false }),
+            std::format!("{:?}", Frame::Verdict { question: number, target: id, word: Word::Silent }),
         ),
         whole(
             4,
             [&n[..], &le(&[long]), &[1]].concat(),
-            std::format!("{:?}", Frame::Verdict { question: number, target: id, heard: true }),
+            std::format!("{:?}", Frame::Verdict { question: number, target: id, word: Word::Heard }),
         ),
         with_record(5, Vec::new(), std::format!("news {records:?}")),
         with_numbers(6, "list"),
@@ -422,7 +422,7 @@ fn every_frame_of_the_table_is_understood_and_a_shorter_one_is_malformed() {
 fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     let number = [1, 2, 3, 4];
     let malformed = Err(DropReason::Malformed);
-    assert_eq!(decoded(4, &[&number[..], &le(&[9]), &[2]].concat()), malformed, "a verdict neither way");
+    assert_eq!(decoded(4, &[&number[..], &le(&[9]), &[3]].concat()), malformed, "a fourth word");
     assert_eq!(decoded(9, &[&number[..], &[5], &le(&[9])].concat()), malformed, "a sixth answer");
     assert_eq!(decoded(15, &[&number[..], &[2]].concat()), malformed, "it is passed on or not");
     for kind in [6, 7, 16, 19] {
