@@ -156,8 +156,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                     return Some(Transmit { to, payload: buf.get(..len)? });
                 }
                 Err(Unsent::Gone) => self.settle(owed),
-                // Longer than may be given for what was asked.
-                Err(Unsent::Small) if room == most => self.settle(owed),
+                // Longer than may be given for what was asked; or, as the largest datagram always suffices, there is
+                // nothing left to say.
+                Err(Unsent::Small) if room == most || room == self.config.max_datagram() => self.settle(owed),
                 Err(Unsent::Small) => {
                     self.refuse(DropReason::SmallBuffer);
                     return None;

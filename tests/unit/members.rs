@@ -272,7 +272,10 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
             let next = behind.chain(&self.model.members).map(|(_, known)| known).find(eligible);
             assert_eq!(self.table.next_live(low), next.map(|known| known.index), "the next living after {low}");
             let behind = self.model.members.range(low..).skip_while(|(place, _)| **place == low);
-            let next = behind.chain(&self.model.members).map(|(_, known)| known).find(|known| known.is_heard());
+            let next = behind
+                .chain(&self.model.members)
+                .map(|(_, known)| known)
+                .find(|known| known.is_heard() && known.record.patience == 0);
             assert_eq!(self.table.next_heard(low), next.map(|known| known.index), "the next heard after {low}");
         }
     }
