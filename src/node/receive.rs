@@ -118,9 +118,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         let head = speaker.head;
         let Some(record) = self.members.get(index).copied() else { return };
         match record.liveness {
-            // What is answered with a record anyway, of the one or of the other, needs no other answer: two who ask each
-            // other to introduce themselves would never end.
-            Liveness::Down if matches!(kind, 0 | kind::JOIN | kind::INTRODUCE) => {}
+            // What is answered with a record anyway, of the one or of the other, needs no other answer, and news is such an
+            // answer: two who ask each other to introduce themselves, or hold each other for dead, would never end.
+            Liveness::Down if matches!(kind, 0 | kind::JOIN | kind::INTRODUCE | kind::NEWS) => {}
             // It has spoken anew about itself since. Only it knows what it said: a record made up from its incarnation and
             // what is known of it would be a lie that it had to speak against.
             Liveness::Down if head.incarnation > record.incarnation => self.answer(speaker, Say::Introduce),
