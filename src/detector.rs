@@ -378,8 +378,8 @@ impl<A: Address> Detector<A> {
     }
 
     /// At which incarnation this node is now to speak against its death.
-    pub(crate) fn release(&mut self, config: &Config) -> Option<u32> {
-        self.hold.release(config.probe_period)
+    pub(crate) fn release(&mut self, now: bool, config: &Config) -> Option<u32> {
+        self.hold.release(now, config.probe_period)
     }
 
     /// Whether a member's answer is being waited for.

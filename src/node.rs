@@ -500,9 +500,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.declare_down(dead, certificate);
         }
         self.note_isolation(was_isolated);
-        if let Some(incarnation) = self.detector.release(&self.config) {
-            self.speak_up(incarnation);
-        }
+        self.speak_up(false);
     }
 
     fn ask_seeds(&mut self) {

@@ -58,9 +58,9 @@ impl Hold {
         self.accused.is_some()
     }
 
-    /// At which incarnation it is now to speak against its death.
-    pub(super) fn release(&mut self, period: u64) -> Option<u32> {
-        if self.holds(period) { None } else { self.accused.take() }
+    /// At which incarnation it is now to speak against its death, or must `now`.
+    pub(super) fn release(&mut self, now: bool, period: u64) -> Option<u32> {
+        if self.holds(period) && !now { None } else { self.accused.take() }
     }
 
     /// Whether this node is to keep silent about what is said of it.

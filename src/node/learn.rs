@@ -238,12 +238,17 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         if record.incarnation.saturating_sub(myself.incarnation) > MAX_JUMP || record.incarnation == u32::MAX {
-            self.refuse(DropReason::CounterJump);
-            return;
+            return self.refuse(DropReason::CounterJump);
         }
-        if record.liveness == Liveness::Down && self.detector.accuse(record.incarnation, &self.config) {
-            return;
+        let down = record.liveness == Liveness::Down;
+        if !(down && self.detector.accuse(record.incarnation, &self.config)) {
+            self.contradict(record);
         }
+    }
+
+    /// Speaks against what is said of this life of this node.
+    fn contradict(&mut self, record: Record<A>) {
+        let Some(myself) = self.members.myself().copied().filter(|myself| record.supersedes(myself)) else { return };
         // Only the owner moves its incarnation, and this is when.
         self.stats.refutations = self.stats.refutations.wrapping_add(1);
         if record.liveness == Liveness::Down {
@@ -256,10 +261,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Speaks against its death, which was told at this incarnation while this node held its tongue.
-    pub(super) fn speak_up(&mut self, incarnation: u32) {
-        if let Some(myself) = self.members.myself().copied() {
-            self.learn_of_myself(Record { incarnation, ..myself.with(Liveness::Down) });
+    /// Speaks against its death, if it was told while this node held its tongue and that is over. A seed that asks must be
+    /// answered `now`: nobody else may know this node at all.
+    pub(super) fn speak_up(&mut self, now: bool) {
+        let incarnation = self.detector.release(now, &self.config);
+        if let Some((incarnation, myself)) = incarnation.zip(self.members.myself().copied()) {
+            self.contradict(Record { incarnation, ..myself.with(Liveness::Down) });
         }
     }
 

@@ -526,7 +526,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         match other.filter(|other| other.id == self.id()) {
             Some(other) => match self.members.myself().copied() {
                 Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, Witness::Seed),
-                _ => self.learn(other, Source::News),
+                _ => {
+                    self.learn(other, Source::News);
+                    self.speak_up(true);
+                }
             },
             None => self.refuse(DropReason::Malformed),
         }
