@@ -298,8 +298,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             Some(MYSELF) => self.answer(speaker, Say::About(target)),
-            Some(_) => self.answer(speaker, Say::Gone { question, target }),
-            None => {}
+            // Of whom this node knows nothing it hears nothing. Without a word, one whom only the asker remembers would never
+            // be found dead.
+            Some(_) | None => self.answer(speaker, Say::Gone { question, target }),
         }
     }
 
