@@ -2,7 +2,8 @@
 //!
 //! A link that comes and goes would else have it declared and taken back each time, by everybody, and the bytes for that
 //! would grow with the cluster. So it waits for unbroken contact: a second after the first time that it was isolated, and
-//! twice as long after each further time of late, up to 32 seconds.
+//! twice as long after each further time of late, up to 32 seconds. Where answers are few because most of the others are
+//! gone, any contact will do after half a minute, or twice as long.
 
 use crate::time::Instant;
 
@@ -13,8 +14,10 @@ const MOST: u8 = 6;
 pub(super) struct Hold {
     /// How often this node was isolated of late.
     recent: u8,
-    /// Since when somebody has answered again and again; `None` while nobody does.
+    /// Since when somebody has answered; `None` while nobody does.
     contact: Option<Instant>,
+    /// Since when somebody has done so without a gap.
+    unbroken: Instant,
     /// The last answer.
     last: Instant,
     /// The greatest incarnation at which this node was said to be dead while it held its tongue.
@@ -22,7 +25,8 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    pub(super) const NONE: Self = Hold { recent: 0, contact: None, last: Instant::ZERO, accused: None };
+    pub(super) const NONE: Self =
+        Hold { recent: 0, contact: None, unbroken: Instant::ZERO, last: Instant::ZERO, accused: None };
 
     /// Nobody answers.
     pub(super) fn isolate(&mut self) {
@@ -35,11 +39,11 @@ impl Hold {
             return;
         }
         if self.contact.is_none() || now.since(self.last) > 2 * period {
-            self.contact = Some(now);
+            self.unbroken = now;
         }
-        self.last = now;
+        (self.contact, self.last) = (self.contact.or(Some(now)), now);
         // After as long again as the longest hold all is forgotten.
-        if self.contact.is_some_and(|since| now.since(since) >= 2 * period << MOST) {
+        if now.since(self.unbroken) >= 2 * period << MOST {
             *self = Hold { accused: self.accused, ..Self::NONE };
         }
     }
@@ -66,7 +70,10 @@ impl Hold {
     /// Whether this node is to keep silent about what is said of it.
     fn holds(&self, period: u64) -> bool {
         let needed = period << self.recent.saturating_sub(1);
-        self.recent > 0 && self.contact.is_none_or(|since| self.last.since(since) < needed)
+        let enough = |since: Instant| {
+            self.last.since(self.unbroken) >= needed || self.last.since(since) >= 2 * needed.max(16 * period)
+        };
+        self.recent > 0 && !self.contact.is_some_and(enough)
     }
 }
 
@@ -111,5 +118,15 @@ mod tests {
         assert!(hold.holds(SECOND), "two times a second and a half are not two seconds");
         contact(&mut hold, 4 * SECOND, 4);
         assert!(!hold.holds(SECOND));
+    }
+
+    #[test]
+    fn few_answers_over_a_long_time_are_contact_too() {
+        let mut hold = Hold::NONE;
+        hold.isolate();
+        (0..=31).step_by(3).for_each(|at| hold.answered(Instant::from_micros(at * SECOND), SECOND));
+        assert!(hold.holds(SECOND), "an answer every third second");
+        hold.answered(Instant::from_micros(33 * SECOND), SECOND);
+        assert!(!hold.holds(SECOND), "for half a minute");
     }
 }
