@@ -3,7 +3,7 @@
 //! A link that comes and goes would else have it declared and taken back each time, by everybody, and the bytes for that
 //! would grow with the cluster. So it waits for unbroken contact: a second after the first time that it was isolated, and
 //! twice as long after each further time of late, up to 32 seconds. Where answers are few because most of the others are
-//! gone, any contact will do after half a minute, or twice as long.
+//! gone, any contact will do after twice the longest hold.
 
 use crate::time::Instant;
 
@@ -42,8 +42,7 @@ impl Hold {
             self.unbroken = now;
         }
         (self.contact, self.last) = (self.contact.or(Some(now)), now);
-        // After as long again as the longest hold all is forgotten.
-        if now.since(self.unbroken) >= 2 * period << MOST {
+        if now.since(self.unbroken) >= forgotten(period) {
             *self = Hold { accused: self.accused, ..Self::NONE };
         }
     }
@@ -70,11 +69,15 @@ impl Hold {
     /// Whether this node is to keep silent about what is said of it.
     fn holds(&self, period: u64) -> bool {
         let needed = period << self.recent.saturating_sub(1);
-        let enough = |since: Instant| {
-            self.last.since(self.unbroken) >= needed || self.last.since(since) >= 2 * needed.max(16 * period)
-        };
+        let enough =
+            |since: Instant| self.last.since(self.unbroken) >= needed || self.last.since(since) >= forgotten(period);
         self.recent > 0 && !self.contact.is_some_and(enough)
     }
+}
+
+/// After how long contact all is forgotten: twice the longest hold.
+fn forgotten(period: u64) -> u64 {
+    period << (MOST + 1)
 }
 
 #[cfg(test)]
@@ -124,9 +127,9 @@ mod tests {
     fn few_answers_over_a_long_time_are_contact_too() {
         let mut hold = Hold::NONE;
         hold.isolate();
-        (0..=31).step_by(3).for_each(|at| hold.answered(Instant::from_micros(at * SECOND), SECOND));
+        (0..=126).step_by(3).for_each(|at| hold.answered(Instant::from_micros(at * SECOND), SECOND));
         assert!(hold.holds(SECOND), "an answer every third second");
-        hold.answered(Instant::from_micros(33 * SECOND), SECOND);
-        assert!(!hold.holds(SECOND), "for half a minute");
+        hold.answered(Instant::from_micros(129 * SECOND), SECOND);
+        assert!(!hold.holds(SECOND), "for two minutes");
     }
 }
