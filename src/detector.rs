@@ -39,7 +39,7 @@ use crate::time::Instant;
 use crate::wire::Word;
 
 /// The most members probed at once.
-pub(crate) const CASES: usize = 8;
+pub(crate) const CASES: usize = 12;
 /// The most of them that may be opened because of what others claim.
 const CLAIMS: usize = CASES / 2;
 /// The most probes on behalf of others at once.
@@ -314,6 +314,8 @@ impl<A: Address> Detector<A> {
         let bystanders = cx.members.others().saturating_sub(1);
         let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, cx.now, bystanders)))?;
         let case = self.cases.swap_remove(dead);
+        // The dead need not answer, and nothing follows from it if they do not.
+        self.unanswered.retain(|id| *id != case.target);
         cx.members.find(case.target).zip(case.certificate(allowed, cx.now))
     }
 
@@ -329,8 +331,12 @@ impl<A: Address> Detector<A> {
         });
     }
 
-    /// Drops the cases that what was learned meanwhile has settled.
+    /// Drops the cases that what was learned meanwhile has settled, and the claims that the accused has spoken against.
     fn close_settled<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+        for case in &mut self.cases {
+            let record = cx.members.find_record(case.target);
+            case.claim = case.claim.filter(|claim| record.is_some_and(|record| record.incarnation <= *claim));
+        }
         self.cases.retain(|case| {
             let record = cx.members.find_record(case.target);
             record.is_some_and(|record| record.liveness == Liveness::Alive && record.tag() == case.tag)

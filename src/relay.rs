@@ -34,7 +34,7 @@ const TAKEN: usize = 16;
 /// How often one delegate is tried.
 const TRIES: u8 = 3;
 /// What a share may cost before it is left to anti-entropy.
-const MOST_COST: u8 = 15;
+const MOST_COST: u8 = 30;
 /// What a delegate costs that does not answer.
 const SILENT: u8 = 5;
 /// What one costs that answers that it cannot pass the parcel on. It has it, at least.
