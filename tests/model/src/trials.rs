@@ -21,7 +21,7 @@ const PLAIN: Trial = Trial {
     window: tenths(20),
     horizon: tenths(60),
     latest: tenths(30),
-    sample: 1_000,
+    sample: 100,
     least: 0,
 };
 
@@ -29,7 +29,6 @@ const PLAIN: Trial = Trial {
 pub const CRASH: Trial = Trial {
     name: "a crash, and losses",
     faults: Faults { crashes: 1, losses: 2, ..NOTHING },
-    sample: 100,
     least: 80_000,
     ..PLAIN
 };
