@@ -8,6 +8,7 @@ use tidings::{FixedNode, Instant, NodeId};
 
 use crate::account::{Account, End};
 use crate::config::{CONFIG, HOSTS};
+use crate::known;
 use crate::reading::{self, Reading};
 
 /// The node under test.
@@ -22,12 +23,6 @@ pub fn id_of(host: usize) -> u64 {
 pub fn place_of(id: u64) -> Option<usize> {
     (1..=HOSTS as u64).contains(&id).then(|| id as usize - 1)
 }
-
-/// Whether a death that was told counts as grounds also against what the member has said since. It should not: who was
-/// told that a member is dead, and then heard it speak against that, has no grounds any more. But nodes do not drop such
-/// a claim while they have a case open, and declare the member dead at the incarnation with which it spoke. With `false`
-/// here, the trials with a cut find out.
-const OUTLIVED_CLAIMS: bool = true;
 
 /// A running host.
 #[derive(Clone, Debug)]
@@ -58,7 +53,7 @@ impl Grounds {
     /// Whether they suffice for holding the member dead as `account` says; `own` if the host itself has declared it.
     pub fn entitle(&self, account: Account, own: bool) -> bool {
         // What others claim of a later incarnation can be confirmed of the one that is known.
-        let stands = |told: &Account| OUTLIVED_CLAIMS || told.incarnation >= account.incarnation;
+        let stands = |told: &Account| known::OUTLIVED_CLAIMS || told.incarnation >= account.incarnation;
         let claimed = |told: &Account| told.life == account.life && stands(told);
         if own { !self.silent.is_empty() || self.told.iter().any(claimed) } else { self.told.contains(&account) }
     }

@@ -19,6 +19,7 @@ pub mod account;
 pub mod cluster;
 pub mod config;
 pub mod host;
+pub mod known;
 pub mod model;
 pub mod properties;
 pub mod reading;

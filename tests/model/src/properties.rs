@@ -9,6 +9,7 @@ use tidings::Phase;
 
 use crate::account::End;
 use crate::config::Faults;
+use crate::known;
 use crate::model::Network;
 use crate::world::{Breach, Cut, World};
 
@@ -32,6 +33,9 @@ pub fn of(faults: &Faults) -> Vec<Property<Network>> {
         }),
         Property::always("left alone, all come to agree", comes_to_agree),
     ];
+    if faults.losses == 0 && faults.delays == 0 && !known::HASTY_ISOLATION {
+        all.push(Property::always("nobody whom another answers seems cut off to itself", is_not_isolated));
+    }
     let findings = [
         (faults.crashes > 0, Property::sometimes("all find a crash", all_find_a_crash)),
         (faults.losses > 0, Property::sometimes("losses are made good", losses_are_made_good)),
@@ -67,6 +71,12 @@ fn comes_to_agree(network: &Network, world: &World) -> bool {
     network.alone.fetch_add(1, Ordering::Relaxed);
     network.longest.fetch_max(took.map_or(0, |took| took.as_micros() as u64), Ordering::Relaxed);
     took.is_some()
+}
+
+/// Where nothing is lost, a host without a fault is not isolated while there is another.
+fn is_not_isolated(_: &Network, world: &World) -> bool {
+    let sound = || world.living().filter(|(place, _)| !world.harmed[*place]);
+    sound().count() < 2 || sound().all(|(_, host)| host.node.phase() != Phase::Isolated)
 }
 
 fn all_find_a_crash(_: &Network, world: &World) -> bool {
