@@ -8,5 +8,5 @@ pub const OUTLIVED_CLAIMS: bool = true;
 
 /// A node that has confirmed a death that others claim counts the dead one among those who do not answer it, but no
 /// longer among those of whom an answer is expected. Of three, it holds itself for isolated until the other next answers.
-/// A member that is deaf for a while and then crashes, or is heard again, is enough, and no loss.
+/// A member that is deaf for three seconds is enough, and no loss.
 pub const HASTY_ISOLATION: bool = true;

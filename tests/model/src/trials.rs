@@ -82,12 +82,16 @@ pub const TRIALS: [Trial; 8] = [
 ];
 
 impl Trial {
-    /// The same with more faults of the network; `depth` 1 is every day's.
+    /// The same with more faults of the network; `depth` 1 is every day's. With each step there is one loss more where
+    /// there are any, and one copy; with every second, one delay and one datagram out of turn.
     pub fn at_depth(self, depth: u8) -> Self {
         let more = depth.saturating_sub(1);
-        let raise = |count: u8| if count == 0 { 0 } else { count.saturating_add(more) };
+        let raise = |count: u8, by: u8| if count == 0 { 0 } else { count.saturating_add(by) };
         let Faults { losses, copies, delays, swaps, .. } = self.faults;
-        let (losses, copies, delays) = (raise(losses), raise(copies), raise(delays));
-        Trial { faults: Faults { losses, copies, delays, swaps: swaps.saturating_add(more), ..self.faults }, ..self }
+        let (losses, copies, delays) = (raise(losses, more), raise(copies, more), raise(delays, more / 2));
+        Trial {
+            faults: Faults { losses, copies, delays, swaps: swaps.saturating_add(more / 2), ..self.faults },
+            ..self
+        }
     }
 }
