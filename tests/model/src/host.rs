@@ -37,8 +37,8 @@ pub struct Host {
 
 /// What a host has been told about one member that could be grounds for holding it dead.
 ///
-/// Whoever tightens the rules (say that a verdict must travel with the names of those who gave it) keeps here what comes
-/// with each told death, and asks for it in [`entitle`](Self::entitle).
+/// Whoever tightens the rules (say that a verdict must travel with the names of those who gave it) keeps here what
+/// comes with each told death, and asks for it in [`entitle`](Self::entitle).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Grounds {
     /// Its deaths, as datagrams that this host accepted told them.
@@ -152,8 +152,8 @@ impl Host {
     }
 }
 
-/// All that a node hashes, but for its statistics: they decide nothing, and nodes that differ in nothing else behave the
-/// same. They are left out only as long as they are the last thing that a node hashes.
+/// All that a node hashes, but for its statistics: they decide nothing, and nodes that differ in nothing else behave
+/// the same. They are left out only as long as they are the last thing that a node hashes.
 fn without_counters(node: &Node) -> Vec<u8> {
     let (mut all, mut counters) = (Written::default(), Written::default());
     node.hash(&mut all);

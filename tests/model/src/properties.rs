@@ -1,5 +1,5 @@
-//! What must hold in every state, and what must be found in some, so that the exploration is known to have gone where it
-//! should.
+//! What must hold in every state, and what must be found in some, so that the exploration is known to have gone where
+//! it should.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering;

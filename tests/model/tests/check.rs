@@ -1,5 +1,5 @@
-//! Explores every trial to its end and says what there was. `MODEL_DEPTH=2` (or more) allows more faults of the network;
-//! an argument explores only the trials whose names contain it.
+//! Explores every trial to its end and says what there was. `MODEL_DEPTH=2` (or more) allows more faults of the
+//! network; an argument explores only the trials whose names contain it.
 
 use std::process::ExitCode;
 use std::time::Instant;
