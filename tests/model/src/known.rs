@@ -1,5 +1,6 @@
-//! Faults of the protocol that this check has found and that are not mended yet: with `true` it looks away from them,
-//! and from nothing else. Whoever mends one puts `false` here, and it is watched for from then on.
+//! Faults of the protocol that this check has found and that are not mended yet. With `true` it looks away: from the
+//! first in that any told death of the same life counts as grounds, from the second in that no isolation is judged at
+//! all. Whoever mends one puts `false` here, and it is watched for from then on.
 
 /// Who was told that a member is dead, and then hears it speak against that, has no grounds any more. But a node that
 /// puts the claim to the member does not drop it with the member's later word: while the case is open, it may declare
