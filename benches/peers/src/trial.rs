@@ -46,8 +46,10 @@ pub enum Value {
 
 /// How long a newcomer's own view is waited for: foca's takes a quarter of an hour.
 pub const JOIN_LIMIT: Duration = Duration::from_secs(1_200);
-/// How long all views of a bootstrap are waited for, and one view after a partition.
-pub const LIMIT: Duration = Duration::from_secs(120);
+/// How long one view is waited for after a partition: foca looks for those it has declared down every 65 s.
+pub const PARTITION_LIMIT: Duration = Duration::from_secs(300);
+/// How long all views of a bootstrap are waited for.
+pub const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(120);
 
 impl Trial {
     /// The size of its cluster.
@@ -88,10 +90,12 @@ impl Trial {
                 vec![Value::Time(run.known), Value::Time(run.knows)]
             }
             Trial::Bootstrap { nodes, loss } => {
-                let run = growth::bootstrap::<M>(nodes, loss, LIMIT, seed)?;
+                let run = growth::bootstrap::<M>(nodes, loss, BOOTSTRAP_LIMIT, seed)?;
                 vec![Value::Time(run.complete), Value::Amount(run.bytes / 1e3)]
             }
-            Trial::Partition { apart } => vec![Value::Time(growth::partition::<M>(NODES, apart, LIMIT, seed)?)],
+            Trial::Partition { apart } => {
+                vec![Value::Time(growth::partition::<M>(NODES, apart, PARTITION_LIMIT, seed)?)]
+            }
         })
     }
 }
