@@ -53,8 +53,8 @@ impl Subject for Ours {
 /// Compares tidings with foca 2.0.0 in the same simulated network.
 ///
 /// The network takes 1 to 5 ms each way; bytes are UDP payload; both have their settings for a LAN and the seeds
-/// 1, 2, 3 ... What is shown of tidings repeats exactly for the same number of seeds, on every machine, and so does each
-/// run of foca; but how many runs of foca there are depends on the time given to it.
+/// 1, 2, 3 ... What is shown of tidings repeats exactly for the same number of seeds, on every machine, and so does
+/// each run of foca; but how many runs of foca there are depends on the time given to it.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -196,20 +196,20 @@ fn line(row: &Row, outcome: &Outcome) -> Vec<String> {
 }
 
 const NOTES: &str = "\
-Times are the median and, in brackets, the longest; bytes are the mean. Where members were declared down, it is how often
-in a run others said so of one that should not have been, plus how often such a one found itself expelled and had to
-rejoin. Ratios are of medians, of means, or of these two together; a time that never came counts as the limit until
-which it was waited for. \"met?\" is about tidings; a single run is held against the longest time that is allowed. CPU is
-the median of batches of both in turn, by the clock on the wall of this machine: compare the two, not with elsewhere.
+Times are the median and, in brackets, the longest; bytes are the mean. Where members were declared down, it is how
+often in a run others said so of one that should not have been, plus how often such a one found itself expelled and had
+to rejoin. Ratios are of medians, of means, or of these two together; a time that never came counts as the limit until
+which it was waited for. \"met?\" is about tidings; a single run is held against the longest time that is allowed. CPU
+is the median of batches of both in turn, by the clock on the wall of this machine: compare the two, not with elsewhere.
 
 ¹ A known bug of foca 2.0.0: when the time of a suspicion is over, the member is told that it is down even if it has
-refuted it meanwhile; it takes a new identity and rejoins. A copy in which that is mended expelled nobody at 5 % loss and
-128 members, and nobody where processes stop (but for one run); at 20 % loss and 128 members 446 + 13 instead of some
-2,300 + 2,240; and all knew of a crash within 11 s at 20 and 30 %. From 30 % on, refutations come too late as well, and
-the copy too declares healthy members down by the hundred.
+refuted it meanwhile; it takes a new identity and rejoins. A copy in which that is mended expelled nobody at 5 % loss
+and 128 members, and nobody where processes stop (but for one run); at 20 % loss and 128 members 446 + 13 instead of
+some 2,300 + 2,240; and at 20 and 30 % a crash was always known by all, after 12 s in the median. From 30 % on,
+refutations come too late as well, and the copy too declares healthy members down by the hundred.
 
-² Not that bug, or a tenth of it: foca tells all of every suspicion, every refutation and every rejoin, so the bytes (and
-the work) grow with the cluster and the loss.
+² Not that bug, or a tenth of it: foca tells all of every suspicion, every refutation and every rejoin, so the bytes
+(and the work) grow with the cluster and the loss.
 
 ³ Not that bug: a member of foca that hears nobody condemns one after the other, and tells so when it is back.\
 ";

@@ -85,6 +85,11 @@ fn bytes(most: f64) -> Target {
     Target::AtMost(most, " B")
 }
 
+/// With a comma at the thousands.
+fn count(nodes: u32) -> String {
+    if nodes < 1_000 { nodes.to_string() } else { format!("{},{:03}", nodes / 1_000, nodes % 1_000) }
+}
+
 fn percent(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
@@ -102,7 +107,7 @@ fn crashes() -> Vec<Plan> {
     };
     for nodes in [16, 128, 1_024, 4_096] {
         for loss in [0.0, 0.05] {
-            let name = format!("crash to known by all, {} loss, N = {nodes}", percent(loss));
+            let name = format!("crash to known by all, {} loss, N = {}", percent(loss), count(nodes));
             plans.push(crash(nodes, 1, loss, vec![row(name, 0, within(4.5, 6.5))]));
         }
     }
@@ -134,9 +139,9 @@ fn quiet() -> Vec<Plan> {
         for &loss in losses {
             let most = [(0.0, 60.0), (0.2, 110.0), (0.3, 160.0)].into_iter().find(|(part, _)| *part == loss);
             let target = most.map_or(Target::Nothing(" B"), |(_, most)| bytes(most));
-            let name = format!("bytes per node per second, {} loss, N = {nodes}", percent(loss));
+            let name = format!("bytes per node per second, {} loss, N = {}", percent(loss), count(nodes));
             let steady = row(name, 0, target);
-            let name = format!("live nodes declared down in {time}, {} loss, N = {nodes}", percent(loss));
+            let name = format!("live nodes declared down in {time}, {} loss, N = {}", percent(loss), count(nodes));
             let condemned = row(name, 1, Target::Nobody);
             let rows = if loss > 0.0 {
                 vec![condemned.from(Cause::Refuted), steady.from(Cause::Gossiped)]
@@ -216,7 +221,7 @@ fn growth() -> Vec<Plan> {
         (1_024, 0.2, 7.0, Target::AtMost(70.0, " kB")),
     ];
     for (nodes, loss, most, sent) in boots {
-        let name = format!("{nodes} join through one seed within 1 s, {} loss", percent(loss));
+        let name = format!("{} join through one seed within 1 s, {} loss", count(nodes), percent(loss));
         let rows = [
             row(format!("{name}: all views complete"), 0, Target::Within { median: Some(most), most: None }),
             row(format!("{name}: sent per node until then, or for 120 s"), 1, sent),
