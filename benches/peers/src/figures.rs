@@ -79,7 +79,7 @@ impl Figure {
         }
     }
 
-    /// The median and, in brackets, the longest time; or the mean; or how many in a run were declared down and rejoined.
+    /// The median and, in brackets, the longest time; or the mean; or how many were declared down and rejoined.
     pub fn text(&self, target: Target) -> String {
         match self {
             Figure::Times { times, never, runs } => {

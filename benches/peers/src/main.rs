@@ -209,7 +209,8 @@ some 2,300 + 2,240; and at 20 and 30 % a crash was always known by all, after 12
 refutations come too late as well, and the copy too declares healthy members down by the hundred.
 
 ² Not that bug, or a tenth of it: foca tells all of every suspicion, every refutation and every rejoin, so the bytes
-(and the work) grow with the cluster and the loss.
+(and the work) grow with the cluster and the loss; until members lose each other and the bytes with them: after ten
+minutes at 40 % one knows 68 of 128 on average, and 8 of 16.
 
 ³ Not that bug: a member of foca that hears nobody condemns one after the other, and tells so when it is back.\
 ";
