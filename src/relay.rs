@@ -209,17 +209,33 @@ impl Relays {
         passes_on: bool,
         cx: &mut Context<'_, A, S>,
     ) -> bool {
-        let Some(at) = self.legs.iter().position(|leg| leg.number == number && leg.delegate == from) else {
+        let asked = |leg: &Leg| leg.number == number && leg.delegate == from;
+        if !self.legs.iter().any(asked) {
             return false;
-        };
-        let Some(leg) = self.legs.get_mut(at) else { return false };
-        if !passes_on && choose(leg.share, Some(from), &[], cx).is_some_and(|another| another != from) {
-            leg.replace(UNABLE, cx);
+        }
+        if passes_on {
+            self.legs.retain(|leg| !asked(leg));
+            self.forget_done();
         } else {
-            self.legs.swap_remove(at);
+            self.hand_on(asked, cx);
+        }
+        true
+    }
+
+    /// This member knows what is told, and cannot be asked to pass it on.
+    pub(crate) fn do_without<A: Address, S: Storage>(&mut self, delegate: NodeId, cx: &mut Context<'_, A, S>) {
+        self.hand_on(|leg| leg.delegate == delegate, cx);
+    }
+
+    /// Hands these legs to other delegates, and gives up those for which there is none.
+    fn hand_on<A: Address, S: Storage>(&mut self, which: impl Fn(&Leg) -> bool, cx: &mut Context<'_, A, S>) {
+        self.legs.retain(|leg| {
+            !which(leg) || choose(leg.share, Some(leg.delegate), &[], cx).is_some_and(|other| other != leg.delegate)
+        });
+        for leg in self.legs.iter_mut().filter(|leg| which(leg)) {
+            leg.replace(UNABLE, cx);
         }
         self.forget_done();
-        true
     }
 
     // What is to be sent.

@@ -95,6 +95,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         // That it left is believed: a leaver no longer answers for long, and one that stays speaks against it at once.
         let accused = record.liveness == Liveness::Down || record.liveness == Liveness::Left && !of_this_life;
         let looked_into = match record.liveness {
+            // It was heard only now, and may hold its tongue: to ask again each time would never end.
+            _ if accused
+                && lives
+                && of_this_life
+                && self.members.silence(index, self.now) < self.config.probe_period =>
+            {
+                true
+            }
             _ if accused && lives && of_this_life && !self.believes(index, certificate, source) => {
                 self.detector.check_claim(record.id, record.incarnation, &mut context!(self))
             }

@@ -181,6 +181,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let leave = self.leave.as_mut();
                 let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
                 self.refuse_unless_asked(asked);
+                if asked {
+                    self.relays.do_without(speaker.head.sender, &mut context!(self));
+                }
             }
             Frame::Claim(record) => self.on_claim(record),
             Frame::RelayAck { number, passes_on } => {

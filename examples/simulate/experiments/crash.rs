@@ -33,15 +33,26 @@ pub fn run<M: Subject>(nodes: u32, crashed: u32, loss: f64, seed: u64) -> Result
     let ids: HashSet<NodeId> = victims.iter().map(|host| sim.id(*host)).collect();
     victims.iter().for_each(|host| sim.crash(*host));
     let begun = sim.now();
-    let mut waiting: HashMap<usize, HashSet<NodeId>> = sim.running().map(|host| (host, ids.clone())).collect();
+    // Who has condemned a victim before it crashed, and rightly for once, has nothing to report any more.
+    let held = |host: usize, id: &NodeId| {
+        let status = sim.machine(host).and_then(|machine| machine.status(*id));
+        status.is_some_and(|status| status.is_live())
+    };
+    let awaited = |host: usize| ids.iter().filter(|id| held(host, id)).copied().collect();
+    let mut waiting: HashMap<usize, HashSet<NodeId>> = sim.running().map(|host| (host, awaited(host))).collect();
+    waiting.retain(|_, left| !left.is_empty());
     let mut outcome = Crashed { first: LIMIT, all: None, slander: Slander::default() };
     while sim.step() && sim.now() < begun + LIMIT {
         let reports = sim.take_reports();
         outcome.slander.count(&sim, &reports, &victims);
         for reported in reports {
-            let Report::Member(of, Status::Down) = reported.report else { continue };
+            let Report::Member(of, status) = reported.report else { continue };
             let after = reported.at.duration_since(begun);
-            let Some(left) = waiting.get_mut(&reported.host) else { continue };
+            if ids.contains(&of) && status.is_live() {
+                // It believes in a victim again, or only now.
+                waiting.entry(reported.host).or_default().insert(of);
+            }
+            let Some(left) = waiting.get_mut(&reported.host).filter(|_| status == Status::Down) else { continue };
             if left.remove(&of) {
                 outcome.first = outcome.first.min(after);
             }

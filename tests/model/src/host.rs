@@ -8,7 +8,6 @@ use tidings::{FixedNode, Instant, NodeId};
 
 use crate::account::{Account, End};
 use crate::config::{CONFIG, HOSTS};
-use crate::known;
 use crate::reading::{self, Reading};
 
 /// The node under test.
@@ -36,12 +35,10 @@ pub struct Host {
 }
 
 /// What a host has been told about one member that could be grounds for holding it dead.
-///
-/// Whoever tightens the rules (say that a verdict must travel with the names of those who gave it) keeps here what
-/// comes with each told death, and asks for it in [`entitle`](Self::entitle).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Grounds {
-    /// Its deaths, as datagrams that this host accepted told them.
+    /// Its deaths, as datagrams that this host accepted told them: with the names of those who bear witness, or before
+    /// this host knew anything of it.
     told: Vec<Account>,
     /// The last question that this host put to others about it, and to whom.
     asked: Option<(u32, Vec<u64>)>,
@@ -50,12 +47,10 @@ pub struct Grounds {
 }
 
 impl Grounds {
-    /// Whether they suffice for holding the member dead as `account` says; `own` if the host itself has declared it.
+    /// Whether they suffice for holding the member dead as `account` says; `own` if the host itself has declared it, for
+    /// which others must have answered its own question.
     pub fn entitle(&self, account: Account, own: bool) -> bool {
-        // What others claim of a later incarnation can be confirmed of the one that is known.
-        let stands = |told: &Account| known::OUTLIVED_CLAIMS || told.incarnation >= account.incarnation;
-        let claimed = |told: &Account| told.life == account.life && stands(told);
-        if own { !self.silent.is_empty() || self.told.iter().any(claimed) } else { self.told.contains(&account) }
+        if own { !self.silent.is_empty() } else { self.told.contains(&account) }
     }
 
     fn hear(&mut self, account: Account) {
@@ -95,8 +90,12 @@ impl Host {
 
     /// Remembers what a datagram that it accepts tells it.
     pub fn hear(&mut self, reading: &Reading) {
-        for (about, account) in &reading.records {
-            if let Some(place) = place_of(*about) {
+        for (about, account, jurors) in &reading.records {
+            let Some(place) = place_of(*about) else { continue };
+            // The witnesses are members, and not the accused.
+            let certified =
+                jurors.is_some_and(|jurors| jurors.iter().all(|juror| juror != about && place_of(*juror).is_some()));
+            if certified || self.holds(place).is_none() {
                 self.grounds[place].hear(*account);
             }
         }

@@ -24,7 +24,6 @@ pub mod account;
 pub mod cluster;
 pub mod config;
 pub mod host;
-pub mod known;
 pub mod model;
 pub mod properties;
 pub mod reading;

@@ -246,7 +246,7 @@ impl fmt::Display for Telling<'_> {
         let reading: Option<Reading> = self.world.hosts[*to].as_ref().and_then(|host| host.read(bytes));
         let Some(reading) = reading else { return write!(f, "{from} -> {to} {what}, unread") };
         write!(f, "{from} -> {to} {what}: {}", reading.kinds.join(" + "))?;
-        for (about, account) in &reading.records {
+        for (about, account, _) in &reading.records {
             let ((generation, nonce), incarnation) = account.counters();
             let place = place_of(*about).map_or("?".into(), |place| place.to_string());
             write!(f, ", {place} {:?} {generation}-{nonce:08x}/{incarnation}", account.end)?;

@@ -9,7 +9,6 @@ use tidings::Phase;
 
 use crate::account::End;
 use crate::config::Faults;
-use crate::known;
 use crate::model::Network;
 use crate::world::{Breach, Cut, World};
 
@@ -33,7 +32,7 @@ pub fn of(faults: &Faults) -> Vec<Property<Network>> {
         }),
         Property::always("left alone, all come to agree", comes_to_agree),
     ];
-    if faults.losses == 0 && faults.delays == 0 && !known::HASTY_ISOLATION {
+    if faults.losses == 0 && faults.delays == 0 {
         all.push(Property::always("nobody whom another answers seems cut off to itself", is_not_isolated));
     }
     let findings = [

@@ -1,7 +1,7 @@
 //! What a datagram says, as its addressee would read it: by `src/wire.rs` itself.
 
 use crate::account::Account;
-use crate::codec::{self, Frame, Reader, Seal};
+use crate::codec::{self, Frame, Reader, Seal, Word};
 use crate::config::CLUSTER;
 use crate::member::{NodeId, Record};
 
@@ -10,8 +10,8 @@ use crate::member::{NodeId, Record};
 pub struct Reading {
     /// The number of the sender's id.
     pub sender: u64,
-    /// Every record in it, in whatever frame.
-    pub records: Vec<(u64, Account)>,
+    /// Every record in it, in whatever frame, and the ids of the jurors by whom it is certified.
+    pub records: Vec<(u64, Account, Option<[u64; 2]>)>,
     /// Questions to a juror: their number, and about whom.
     pub asks: Vec<(u32, u64)>,
     /// A juror's answers: the question's number, about whom, and whether it has heard that member.
@@ -49,12 +49,15 @@ impl Reading {
                 self.asks.push((question, target.get()));
                 "ask"
             }
-            Frame::Verdict { question, target, heard, .. } => {
-                self.verdicts.push((question, target.get(), heard));
-                if heard { "heard" } else { "silent" }
+            Frame::Verdict { word: Word::Busy, .. } => "busy",
+            Frame::Verdict { question, target, word } => {
+                self.verdicts.push((question, target.get(), word == Word::Heard));
+                if word == Word::Heard { "heard" } else { "silent" }
             }
             Frame::News(records) => self.add_records(records, "news"),
-            Frame::Sync { records, .. } => self.add_records(records, "sync"),
+            Frame::Relay { records, .. } => self.add_records(records, "relay"),
+            Frame::RelayAck { .. } => "relay-ack",
+            Frame::Records(records) => self.add_records(records, "records"),
             Frame::Diff { records, .. } => self.add_records(records, "diff"),
             Frame::Join { record, .. } => self.add_records(record, "join"),
             Frame::Welcome { record, .. } => self.add_records(record, "welcome"),
@@ -65,8 +68,9 @@ impl Reading {
     }
 
     fn add_records(&mut self, mut records: Reader<'_>, kind: &'static str) -> &'static str {
-        while let Some(record) = records.record::<u16>() {
-            self.records.push((record.id.get(), account_of(&record)));
+        while let Some((record, certificate)) = records.certified::<u16>() {
+            let jurors = certificate.map(|certificate| certificate.jurors.map(|juror| juror.get()));
+            self.records.push((record.id.get(), account_of(&record), jurors));
         }
         kind
     }

@@ -51,7 +51,7 @@ pub const TRIALS: [Trial; 8] = [
     Trial {
         name: "a crash, and copies and delays",
         faults: Faults { crashes: 1, copies: 1, delays: 1, ..NOTHING },
-        least: 800_000,
+        least: 500_000,
         ..PLAIN
     },
     Trial {
@@ -76,7 +76,7 @@ pub const TRIALS: [Trial; 8] = [
         faults: Faults { stalls: 1, swaps: 0, ..NOTHING },
         window: tenths(10),
         horizon: tenths(45),
-        least: 800_000,
+        least: 500_000,
         ..PLAIN
     },
 ];

@@ -135,7 +135,7 @@ impl World {
         let datagram = if keep { self.flight[at].clone() } else { self.flight.remove(at) };
         let Some(mut host) = self.hosts[datagram.to].as_deref().cloned() else { return };
         if let Some(reading) = host.read(&datagram.bytes) {
-            for (about, account) in &reading.records {
+            for (about, account, _) in &reading.records {
                 self.check_counters(datagram.to, *about, *account);
             }
             host.hear(&reading);
