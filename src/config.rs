@@ -157,7 +157,7 @@ impl Config {
         self.valid()
     }
 
-    /// The shortest gap between bursts of news, 1 ms to the probe period; LAN default 5 ms.
+    /// The shortest gap between parcels or bursts of news, 1 ms to the probe period; LAN default 5 ms.
     ///
     /// # Panics
     ///
@@ -167,7 +167,8 @@ impl Config {
         self.valid()
     }
 
-    /// To how many members a burst of news goes, 1 to 16; LAN default 3.
+    /// Among how many members a node divides those who are to be told something (at least 2 and at most 8), and to how
+    /// many a burst of gossip goes, 1 to 16; LAN default 3.
     ///
     /// # Panics
     ///

@@ -102,12 +102,56 @@ fn forged_deaths_of_members_that_were_heard_lately_bring_nobody_down() {
 }
 
 #[test]
+fn a_death_that_names_no_witnesses_brings_nobody_down_heard_lately_or_not() {
+    for seed in 0..20 {
+        let mut sim = watched(32, seed);
+        for turn in 0..40 {
+            let (victim, accused) = (turn % 32, (turn + 13) % 32);
+            tell(&mut sim, victim, (turn + 1) % 32, |sim, forger| {
+                let accused = sim.machine(accused).unwrap();
+                // The accused itself and one whom nobody knows are none.
+                let jurors = [accused.id(), tidings::NodeId::new(77_777)];
+                if turn % 2 == 0 { forger.accusation(accused) } else { forger.verdict(accused, jurors) }
+            });
+            sim.run_for(200 * MILLIS);
+        }
+        sim.run_for(10 * SECOND);
+        assert_eq!(reported(&sim.take_reports(), Status::Down), [], "seed {seed}");
+        is_harmless(&mut sim, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn a_parcel_that_comes_again_and_again_is_passed_on_once() {
+    let sent = |times: u32| {
+        let mut sim = watched(32, 1);
+        let forger = Forger::new(sim.machine(0).unwrap(), sim.machine(1).unwrap()).unwrap();
+        let parcel = forger.parcel::<u32>(99, 1_000_000);
+        let before = sim.total_traffic().datagrams;
+        // While it is news, and long after.
+        for turn in 0..200 {
+            if turn < times {
+                sim.inject(1, 0, &parcel);
+            }
+            sim.run_for(100 * MILLIS);
+        }
+        assert_eq!(sim.failure(), None);
+        sim.total_traffic().datagrams - before
+    };
+    let (never, once, always) = (sent(0), sent(1), sent(200));
+    assert!(once > never + 2 * 31, "all have been told, at first of it and then of its death");
+    // Each is acknowledged.
+    assert!(always < once + 200 + 100, "{always} datagrams, and {once} if it comes once");
+}
+
+#[test]
 fn a_forged_death_or_farewell_of_any_member_is_taken_back_by_it_within_two_seconds() {
     for seed in 0..40 {
         let mut sim = watched(16, seed);
         tell(&mut sim, 0, 1, |sim, forger| {
             let accused = sim.machine(3).unwrap();
-            if seed % 2 == 0 { forger.farewell(accused) } else { forger.accusation(accused) }
+            let jurors = [sim.id(5), sim.id(6)];
+            if seed % 2 == 0 { forger.farewell(accused) } else { forger.verdict(accused, jurors) }
         });
         sim.run_for(2 * SECOND);
         assert_eq!(sim.machine(3).unwrap().phase(), Phase::Member, "seed {seed}");

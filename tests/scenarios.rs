@@ -7,6 +7,8 @@ mod common;
 use std::time::Duration;
 
 use common::{SECOND, cluster, fresh, reported, said, status_of};
+const MILLIS: Duration = Duration::from_millis(1);
+
 use tidings::sim::{Conditions, Forger, Machine, Report, Reported, Scenario, Sim, SimRng};
 use tidings::{Config, DropReason, Event, HeapNode, Instant, Limits, NodeId, Phase, SendFailure, Status};
 
@@ -726,6 +728,36 @@ fn nothing_is_told_after_the_end_of_a_life() {
     sim.run_for(SECOND);
     assert_eq!(sim.take_reports().iter().filter(|told| told.host == 1).count(), 0);
     assert!(sim.machine(1).unwrap().stats().dropped(DropReason::NotRunning) > 0, "and it is counted");
+}
+
+#[test]
+fn in_datagrams_of_96_bytes_all_is_told_and_what_was_missed_is_found() {
+    let tiny = Config::LAN.with_max_datagram(96);
+    for seed in 0..3 {
+        let mut sim = Sim::<HeapNode<u32>>::new(seed, Conditions::LAN.with_loss(0.1));
+        for host in 0..100 {
+            sim.add(HeapNode::new(tiny, Limits::DEFAULT));
+            sim.start(host, &[0, 1]);
+        }
+        let whole = sim.run_until_agreed(100 * MILLIS, 20 * SECOND);
+        assert!(whole.is_some(), "seed {seed}: a hundred find together");
+        // Ten miss what ten others say of themselves.
+        (0..10).for_each(|host| sim.set_plugged(host, false));
+        for host in 50..60 {
+            sim.with(host, |node, now| node.set_config(now, tiny.with_patience(2 * SECOND)).unwrap());
+        }
+        sim.run_for(SECOND);
+        (0..10).for_each(|host| sim.set_plugged(host, true));
+        let equal = |sim: &Sim<HeapNode<u32>>| {
+            let print = |host: usize| sim.machine(host).unwrap().fingerprint();
+            (1..100).all(|host| print(host) == print(0))
+        };
+        let found = sim.run_until_true(equal, 100 * MILLIS, 20 * SECOND);
+        assert!(found.is_some(), "seed {seed}: not found");
+        sim.crash(70);
+        let known = sim.run_until_all_report(70, Status::Down, 10 * SECOND);
+        assert!(known.is_some(), "seed {seed}: the crash is not known to all");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::machine::HostAddress;
 use super::network::SimRng;
 use super::world::{Sim, Tamper};
-use crate::member::{Life, Liveness, MAX_JUMP, Member, NodeId, Record};
+use crate::member::{Certificate, Life, Liveness, MAX_JUMP, Member, NodeId, Record};
 use crate::node::Node;
 use crate::storage::Storage;
 use crate::wire::{self, Frame, Head, Reader, Roots, Seal, Writer, kind};
@@ -21,6 +21,18 @@ const FORGED: u32 = 7;
 /// hears first.
 pub(super) fn is_forged<A: HostAddress>(member: &Member<A>) -> bool {
     member.life().nonce() == FORGED || member.addr() == A::of_host(GHOSTS)
+}
+
+/// A member that there is not.
+fn invented<A: HostAddress>(id: u64) -> Record<A> {
+    Record {
+        id: NodeId::new(id),
+        life: Life { generation: 0, nonce: id as u32 },
+        incarnation: 0,
+        liveness: Liveness::Alive,
+        addr: A::of_host(GHOSTS + (id % 10_000) as u32),
+        patience: 0,
+    }
 }
 
 /// Writes datagrams that a node takes for a member's: the head and the check value are right, the news is a lie.
@@ -45,6 +57,29 @@ impl Forger {
     /// A member is dead, it says, which may well live.
     pub fn accusation<A: HostAddress, S: Storage>(&self, accused: &Node<A, S>) -> Vec<u8> {
         self.about(accused, |record| record.with(Liveness::Down))
+    }
+
+    /// A member is dead, it says, and names two others who bear witness.
+    pub fn verdict<A: HostAddress, S: Storage>(&self, accused: &Node<A, S>, jurors: [NodeId; 2]) -> Vec<u8> {
+        let Some(accused) = accused.own_record() else { return Vec::new() };
+        let certificate = Certificate { jurors, question: FORGED };
+        self.write(|writer| {
+            let frame = writer.begin(kind::NEWS)?;
+            writer.certified(&accused.with(Liveness::Down), Some(&certificate))?;
+            writer.end(frame)
+        })
+    }
+
+    /// A member that there is not, which all others are to be told of by whoever gets this.
+    pub fn parcel<A: HostAddress>(&self, number: u32, id: u64) -> Vec<u8> {
+        self.write(|writer| {
+            let frame = writer.begin(kind::RELAY)?;
+            writer.u32(number)?;
+            writer.u32(0)?;
+            writer.u32(u32::MAX)?;
+            writer.record(&invented::<A>(id))?;
+            writer.end(frame)
+        })
     }
 
     /// A member has died in a life that it has not begun, it says.
@@ -81,15 +116,7 @@ impl Forger {
 
     /// Members that there are not, at addresses where nobody is.
     pub fn invention<A: HostAddress>(&self, ids: impl Iterator<Item = u64>) -> Vec<u8> {
-        let invent = |id: u64| Record {
-            id: NodeId::new(id),
-            life: Life { generation: 0, nonce: id as u32 },
-            incarnation: 0,
-            liveness: Liveness::Alive,
-            addr: A::of_host(GHOSTS + (id % 10_000) as u32),
-            patience: 0,
-        };
-        self.news(&ids.map(invent).collect::<Vec<Record<A>>>())
+        self.news(&ids.map(invented).collect::<Vec<Record<A>>>())
     }
 
     fn about<A: HostAddress, S: Storage>(
