@@ -1,7 +1,7 @@
 //! The node: its verbs, commands and queries, and how they wire the parts together.
 //!
-//! A datagram comes in through `receive.rs`, what it says about members is weighed in `learn.rs`, and what is owed to
-//! others goes out through `send.rs`. Nothing is queued for sending but answers: everything else that is due is read
+//! A datagram comes in through `receive.rs` (who comes and who goes: `arrive.rs`), what it says about members is weighed
+//! in `learn.rs`, and what is owed to others goes out through `send.rs`. Nothing is queued for sending but answers: everything else that is due is read
 //! off the state of the parts when the caller asks for it.
 
 /// Lends the shared parts of a node to one of its other parts.
@@ -17,6 +17,7 @@ macro_rules! context {
     };
 }
 
+mod arrive;
 mod learn;
 mod receive;
 mod send;

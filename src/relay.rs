@@ -359,7 +359,7 @@ fn choose<A: Address, S: Storage>(
 ) -> Option<NodeId> {
     let start = match after {
         Some(id) => cell(cx.members.place(id)).saturating_add(1),
-        None => share.low + (u64::from(cx.rng.next_u32()) * u64::from(share.high - share.low) >> 32) as u32,
+        None => share.low + ((u64::from(cx.rng.next_u32()) * u64::from(share.high - share.low)) >> 32) as u32,
     };
     let (start, members) = (start.clamp(share.low, share.high), &*cx.members);
     let around = || live_in(Share { low: start, ..share }, members).chain(live_in(share, members));

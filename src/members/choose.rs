@@ -1,0 +1,96 @@
+//! Whom to turn to: the next in id order, the next of a shuffled ring, somebody at random.
+
+use super::{Index, MYSELF, Members};
+use crate::member::{Address, Liveness, Member, Record};
+use crate::rng::{Rng, ring_bits, shuffled};
+use crate::storage::{List, Storage};
+
+impl<A: Address, S: Storage> Members<A, S> {
+    /// The next living member other than this node after a place, around the ring.
+    pub(crate) fn next_live(&self, after: u64) -> Option<Index> {
+        let eligible = |&(_, index): &(u64, Index)| index != MYSELF && self.is_live(index);
+        let behind = after.checked_add(1).and_then(|low| self.ordered_from(low).find(eligible));
+        behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
+    }
+
+    /// The next that was heard itself and does not sleep.
+    pub(crate) fn next_heard(&self, after: u64) -> Option<Index> {
+        let awake = |index: Index| self.get(index).is_some_and(|record| record.patience == 0);
+        let eligible = |&(_, index): &(u64, Index)| self.is_heard(index) && awake(index);
+        let behind = after.checked_add(1).and_then(|low| self.ordered_from(low).find(eligible));
+        behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
+    }
+
+    /// Whether it is a living member other than this node that was heard itself.
+    pub(crate) fn is_heard(&self, index: Index) -> bool {
+        index != MYSELF && self.is_live(index) && self.was_heard(index)
+    }
+
+    /// A living member other than this node that satisfies `wanted`, at random; `None` if a bounded number of draws
+    /// and a look around the ring from a random place found none.
+    pub(crate) fn random_live(&self, rng: &mut Rng, wanted: impl Fn(&Member<A>) -> bool) -> Option<Index> {
+        let wanted = |index: Index| self.member(index).is_some_and(|member| wanted(&member));
+        let eligible = |index: Index| index != MYSELF && self.is_live(index) && wanted(index);
+        for _ in 0..8 {
+            let index = self.random_slot(rng);
+            if eligible(index) {
+                return Some(index);
+            }
+        }
+        let around = self.ordered_from(rng.next_u64()).chain(self.ordered_from(0));
+        around.map(|(_, index)| index).find(|index| eligible(*index))
+    }
+
+    /// Any slot's number, at random.
+    pub(crate) fn random_slot(&self, rng: &mut Rng) -> Index {
+        rng.below(self.slots.all().len() as u32)
+    }
+
+    /// The next living member other than this node behind slot `after`, around the table.
+    pub(crate) fn next_live_slot(&self, after: Index) -> Option<Index> {
+        let len = self.slots.all().len() as Index;
+        let behind = after.saturating_add(1).min(len)..len;
+        behind.chain(0..len).find(|index| *index != MYSELF && self.is_live(*index))
+    }
+
+    /// The next that was heard itself, among the 64 slots behind `after`.
+    pub(crate) fn next_heard_slot(&self, after: Index) -> Option<Index> {
+        let len = self.slots.all().len() as Index;
+        let behind = after.saturating_add(1).min(len)..len;
+        behind.chain(0..len).take(64).find(|index| self.is_heard(*index))
+    }
+
+    /// How many positions the shuffled ring has: the slots, rounded up to an even power of two.
+    pub(crate) fn ring_len(&self) -> u32 {
+        1 << ring_bits(self.slots.all().len() as u32)
+    }
+
+    /// The first living member other than this node at or behind `position` on the ring shuffled with `key`, and the
+    /// position behind it. Nobody at the end of the ring, or after a bounded number of empty positions.
+    pub(crate) fn next_shuffled(&self, position: u32, key: u64) -> (Option<Index>, u32) {
+        let bits = ring_bits(self.slots.all().len() as u32);
+        let stop = self.ring_len().min(position.saturating_add(64));
+        for at in position..stop {
+            let index = shuffled(at, bits, key);
+            if index != MYSELF && self.is_live(index) {
+                return (Some(index), at + 1);
+            }
+        }
+        (None, stop.max(position))
+    }
+
+    /// The next other member held for down, or with `all` any that has not left, behind slot `after`, around the table.
+    pub(crate) fn next_lost(&self, after: Index, all: bool) -> Option<Index> {
+        let lost = |record: &Record<A>| match record.liveness {
+            Liveness::Alive => all,
+            Liveness::Down => true,
+            Liveness::Left => false,
+        };
+        if self.dead() == 0 && !all {
+            return None;
+        }
+        let len = self.slots.all().len() as Index;
+        let behind = after.saturating_add(1).min(len)..len;
+        behind.chain(0..len).find(|index| *index != MYSELF && self.get(*index).is_some_and(lost))
+    }
+}

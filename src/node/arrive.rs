@@ -1,0 +1,212 @@
+//! Arrival and departure: who joins through this node, what became of its own joins, who leaves, and others who say that
+//! they are this node.
+
+use super::Node;
+use super::learn::{Source, Telling};
+use super::receive::Speaker;
+use super::send::{Reply, Say};
+use crate::context::Context;
+use crate::event::{DropReason, Notice, Phase};
+use crate::join::{Witness, cookie};
+use crate::member::{Address, Liveness, MAX_JUMP, Record};
+use crate::members::Index;
+use crate::storage::Storage;
+use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader};
+
+impl<A: Address, S: Storage> Node<A, S> {
+    /// A join. It is first sent to the address that it names to prove that it is there; the proof costs us no memory.
+    pub(super) fn on_join(&mut self, number: u32, proof: u64, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
+        let head = speaker.head;
+        let newcomer = record.record::<A>().filter(|record| {
+            let own = record.id == head.sender && record.tag() == head.tag;
+            own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
+        });
+        let Some(newcomer) = newcomer else { return self.refuse(DropReason::Malformed) };
+        let expected = cookie(&self.rng, newcomer.addr);
+        // One answer a datagram while nobody has proved that this is where it says.
+        if core::mem::replace(&mut speaker.answered, true) && proof != expected {
+            return self.refuse(DropReason::Stranger);
+        }
+        let answer = if proof == expected {
+            self.detector.answered(&mut context!(self));
+            self.admit(newcomer, number, speaker)
+        } else {
+            if proof != 0 {
+                self.refuse(DropReason::Cookie);
+            }
+            Answer::Prove(expected)
+        };
+        let about = if answer == Answer::Taken { newcomer.id } else { self.id() };
+        let home = answer == Answer::Admitted;
+        self.reply(Reply {
+            to: newcomer.addr,
+            tag: head.tag,
+            home,
+            most: usize::MAX,
+            say: Say::Welcome { number, answer, about },
+        });
+    }
+
+    fn admit(&mut self, newcomer: Record<A>, number: u32, speaker: &mut Speaker<A>) -> Answer {
+        let held = self.members.find(newcomer.id);
+        match held.and_then(|index| self.members.get(index).copied().map(|held| (index, held))) {
+            // It does not know what is said of it; it is told, and speaks against it.
+            Some((_, held)) if held.life == newcomer.life && held.supersedes(&newcomer) => return Answer::Taken,
+            Some((index, held)) if held.life == newcomer.life => {
+                let moved = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
+                if newcomer.supersedes(&held) && moved {
+                    // Refused for want of room, it comes again.
+                    let _ = self.challenge(newcomer, Some(number));
+                } else if newcomer.supersedes(&held) {
+                    self.adopt(index, newcomer, Telling::Tree);
+                }
+                speaker.known = Some(index);
+            }
+            // Whoever lives elsewhere under this id keeps it, unless the newcomer has asked it in vain and raised its
+            // generation above; and then it is asked once more from here.
+            Some((index, held)) => {
+                let elsewhere = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
+                let raised = newcomer.life.generation > held.life.generation;
+                // Its incarnations are its own affair. Above such a generation nobody could raise his.
+                if newcomer.life.generation.saturating_sub(held.life.generation) > MAX_JUMP {
+                    self.refuse(DropReason::CounterJump);
+                    return Answer::Taken;
+                }
+                // Of two that are members, the one as it is known may have to give way: it must hear of the other.
+                let equal = !speaker.head.newcomer && newcomer.supersedes(&held);
+                if elsewhere && (raised || equal) {
+                    let _ = self.challenge(newcomer, Some(number));
+                }
+                if elsewhere || !newcomer.supersedes(&held) {
+                    return Answer::Taken;
+                }
+                self.adopt(index, newcomer, Telling::Tree);
+                speaker.known = Some(index);
+            }
+            None => match self.welcome_newcomer(newcomer, Telling::Tree) {
+                Some(index) => speaker.known = Some(index),
+                None => return Answer::Full,
+            },
+        }
+        if let Some(index) = speaker.known {
+            self.members.see(index, self.now);
+            self.members.suspect(index, false);
+            if self.members.get(index).is_some_and(|held| held.addr == newcomer.addr) {
+                self.members.prove(index);
+            }
+        }
+        if self.phase == Phase::Joining {
+            self.become_member();
+        }
+        Answer::Admitted
+    }
+
+    pub(super) fn become_member(&mut self) {
+        self.phase = Phase::Member;
+        self.seeds.rest();
+        self.notices.raise(Notice::Joined);
+    }
+
+    /// A seed's answer to our join, known by the number that only it was sent.
+    pub(super) fn on_welcome(&mut self, number: u32, answer: Answer, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
+        let tag = speaker.head.tag;
+        let introduced = number == 0 && speaker.known.is_some();
+        let Some(seed) = self.seeds.asked(number) else {
+            // The answer to an introduction carries no number.
+            return match answer {
+                Answer::Taken if introduced => self.on_taken(record.record()),
+                Answer::Admitted if introduced => {}
+                _ => self.refuse_unless_asked(introduced),
+            };
+        };
+        match answer {
+            // Even if another seed was quicker: it may know others.
+            Answer::Prove(cookie) if self.leave.is_none() => seed.prove(cookie, tag, self.now, &self.config),
+            Answer::Prove(_) => {}
+            Answer::Full => self.refuse(DropReason::TableFull),
+            Answer::Taken => self.on_taken(record.record()),
+            // It has been asked, and answered; to us it may be out of reach. A member settles it with the other itself.
+            Answer::Lives if self.phase == Phase::Joining => self.give_up_id(),
+            Answer::Lives => {}
+            Answer::Admitted => {
+                let host = record.record::<A>().filter(|host| host.id == speaker.head.sender && host.tag() == tag);
+                let Some(host) = host else { return self.refuse(DropReason::Malformed) };
+                self.learn(host, Source::Owner);
+                speaker.known = self.members.find_life(host.id, tag);
+                let there = |index: &Index| self.members.get(*index).is_some_and(|held| held.addr == speaker.addr);
+                if let Some(index) = speaker.known.filter(there) {
+                    self.members.prove(index);
+                }
+                self.detector.answered(&mut context!(self));
+                let newcomer = self.phase == Phase::Joining;
+                if newcomer {
+                    self.become_member();
+                }
+                if self.leave.is_none() {
+                    self.sync.pull(host.id, newcomer, self.now);
+                }
+            }
+        }
+    }
+
+    /// Another life of our id stands in the way of our join: this is its record.
+    fn on_taken(&mut self, other: Option<Record<A>>) {
+        match other.filter(|other| other.id == self.id()) {
+            Some(other) => match self.members.myself().copied() {
+                Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, Witness::Seed),
+                _ => {
+                    self.learn(other, Source::News);
+                    self.speak_up(true);
+                }
+            },
+            None => self.refuse(DropReason::Malformed),
+        }
+    }
+
+    pub(super) fn on_leave(&mut self, number: u32, speaker: &mut Speaker<A>) {
+        // Its record has come before this in the datagram, and may have changed the table.
+        let known = self.members.find_life(speaker.head.sender, speaker.head.tag);
+        match known.and_then(|index| self.members.get(index)).map(|record| record.liveness) {
+            Some(Liveness::Left) => self.answer(speaker, Say::LeaveAck { number }),
+            Some(_) => self.refuse(DropReason::Malformed),
+            None => self.refuse(DropReason::Stranger),
+        }
+    }
+
+    // Others who say that they are this node.
+
+    pub(super) fn hear_own_id(&mut self, from: A, head: Head, mut frames: Reader<'_>, own_tag: u32) {
+        let rival = self.rival.as_ref().map(|rival| (rival.number, rival.life.tag(head.sender)));
+        let of_sender =
+            |record: Option<Record<A>>| record.filter(|record| record.id == head.sender && record.tag() == head.tag);
+        let frame = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+        match frame {
+            // It asks whether we live; it may have to know.
+            Ok(Frame::Ping { number, .. }) if head.tag != own_tag && head.tag != ANYONE && !head.open => {
+                let claimant = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+                let other = match claimant {
+                    Ok(Frame::News(mut records)) => records.record::<A>(),
+                    _ => None,
+                };
+                if !of_sender(other).is_some_and(|other| self.stands_up_to(other, head.newcomer)) {
+                    return;
+                }
+                let say = Say::Ack { number, differs: false, introduce: false };
+                self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
+            }
+            Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(head.newcomer),
+            // It joins through us, of all nodes. Our own record tells it where to ask whether we live.
+            Ok(Frame::Join { number, mut record, .. }) if head.tag != own_tag => {
+                if let Some(other) = of_sender(record.record()) {
+                    self.stands_up_to(other, head.newcomer);
+                }
+                let say = Say::Welcome { number, answer: Answer::Taken, about: head.sender };
+                self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
+            }
+            Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
+                self.on_taken(record.record());
+            }
+            _ => self.refuse(DropReason::OwnId),
+        }
+    }
+}
