@@ -281,7 +281,7 @@ fn claims_and_answers_beyond_what_there_is_room_for_are_counted() {
     let all = |flags| members.iter().flat_map(|of| forge::record(flags, *of, of.id as u16)).collect::<Vec<u8>>();
     talk.tell(&[forge::frame(forge::kind::NEWS, &all(0))]);
     talk.tell(&[forge::frame(forge::kind::RECORDS, &all(1))]);
-    assert_eq!(talk.dropped(DropReason::TooManyClaims), 6, "four of ten are looked into");
+    assert_eq!(talk.dropped(DropReason::TooManyClaims), 4, "six of ten are looked into");
     assert!(talk.node.members().all(|member| member.status() != Status::Down), "and none is believed at once");
     let tag = of(&talk.node).tag();
     for number in 0..20 {
