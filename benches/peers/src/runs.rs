@@ -37,31 +37,32 @@ pub fn while_time<T: Send>(
     let stop = AtomicBool::new(false);
     let take = || {
         let mut state = state.lock().expect("no run panics while it holds this");
-        let late = begun.elapsed() + state.longest > allowance.share && state.next > 1;
+        let late = state.next > 1 && begun.elapsed() + state.longest > allowance.share;
         if late || state.next > most || stop.load(Ordering::Relaxed) {
             return None;
         }
         state.next += 1;
         Some(state.next - 1)
     };
-    let work = || {
-        while let Some(seed) = take() {
-            let begun = Instant::now();
-            let result = patience::within(allowance.longest, || run(seed));
-            let mut state = state.lock().expect("no run panics while it holds this");
-            state.longest = state.longest.max(begun.elapsed());
-            progress.inc(1);
-            match result {
-                Some(Ok(result)) => state.done.push((seed, result)),
-                Some(Err(failure)) => state.failure = Some(failure),
-                // Another would take as long.
-                None => stop.store(true, Ordering::Relaxed),
-            }
+    let one = |seed: u64| {
+        let begun = Instant::now();
+        let result = patience::within(allowance.longest, || run(seed));
+        let mut state = state.lock().expect("no run panics while it holds this");
+        state.longest = state.longest.max(begun.elapsed());
+        progress.inc(1);
+        match result {
+            Some(Ok(result)) => return state.done.push((seed, result)),
+            Some(Err(failure)) => state.failure = Some(failure),
+            // Another would take as long.
+            None => {}
         }
+        stop.store(true, Ordering::Relaxed);
     };
+    // The first alone: it shows how long a run takes.
+    take().into_iter().for_each(one);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
+            scope.spawn(|| std::iter::from_fn(take).for_each(one));
         }
     });
     let mut state = state.into_inner().expect("all runs are over");
