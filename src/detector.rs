@@ -10,6 +10,8 @@
 //! | a relay forwards a ping | a *juror* probes for itself, repeatedly, and answers "heard" at once or "silent" in time | one mechanism for indirect pings, nacks and second opinions |
 //! | suspicion is gossiped, and members wait for a refutation | suspicion is local; what travels is Down | bytes for published suspicion grow with the cluster |
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
+//! | whoever hears of a death believes it | if the verdict names two jurors, and not against its own ears; else the accused is told and asked, and two others are | a claim that nobody bears witness to is a rumour, and one that outlives the member's own word is a lie |
+//! | a relay that has no time says nothing | it says so, at once | or silence for want of room would look like being cut off |
 //! | timeouts grow when nacks are missing | and when a tick is late: the open cases then begin anew | a stalled node has nothing to say about others |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
 //! | whoever is accused refutes at once | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |

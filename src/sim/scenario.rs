@@ -152,15 +152,17 @@ impl Scenario {
     ///
     /// A member that was cut off is found when one of the dead is tried, each of which has its turn; a dead one when
     /// it is probed, each in two rounds of the ring; then come the longest verdict (thrice the suspicion, and that
-    /// tripled for a node whose health has suffered, and a try more) and the walk that settles the rest.
+    /// tripled for a node whose health has suffered, and a try more), the longest hold of a member that was cut off again
+    /// and again, and the comparison of tables that settles the rest.
     pub fn bound(config: &Config, hosts: usize) -> Duration {
         // A hostile peer may have invented as many members again.
         let hosts = 2 * hosts as u32;
         let find_the_cut_off = config.dead_probe_period() * hosts;
         let find_the_dead = config.probe_period() * (2 * hosts);
         let judge = config.suspicion() * 10;
+        let hold = config.probe_period() * 32;
         let spread = config.probe_period() * 4;
-        find_the_cut_off + find_the_dead + judge + spread
+        find_the_cut_off + find_the_dead + judge + hold + spread
     }
 
     /// How many members hostile peers make up, as far as there is room for them.
