@@ -107,11 +107,17 @@ impl Sync {
         }
     }
 
+    /// Asks where it is time, and begins another comparison where the last left something.
     pub(crate) fn tick<A: Address, S: Storage>(&mut self, gap: u64, cx: &mut Context<'_, A, S>) {
+        self.ask(gap, cx);
         if let Some(peer) = self.unfinished.filter(|_| self.lanes.is_empty() && cx.now >= self.next_compare) {
             self.unfinished = None;
             self.pull(peer, false, cx.now);
+            self.ask(gap, cx);
         }
+    }
+
+    fn ask<A: Address, S: Storage>(&mut self, gap: u64, cx: &mut Context<'_, A, S>) {
         let most = if self.newcomer { PEERS } else { 1 };
         for lane in self.lanes.iter_mut().filter(|lane| cx.now >= lane.next) {
             if lane.tries >= TRIES {

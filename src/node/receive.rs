@@ -131,6 +131,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.members.suspect(index, false);
                 }
             }
+            // From elsewhere it gets one answer, and may wait for just this one to know this node at all.
+            Liveness::Down if kind == kind::PING && !speaker.home => {}
             // It does not know that it is held for dead, or it would have spoken against it.
             Liveness::Down => self.answer(speaker, Say::About(head.sender)),
             // Whoever leaves probes nobody: this one has not.
@@ -225,12 +227,12 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
         let differs = roots != self.roots(number);
-        let introduce = speaker.known.is_none();
+        let lives = speaker.known.is_some_and(|index| self.members.is_live(index));
+        let introduce = speaker.known.is_none() || !lives && !speaker.home;
         // A member probes it: somebody has admitted this node, and the word of it was lost.
         if !introduce && !speaker.head.newcomer && self.phase == Phase::Joining {
             self.become_member();
         }
-        let lives = speaker.known.is_some_and(|index| self.members.is_live(index));
         let comparable = !speaker.head.full && !self.members.has_refused();
         if lives && comparable {
             self.compare(speaker.head.sender, !differs);
@@ -382,7 +384,14 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What a list of ours lacks. What it says is believed no more than any hearsay, asked for or not.
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
+        let before = self.members.root();
         self.learn_all(records, Source::Sync(speaker.head.sender));
+        if self.members.root() != before {
+            // Where something was missing, more may be.
+            let any = self.members.random_live(&mut self.rng, |_| true).and_then(|index| self.members.get(index));
+            let peer = any.map_or(speaker.head.sender, |record| record.id);
+            self.sync.leave_unfinished(peer, self.now, self.config.probe_period / 4);
+        }
         if self.sync.on_page(speaker.head.sender, (low, high), &mut context!(self)) {
             self.detector.answered(&mut context!(self));
         }

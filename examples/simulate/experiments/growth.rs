@@ -122,13 +122,14 @@ pub fn churn<M: Subject>(
     sim.set_conditions(Conditions::LAN.with_loss(loss));
     let (begun, before) = (sim.now(), sim.total_traffic());
     let mut rng = SimRng::new(seed);
-    let (mut gone, mut slander) = (Vec::new(), Slander::default());
+    let (mut gone, mut back, mut slander) = (Vec::new(), Vec::new(), Slander::default());
     let (mut wrong, mut looks) = (0.0, 0u32);
     while sim.now() < begun + lasts {
         // A tenth of the cluster is away at a time.
         if gone.len() as u32 > nodes / 10 {
-            let back = gone.remove(rng.below(gone.len() as u64) as usize);
-            sim.restart(back, M::new(nodes), &[0, 1, 2]);
+            let host = gone.remove(rng.below(gone.len() as u64) as usize);
+            sim.restart(host, M::new(nodes), &[0, 1, 2]);
+            back.push((sim.now(), host));
         }
         let victim = 3 + rng.below(u64::from(nodes) - 3) as usize;
         if sim.is_running(victim) {
@@ -137,7 +138,11 @@ pub fn churn<M: Subject>(
         }
         sim.run_for(every);
         let reports = sim.take_reports();
-        slander.count(&sim, &reports, &gone);
+        // Who is just back may still be told dead: it was.
+        let now = sim.now();
+        back.retain(|(since, _)| *since + 10 * SECOND > now);
+        let troubled: Vec<usize> = gone.iter().copied().chain(back.iter().map(|(_, host)| *host)).collect();
+        slander.count(&sim, &reports, &troubled);
         wrong += wrong_part(&sim);
         looks += 1;
     }
