@@ -368,8 +368,10 @@ fn choose<A: Address, S: Storage>(
         let answers = members.is_heard(*index) && members.member(*index).is_some_and(awake);
         answers && !parcel.contains(index)
     };
-    let best = around().take(LOOK).find(sound).or_else(|| around().next());
-    best.and_then(|(_, index)| members.get(index)).map(|record| record.id)
+    let id_of = |(_, index): (u32, Index)| members.get(index).map(|record| record.id);
+    let other = |at: &(u32, Index)| after.is_none() || id_of(*at) != after;
+    let best = around().take(LOOK).filter(other).find(sound).or_else(|| around().find(other));
+    best.or_else(|| around().next()).and_then(id_of)
 }
 
 fn cell(place: u64) -> u32 {

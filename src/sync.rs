@@ -313,7 +313,8 @@ impl Diff {
     }
 }
 
-/// Writes those of the own records from `low` on that were wanted of the list that began there.
+/// Writes those of the own records from `low` on that were wanted of the list that began there. If others have come
+/// between since, those are sent that stand there now, and the next comparison finds the rest.
 pub(crate) fn write_wanted<A: Address, S: Storage>(
     low: u64,
     wanted: u64,
@@ -355,9 +356,9 @@ impl Parts {
     fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
         let (low, high) = (self.low, self.high);
         let log = u32::from(self.log).min(MOST_PARTS);
-        let width = ((high - low) >> log).saturating_add(1);
-        let starts = core::iter::successors(Some(low), move |start| start.checked_add(width));
-        let ranges = starts.map(move |start| (start, start.saturating_add(width - 1).min(high)));
+        let span = (high - low) >> log;
+        let starts = core::iter::successors(Some(low), move |start| start.checked_add(span)?.checked_add(1));
+        let ranges = starts.map(move |start| (start, start.saturating_add(span).min(high)));
         ranges.take_while(move |(start, _)| *start <= high).take(1 << log)
     }
 
