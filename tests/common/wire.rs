@@ -289,7 +289,7 @@ fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropR
         records.extend(record);
     }
     if matches!(kind, kind::LIST | kind::SUMS) {
-        whole = body.len() % 4 == 0;
+        whole = body.len().is_multiple_of(4);
         numbers.extend(std::iter::from_fn(|| number(&mut body, 4)).map(|number| number as u32));
     }
     Ok(Said { kind, fields, records, numbers, whole })

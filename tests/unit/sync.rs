@@ -527,7 +527,7 @@ fn a_newcomer_divides_what_is_left_among_four_peers() {
     let page = talk.answer(&first);
     talk.hear(peer, &page);
     let known = talk.asker.by_place();
-    let last = *known.keys().filter(|place| talk.other.by_place().contains_key(place)).next_back().expect("a page");
+    let last = *known.keys().rfind(|place| talk.other.by_place().contains_key(place)).expect("a page");
     let mut starts = Vec::new();
     talk.tick();
     while let Some((peer, low)) = talk.sync.owed() {
