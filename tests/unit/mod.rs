@@ -9,6 +9,8 @@ mod budget;
 mod gossip;
 mod member;
 mod members;
+mod relay;
+mod sync;
 mod table_model;
 mod time;
 mod wire;
