@@ -114,7 +114,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(seed) = self.seeds.asked(number) else {
             // The answer to an introduction carries no number.
             return match answer {
-                Answer::Taken if introduced => self.on_taken(record.record()),
+                Answer::Taken if introduced => self.on_taken(record.record(), false),
                 Answer::Admitted if introduced => {}
                 _ => self.refuse_unless_asked(introduced),
             };
@@ -124,7 +124,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Answer::Prove(cookie) if self.leave.is_none() => seed.prove(cookie, tag, self.now, &self.config),
             Answer::Prove(_) => {}
             Answer::Full => self.refuse(DropReason::TableFull),
-            Answer::Taken => self.on_taken(record.record()),
+            Answer::Taken => self.on_taken(record.record(), true),
             // It has been asked, and answered; to us it may be out of reach. A member settles it with the other itself.
             Answer::Lives if self.phase == Phase::Joining => self.give_up_id(),
             Answer::Lives => {}
@@ -150,13 +150,13 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Another life of our id stands in the way of our join: this is its record.
-    fn on_taken(&mut self, other: Option<Record<A>>) {
+    fn on_taken(&mut self, other: Option<Record<A>>, by_seed: bool) {
         match other.filter(|other| other.id == self.id()) {
             Some(other) => match self.members.myself().copied() {
                 Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, Witness::Seed),
                 _ => {
                     self.learn(other, Source::News);
-                    self.speak_up(true);
+                    self.speak_up(by_seed);
                 }
             },
             None => self.refuse(DropReason::Malformed),
@@ -204,7 +204,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
             }
             Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
-                self.on_taken(record.record());
+                self.on_taken(record.record(), true);
             }
             _ => self.refuse(DropReason::OwnId),
         }
