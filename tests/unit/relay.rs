@@ -23,7 +23,7 @@ const KEY: u64 = 3;
 const UNIT: u64 = 1_000;
 /// How often one delegate is tried, and how often a share is handed out in all.
 const TRIES: usize = 3;
-const MOST_TRIES: usize = 9;
+const MOST_TRIES: usize = 18;
 
 fn record(id: u64, liveness: Liveness) -> Record<u16> {
     let life = Life { generation: 0, nonce: 1 };
@@ -100,7 +100,7 @@ impl Holder {
     /// Passes on a record of its own to a share.
     fn pass_on(&mut self, share: Share) -> Vec<Handed> {
         let parcel = [MYSELF].into_iter().collect();
-        self.with(|relays, cx| relays.pass_on(parcel, share, cx));
+        self.with(|relays, cx| relays.pass_on(parcel, share, UNIT, cx));
         self.tick();
         self.sent()
     }
@@ -202,7 +202,7 @@ fn a_parcel_comes_to_each_member_once_within_few_hops() {
 }
 
 #[test]
-fn a_delegate_that_is_silent_is_tried_three_times_and_a_share_nine_times_in_all() {
+fn a_delegate_that_is_silent_is_tried_three_times_and_a_share_eighteen_times_in_all() {
     check(60, (others(), shares(), fanouts()), |(others, share, config)| {
         let mut holder = Holder::trusting(&others, config);
         let mut tries: BTreeMap<(u32, u32), Vec<Handed>> = BTreeMap::new();
@@ -380,7 +380,6 @@ fn giving_up_leaves_nothing_to_do() {
 // What does not hold yet.
 
 #[test]
-#[ignore = "the search for another comes back to the only one that was heard"]
 fn a_delegate_that_cannot_is_replaced_by_one_that_was_not_heard_yet_if_there_is_no_better() {
     // Of these nobody has been heard or is suspected.
     let others: Vec<(u64, Liveness)> = (0..18).map(|number| (22 + 21 * number, Liveness::Alive)).collect();
@@ -399,7 +398,6 @@ fn a_delegate_that_cannot_is_replaced_by_one_that_was_not_heard_yet_if_there_is_
 }
 
 #[test]
-#[ignore = "room that the end of a share makes is used only at the next call, which is due at once"]
 fn whatever_was_due_is_done_when_time_has_passed() {
     let others: Vec<(u64, Liveness)> = (10..60).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::trusting(&others, Config::LAN.with_fanout(8));
