@@ -279,7 +279,10 @@ impl Leg {
         self.cost = self.cost.saturating_add(cost);
         (self.tries, self.next, self.owed) = (0, cx.now, false);
         match choose(self.share, Some(self.delegate), &[], cx) {
-            Some(delegate) => (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1),
+            Some(delegate) if delegate != self.delegate => {
+                (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1);
+            }
+            Some(_) => {}
             None => self.cost = MOST_COST,
         }
     }
