@@ -80,16 +80,25 @@ impl Bed {
 
     /// The peer's news of these members, as many to a datagram as it holds; and how many records that are.
     pub fn news(&self, members: &[Sender]) -> (Vec<Vec<u8>>, usize) {
+        self.list(forge::kind::NEWS, members)
+    }
+
+    /// The same as found by anti-entropy: others may have missed them too, so the node gossips about them.
+    pub fn found(&self, members: &[Sender]) -> Vec<Vec<u8>> {
+        self.list(forge::kind::RECORDS, members).0
+    }
+
+    fn list(&self, kind: u8, members: &[Sender]) -> (Vec<Vec<u8>>, usize) {
         let (mut datagrams, mut body) = (Vec::new(), Vec::new());
         for member in members {
             let record = record(*member);
             if HEAD + FRAME + body.len() + record.len() > FULL {
-                datagrams.push(self.datagram(&forge::frame(forge::kind::NEWS, &body)));
+                datagrams.push(self.datagram(&forge::frame(kind, &body)));
                 body.clear();
             }
             body.extend(record);
         }
-        datagrams.push(self.datagram(&forge::frame(forge::kind::NEWS, &body)));
+        datagrams.push(self.datagram(&forge::frame(kind, &body)));
         (datagrams, members.len())
     }
 

@@ -192,9 +192,10 @@ impl Operation for Newer {
     }
 }
 
-/// Everybody's record is news: what goes first, and the datagrams of two bursts with as many records as they hold.
+/// Everybody's record is news that others may have missed: what goes first, and the datagrams of a burst with as many
+/// records as they hold.
 struct Sent {
-    /// Before the first burst.
+    /// Before the burst.
     eager: Bed,
     bed: Bed,
     records: usize,
@@ -207,8 +208,10 @@ impl Sent {
         let mut eager = bed.clone();
         let newer: Vec<Sender> =
             bed.others().iter().map(|other| Sender { incarnation: other.incarnation + 1, ..*other }).collect();
-        let (datagrams, _) = bed.news(&newer);
-        tell_all(&mut eager, &datagrams);
+        // Nothing is taken out yet: the first of them begins the burst.
+        for mut datagram in bed.found(&newer) {
+            eager.node.handle_datagram(eager.now, eager.from, &mut datagram);
+        }
         let mut sent = Sent { bed: eager.clone(), eager, records: 0, datagrams: 0, bytes: 0 };
         // Once, to know how many records it is; always as many.
         sent.run();
@@ -230,12 +233,9 @@ impl Operation for Sent {
         let node = &mut self.bed.node;
         let mut out = [0; FULL];
         (self.datagrams, self.bytes) = (0, 0);
-        for _ in 0..2 {
-            node.handle_timeout(node.poll_timeout());
-            while let Some(datagram) = node.poll_transmit(&mut out) {
-                self.datagrams += 1;
-                self.bytes += black_box(datagram.payload).len();
-            }
+        while let Some(datagram) = node.poll_transmit(&mut out) {
+            self.datagrams += 1;
+            self.bytes += black_box(datagram.payload).len();
         }
     }
 
@@ -245,7 +245,7 @@ impl Operation for Sent {
 
     fn check(&self) {
         let fanout = usize::from(self.bed.node.config().fanout());
-        assert_eq!(self.datagrams, 2 * fanout, "two bursts");
+        assert!((1..=fanout).contains(&self.datagrams), "a burst, which ends when all has been told often enough");
         assert_eq!(self.told(), self.records, "with as many records each time");
         let all = self.datagrams * (self.bed.node.live() - 2);
         assert!(self.records == all || self.bytes > self.datagrams * (FULL - 30), "and no room for another");
