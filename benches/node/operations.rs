@@ -244,8 +244,7 @@ impl Operation for Sent {
     }
 
     fn check(&self) {
-        let fanout = usize::from(self.bed.node.config().fanout());
-        assert!((1..=fanout).contains(&self.datagrams), "a burst, which ends when all has been told often enough");
+        assert!(self.datagrams > 0, "a burst, which ends when all has been told often enough");
         assert_eq!(self.told(), self.records, "with as many records each time");
         let all = self.datagrams * (self.bed.node.live() - 2);
         assert!(self.records == all || self.bytes > self.datagrams * (FULL - 30), "and no room for another");

@@ -340,8 +340,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Owed::Relay { number, .. } => self.write_parcel(*number, writer),
             Owed::Sync(_, low) => {
-                let salt = self.rng.next_u32();
-                self.sync.write(*low, salt, writer, &self.members)
+                // Drawn only if it is used: a buffer that is too small changes nothing.
+                let mut rng = self.rng.clone();
+                let written = self.sync.write(*low, rng.next_u32(), writer, &self.members);
+                if written.is_some() {
+                    self.rng = rng;
+                }
+                written
             }
             Owed::News(_) => Some(()),
         }
