@@ -85,8 +85,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         let leaps = held.is_some_and(|record| head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP);
         if leaps && kind != kind::JOIN {
             self.refuse(DropReason::CounterJump);
+            // Two that leap for each other must not ask each other without end.
+            let introduce = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+            let say =
+                if let Ok(Frame::Introduce { cookie }) = introduce { Say::Join { cookie } } else { Say::Introduce };
             if kind != 0 && !head.open {
-                self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say: Say::Introduce });
+                self.reply(Reply { to: from, tag: head.tag, home: false, most: 3 * len, say });
             }
             return;
         }
