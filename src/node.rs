@@ -436,7 +436,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if late > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
             self.detector.forgive(late, self.now, &self.config);
-            self.challenges.rearm(self.now);
+            // As the detector does: a coarse loop is slow to judge, but does judge.
+            if late >= self.config.suspicion / 4 {
+                self.challenges.rearm(self.now);
+            }
             if let Some(rival) = &mut self.rival {
                 rival.extend(self.now, &self.config);
             }
