@@ -3,7 +3,7 @@
 //! A link that comes and goes would else have it declared and taken back each time, by everybody, and the bytes for that
 //! would grow with the cluster. So it waits for unbroken contact: a second after the first time that it was isolated, and
 //! twice as long after each further time of late, up to 32 seconds. Where answers are few because most of the others are
-//! gone, any contact will do after twice the longest hold.
+//! gone, any contact will do after four times the longest hold.
 
 use crate::time::Instant;
 
@@ -75,7 +75,7 @@ impl Hold {
     }
 }
 
-/// After how long contact all is forgotten: twice the longest hold.
+/// After how long contact all is forgotten: four times the longest hold.
 fn forgotten(period: u64) -> u64 {
     period << (MOST + 1)
 }

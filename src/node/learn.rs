@@ -137,7 +137,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         Some(index)
     }
 
-    /// Whether it is believed at once that a member is dead: if two members of those that live bear witness. Not what
+    /// Whether it is believed at once that a member is dead: if two other known members bear witness. Not what
     /// anti-entropy dug up, which may have been refuted long since; and not against this node's own ears: who was heard
     /// less than a suspicion ago was alive when the others say that it was silent. A claim that is not believed is put
     /// to the accused, and to two others.
