@@ -27,6 +27,26 @@ pub enum Report {
     Left,
     /// A member has moved.
     Moved(NodeId),
+    /// A broadcast has come.
+    Message {
+        /// Who broadcast it.
+        origin: NodeId,
+        /// Its place among all that the origin has broadcast in its life, from 1 on; 0 where the protocol has none.
+        seq: u32,
+        /// The first eight bytes of the payload, little-endian; missing ones are zero.
+        number: u64,
+        /// How many machines it went through, the origin included; 0 where the protocol does not say.
+        hops: u8,
+    },
+    /// Broadcasts of this origin will not come any more: these, the last included.
+    Gap {
+        /// Who broadcast them.
+        origin: NodeId,
+        /// The first of them.
+        first: u32,
+        /// The last of them.
+        last: u32,
+    },
     /// Anything else.
     Other,
 }
@@ -142,6 +162,21 @@ pub trait Machine {
     fn live(&self) -> usize;
     /// Whether its life has come to an end that it knows of: it left, or gave way to another with its id.
     fn has_left(&self) -> bool;
+
+    /// Sends a payload to all members; false if it cannot, now or at all. A protocol that has no broadcast leaves this
+    /// out.
+    fn broadcast(&mut self, now: Instant, payload: &[u8]) -> bool {
+        let _ = (now, payload);
+        false
+    }
+}
+
+/// A payload as [`Report::Message`] shows it.
+pub fn number_of(payload: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let len = payload.len().min(8);
+    bytes[..len].copy_from_slice(&payload[..len]);
+    u64::from_le_bytes(bytes)
 }
 
 /// An address type that can number the simulator's hosts.

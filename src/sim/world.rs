@@ -50,6 +50,10 @@ pub trait Watch<M: Machine> {
     fn on_transmit(&mut self, _: &Sim<M>, _host: usize, _to: M::Addr, _datagram: &[u8]) -> Result<(), String> {
         Ok(())
     }
+    /// Called for everything that the host's machine reports.
+    fn on_report(&mut self, _: &Sim<M>, _host: usize, _report: Report) -> Result<(), String> {
+        Ok(())
+    }
     /// Called for every datagram that reaches the host's running machine, before it does.
     fn on_arrival(&mut self, _: &Sim<M>, _host: usize, _from: M::Addr, _datagram: &[u8]) -> Result<(), String> {
         Ok(())
@@ -396,6 +400,7 @@ impl<M: Machine> Sim<M> {
             assert!(turn < PATIENCE, "host {host} never stops reporting");
             let Some(report) = machine.poll_report() else { break };
             self.reports.push(Reported { at: self.now, host, report });
+            self.ask_watches(|watch, sim| watch.on_report(sim, host, report));
             if let (Some(transcript), Report::Member(id, status)) = (&mut self.transcript, report) {
                 transcript.push_str(&std::format!("{} host {host} reports {} {status}\n", clock(self.now), id.get()));
             }
