@@ -12,12 +12,14 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     News,
+    /// Repair of broadcasts included.
     Sync,
+    Casts,
 }
 
-const CLASSES: usize = 2;
+const CLASSES: usize = 3;
 /// The reserved shares, in eighths; the rest is for whoever comes first, probes before all.
-const SHARES: [i64; CLASSES] = [3, 2];
+const SHARES: [i64; CLASSES] = [2, 2, 2];
 /// A byte, in the unit of account. A rate in bytes per 2^20 microseconds then needs no division.
 const BYTE: i64 = 1 << 20;
 

@@ -43,6 +43,7 @@ pub struct Config {
     pub(crate) gossip_gap: u64,
     pub(crate) dead_probe_period: u64,
     pub(crate) leave_timeout: u64,
+    pub(crate) delivery_timeout: u64,
     pub(crate) byte_budget: u32,
 }
 
@@ -60,6 +61,7 @@ impl Config {
         gossip_gap: 5_000,
         dead_probe_period: 10 * SECOND,
         leave_timeout: 5 * SECOND,
+        delivery_timeout: 10 * SECOND,
         byte_budget: 0,
     };
 
@@ -70,6 +72,7 @@ impl Config {
         suspicion: 10 * SECOND,
         gossip_gap: 20_000,
         leave_timeout: 15 * SECOND,
+        delivery_timeout: 30 * SECOND,
         ..Config::LAN
     };
 
@@ -81,6 +84,7 @@ impl Config {
         gossip_gap: 2_000,
         dead_probe_period: 2 * SECOND,
         leave_timeout: 2 * SECOND,
+        delivery_timeout: 5 * SECOND,
         ..Config::LAN
     };
 
@@ -95,6 +99,7 @@ impl Config {
         gossip_gap: 100_000,
         dead_probe_period: 600 * SECOND,
         leave_timeout: 30 * SECOND,
+        delivery_timeout: 600 * SECOND,
         byte_budget: 100,
         ..Config::LAN
     };
@@ -227,6 +232,18 @@ impl Config {
         self.valid()
     }
 
+    /// How long a message is tried, the first retry to a day; LAN default 10 s. A direct message that is not
+    /// acknowledged by then is [`Event::Unreachable`](crate::Event::Unreachable); a broadcast that is missing and that
+    /// nobody has given by then is an [`Event::Gap`](crate::Event::Gap).
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
+    pub const fn with_delivery_timeout(mut self, wait: Duration) -> Self {
+        self.delivery_timeout = micros(wait);
+        self.valid()
+    }
+
     /// The largest datagram that this node sends, in bytes.
     pub const fn max_datagram(&self) -> usize {
         self.max_datagram as usize
@@ -277,6 +294,11 @@ impl Config {
         Duration::from_micros(self.leave_timeout)
     }
 
+    /// See [`with_delivery_timeout`](Self::with_delivery_timeout).
+    pub const fn delivery_timeout(&self) -> Duration {
+        Duration::from_micros(self.delivery_timeout)
+    }
+
     /// By how much a tick may be late before what was asked counts as asked later (law 3): a sixteenth of the suspicion.
     pub(crate) const fn grace(&self) -> u64 {
         self.suspicion >> 4
@@ -310,6 +332,9 @@ impl Config {
         }
         if self.leave_timeout < self.first_retry || self.leave_timeout > HOUR {
             return Err(ConfigError::LeaveTimeout);
+        }
+        if self.delivery_timeout < self.first_retry || self.delivery_timeout > 24 * HOUR {
+            return Err(ConfigError::DeliveryTimeout);
         }
         if self.byte_budget != 0 && (self.byte_budget < 16 || self.byte_budget > 1 << 30) {
             return Err(ConfigError::ByteBudget);
@@ -348,6 +373,7 @@ impl fmt::Debug for Config {
             .field("patience", &self.patience())
             .field("dead_probe_period", &self.dead_probe_period())
             .field("leave_timeout", &self.leave_timeout())
+            .field("delivery_timeout", &self.delivery_timeout())
             .field("byte_budget", &self.byte_budget)
             .finish()
     }
@@ -456,6 +482,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// See [`Config::with_delivery_timeout`].
+    pub const fn delivery_timeout(mut self, wait: Duration) -> Self {
+        self.config.delivery_timeout = micros(wait);
+        self
+    }
+
     /// The settings, or the first rule that they break.
     pub const fn build(self) -> Result<Config, ConfigError> {
         match self.config.check() {
@@ -488,6 +520,8 @@ pub enum ConfigError {
     DeadProbePeriod,
     /// The leave timeout is outside the first retry to 1 h.
     LeaveTimeout,
+    /// The delivery timeout is outside the first retry to 24 h.
+    DeliveryTimeout,
     /// The byte budget is neither 0 nor 16 to 2^30 bytes a second.
     ByteBudget,
     /// A node cannot change the name of its cluster; make another. From `Node::set_config` alone.
@@ -506,6 +540,7 @@ impl ConfigError {
             ConfigError::Patience => "the patience must be at most 2^14 seconds",
             ConfigError::DeadProbePeriod => "the period of probing the dead must be the probe period to 24 h",
             ConfigError::LeaveTimeout => "the leave timeout must be the first retry to 1 h",
+            ConfigError::DeliveryTimeout => "the delivery timeout must be the first retry to 24 h",
             ConfigError::ByteBudget => "the byte budget must be 0 for none, or 16 to 2^30 bytes a second",
             ConfigError::ClusterChanged => "a node cannot change the name of its cluster",
         }

@@ -168,6 +168,15 @@ impl<A: Address> Detector<A> {
         (unit * u64::from(1 + self.health)).min(config.probe_period / 4)
     }
 
+    /// How long an acknowledgement of a message is waited for at first: a little more than a round trip, once that has been
+    /// measured. Whoever is a little late is sent it twice, which costs less than to wait.
+    pub(crate) fn hop(&self, config: &Config) -> u64 {
+        match self.round_trip.timeout() {
+            0 => self.unit(config),
+            timeout => (timeout + timeout / 4).max(config.gossip_gap).min(self.unit(config)),
+        }
+    }
+
     /// How long a case is open before a verdict, at this node's present health.
     fn allowed(&self, config: &Config) -> u64 {
         allowed(config, self.health)

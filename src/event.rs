@@ -1,9 +1,8 @@
 //! Everything that the application reads: events, counters, phases and errors.
 
+use crate::broadcast::{MessageId, Question, Topic};
+use crate::member::{Member, NodeId};
 use core::fmt;
-use core::marker::PhantomData;
-
-use crate::member::Member;
 
 /// Something that the application may want to know.
 ///
@@ -11,6 +10,8 @@ use crate::member::Member;
 /// and are never lost. A member that went down and came back between two polls is not reported at all, unless it came
 /// back in another life. Copy what you need before you call the node again. The node itself is borrowed while an event
 /// is held: to look at all members after each, poll them all first.
+///
+/// A payload is borrowed from the node. Copy it, or make of it what you need, before you call the node again.
 ///
 /// `Display` gives a line for a log, such as `00000000000000a7 at 10.0.0.7:7946 down`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +51,70 @@ pub enum Event<'n, A> {
         /// Why.
         reason: DropReason,
     },
-    /// Holds the place of events that will borrow a payload from the node; never constructed.
-    #[doc(hidden)]
-    Never(core::convert::Infallible, PhantomData<&'n ()>),
+    /// A message has come: a broadcast on a topic that this node listens to, or one that was sent to this node. Each is
+    /// told once.
+    Message {
+        /// Who sent it.
+        origin: NodeId,
+        /// What it is about.
+        topic: Topic,
+        /// Which it is.
+        id: MessageId,
+        /// What it says.
+        payload: &'n [u8],
+        /// How many nodes it went through, the origin included; 15 for more.
+        hops: u8,
+    },
+    /// Broadcasts that this node cannot be given any more, or only ones that came before: neither this node nor whom it
+    /// asked has them. They need not have been on a topic that it listens to.
+    Gap {
+        /// Who broadcast them.
+        origin: NodeId,
+        /// The number of the first, as in [`MessageId::seq`].
+        first: u32,
+        /// The number of the last.
+        last: u32,
+    },
+    /// A direct message has been acknowledged by this member: it is there, and is told or will be.
+    Sent {
+        /// Which message.
+        id: MessageId,
+        /// Its addressee.
+        to: NodeId,
+    },
+    /// A direct message was not acknowledged by this member in [`Config::delivery_timeout`](crate::Config), or the member
+    /// is gone. It may have come all the same.
+    Unreachable {
+        /// Which message.
+        id: MessageId,
+        /// Its addressee.
+        to: NodeId,
+    },
+    /// Another member asks. Answer with [`Node::answer`](crate::Node::answer), or not.
+    Question {
+        /// To be handed to `answer`.
+        question: Question,
+        /// What it is about.
+        topic: Topic,
+        /// What it says.
+        payload: &'n [u8],
+    },
+    /// An answer to a question of this node's, one for each member that answers.
+    Answer {
+        /// Which question.
+        id: MessageId,
+        /// Who answers.
+        from: NodeId,
+        /// What it says.
+        payload: &'n [u8],
+    },
+    /// A question of this node's is over: as many have answered as were wanted, or its time is. Later answers are refused.
+    Answered {
+        /// Which question.
+        id: MessageId,
+        /// How many answered.
+        answers: u32,
+    },
 }
 
 impl<A: Copy> Event<'_, A> {
@@ -83,7 +145,17 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
             Event::MemberDown(member) => (member, "down"),
             Event::MemberLeft(member) => (member, "left"),
             Event::MemberMoved(member) => (member, "moved"),
-            Event::Never(never, _) => match *never {},
+            Event::Message { origin, topic, payload, .. } => {
+                return write!(f, "{origin} says on {topic}: {}", payload.escape_ascii());
+            }
+            Event::Gap { origin, first, last } => return write!(f, "{origin}: lost {first} to {last}"),
+            Event::Sent { id, to } => return write!(f, "{id} sent to {to}"),
+            Event::Unreachable { id, to } => return write!(f, "{id} did not reach {to}"),
+            Event::Question { question, topic, payload } => {
+                return write!(f, "{} asks on {topic}: {}", question.asker(), payload.escape_ascii());
+            }
+            Event::Answer { from, payload, .. } => return write!(f, "{from} answers: {}", payload.escape_ascii()),
+            Event::Answered { id, answers } => return write!(f, "{id} answered by {answers}"),
         };
         write!(f, "{} at {:?} {what}", member.id(), member.addr())
     }
@@ -144,6 +216,10 @@ pub enum WakeReason {
     Join,
     /// Peers are told again that this node leaves.
     Leave,
+    /// A message waits for room, for an acknowledgement, or for a question's end.
+    Message,
+    /// Broadcasts that are missing are asked for.
+    Repair,
     /// A claimant of this node's id is asked whether it lives.
     Rival,
     /// A member is said to live elsewhere or anew, and both addresses are asked.
@@ -162,6 +238,8 @@ impl fmt::Display for WakeReason {
             WakeReason::Sync => "sync",
             WakeReason::Join => "join",
             WakeReason::Leave => "leave",
+            WakeReason::Message => "message",
+            WakeReason::Repair => "repair",
             WakeReason::Rival => "rival",
             WakeReason::Challenge => "challenge",
         })
@@ -210,11 +288,19 @@ pub enum DropReason {
     OwnId,
     /// The caller's buffer was too small for the datagram that was due; the datagram was kept.
     SmallBuffer,
+    /// A broadcast of somebody who is no member in that life.
+    UnknownOrigin,
+    /// A broadcast too far ahead of others of its origin that are missing: by more than 64.
+    BeyondWindow,
+    /// A broadcast without its payload, on a topic that this node listens to.
+    Hollow,
+    /// A message for which there is no room, as all that is kept is still needed or the message is larger than the room.
+    MessageRoom,
 }
 
 impl DropReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [DropReason; 18] = [
+    pub const ALL: [DropReason; 22] = [
         DropReason::NotRunning,
         DropReason::Truncated,
         DropReason::WireVersion,
@@ -233,6 +319,10 @@ impl DropReason {
         DropReason::Contradicted,
         DropReason::OwnId,
         DropReason::SmallBuffer,
+        DropReason::UnknownOrigin,
+        DropReason::BeyondWindow,
+        DropReason::Hollow,
+        DropReason::MessageRoom,
     ];
 }
 
@@ -257,6 +347,10 @@ impl fmt::Display for DropReason {
             DropReason::Contradicted => "contradicted by the member",
             DropReason::OwnId => "sender has this node's id",
             DropReason::SmallBuffer => "buffer too small",
+            DropReason::UnknownOrigin => "broadcast of no member",
+            DropReason::BeyondWindow => "broadcast too far ahead",
+            DropReason::Hollow => "broadcast without its payload",
+            DropReason::MessageRoom => "no room for the message",
         })
     }
 }
@@ -298,6 +392,16 @@ pub struct Stats {
     pub send_errors: u64,
     /// Tables that were not compared because the byte budget was spent ([`Config::with_byte_budget`](crate::Config)).
     pub held_back: u64,
+    /// Own broadcasts, questions among them.
+    pub broadcasts: u64,
+    /// Pieces of others' broadcasts that came, hollow ones and repeated ones included.
+    pub casts_in: u64,
+    /// Those of them that had come before.
+    pub duplicates: u64,
+    /// Questions for broadcasts that were missing.
+    pub pulls: u64,
+    /// Broadcasts that this node cannot be given any more, or that it let go before the application had read them.
+    pub messages_lost: u64,
     pub(crate) drops: [u64; DropReason::ALL.len()],
 }
 
@@ -319,6 +423,11 @@ impl Stats {
         forgotten: 0,
         send_errors: 0,
         held_back: 0,
+        broadcasts: 0,
+        casts_in: 0,
+        duplicates: 0,
+        pulls: 0,
+        messages_lost: 0,
         drops: [0; DropReason::ALL.len()],
     };
 
@@ -457,6 +566,59 @@ pub fn is_transient(error: &std::io::Error) -> bool {
     let undelivered = matches!(kind, ConnectionRefused | ConnectionReset);
     nothing_came || undelivered || matches!(kind, HostUnreachable | NetworkUnreachable | NetworkDown)
 }
+
+/// Why a message could not be sent to all. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// The node is idle, is leaving or has left.
+    NotRunning,
+    /// Longer than [`Node::max_payload`](crate::Node::max_payload).
+    TooLarge,
+    /// Too much is on its way already, or too many questions are open. Try again when the node has been driven on.
+    WouldBlock,
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BroadcastError::NotRunning => "the node is not running",
+            BroadcastError::TooLarge => "the payload is too large",
+            BroadcastError::WouldBlock => "too much is on its way",
+        })
+    }
+}
+
+impl core::error::Error for BroadcastError {}
+
+/// Why a message could not be sent to a member, or to some. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SendError {
+    /// The node is idle, is leaving or has left.
+    NotRunning,
+    /// There is no such member alive, none who listens, or it is this node itself.
+    Unknown,
+    /// Longer than [`Node::max_payload`](crate::Node::max_payload).
+    TooLarge,
+    /// Too much is on its way already, or too many questions are open. Try again when the node has been driven on.
+    WouldBlock,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::NotRunning => "the node is not running",
+            SendError::Unknown => "no such member is alive",
+            SendError::TooLarge => "the payload is too large",
+            SendError::WouldBlock => "too much is on its way",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
 
 /// A table is at its limit; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod broadcast;
 mod budget;
 mod challenge;
 mod config;
@@ -31,20 +32,24 @@ pub mod sim;
 mod storage;
 mod sync;
 mod time;
+mod tree;
 #[cfg(test)]
 #[path = "../tests/unit/mod.rs"]
 mod unit;
 mod wire;
 
+pub use broadcast::{MessageId, Question, Topic};
 pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM};
 #[cfg(feature = "std")]
 pub use event::is_transient;
-pub use event::{CapacityError, DropReason, Event, Phase, SendFailure, Stats, Transmit, WakeReason};
+pub use event::{
+    BroadcastError, CapacityError, DropReason, Event, Phase, SendError, SendFailure, Stats, Transmit, WakeReason,
+};
 pub use join::MAX_SEEDS;
 pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
 #[cfg(feature = "alloc")]
 pub use node::HeapNode;
-pub use node::{FixedNode, Node};
+pub use node::{FixedNode, MAX_SPREAD, Node};
 pub use rand_core;
 pub use storage::{Fixed, Storage};
 #[cfg(feature = "alloc")]

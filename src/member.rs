@@ -99,7 +99,7 @@ impl FromStr for NodeId {
 /// An IPv6 scope does not travel: the receiver of a `SocketAddrV6` sees scope 0, so link-local addresses work only
 /// where the socket binds to one interface.
 pub trait Address: Copy + Ord + Hash + fmt::Debug + Serialize + DeserializeOwned {
-    /// The most bytes that postcard writes for any value; at most 31, so that a record fits the smallest datagram.
+    /// The most bytes that postcard writes for any value; at most 28, so that a record fits the smallest datagram.
     const MAX_LEN: usize;
 }
 
@@ -254,7 +254,7 @@ pub(crate) const MAX_JUMP: u32 = 1 << 16;
 /// The account of a member that travels between nodes.
 ///
 /// The derived order compares the fields from the first to the last, and for one id the later record is the greater:
-/// newer life, then incarnation, then Alive < Down < Left, then the address and the patience break the tie.
+/// newer life, then incarnation, then Alive < Down < Left, then the address and what else there is break the tie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Record<A> {
@@ -265,6 +265,8 @@ pub(crate) struct Record<A> {
     pub(crate) addr: A,
     /// How long a silence the member may keep: 2^patience seconds, 0 for the cluster's usual.
     pub(crate) patience: u8,
+    /// One bit for each topic that it listens to, and for others of the same bit.
+    pub(crate) topics: u32,
 }
 
 /// What a verdict of death rests on: two members who were asked the same question and heard nothing either. It travels

@@ -6,11 +6,13 @@
 //! `news.rs`), and those of whom the application has not been told in a queue.
 
 mod choose;
+mod progress;
 mod slot;
 
 pub(crate) use slot::Slot;
 use slot::{EXCUSED, FREE, MOVED, PROVED, REBORN, SEEN, SUSPECT, UNTOLD};
 
+use crate::broadcast::Window;
 use crate::event::{Event, Stats};
 use crate::hash::{Sip, mix};
 use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
@@ -34,6 +36,8 @@ pub(crate) struct Full;
 pub(crate) struct Members<A: Address, S: Storage> {
     slots: S::PerMember<Slot<A>>,
     heads: S::PerMember<Index>,
+    /// By slot; no longer than the last of those who have broadcast.
+    windows: S::PerMember<Window>,
     free: Index,
     live: u32,
     used: u32,
@@ -45,6 +49,7 @@ pub(crate) struct Members<A: Address, S: Storage> {
     /// Some of the dead have been forgotten for want of room.
     forgotten: bool,
     root: u64,
+    progress: u64,
     key: u64,
     untold: (Index, Index),
     news: News,
@@ -56,10 +61,15 @@ pub(crate) struct Members<A: Address, S: Storage> {
 const CERTIFICATES: usize = 8;
 
 impl<A: Address, S: Storage> Members<A, S> {
-    pub(crate) const fn new(slots: S::PerMember<Slot<A>>, heads: S::PerMember<Index>) -> Self {
+    pub(crate) const fn new(
+        slots: S::PerMember<Slot<A>>,
+        heads: S::PerMember<Index>,
+        windows: S::PerMember<Window>,
+    ) -> Self {
         Members {
             slots,
             heads,
+            windows,
             free: NONE,
             live: 0,
             used: 0,
@@ -68,6 +78,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             refused: false,
             forgotten: false,
             root: 0,
+            progress: 0,
             key: 0,
             untold: (NONE, NONE),
             news: News::NONE,
@@ -79,9 +90,11 @@ impl<A: Address, S: Storage> Members<A, S> {
     pub(crate) fn reset(&mut self, key: u64, myself: Record<A>, stats: &mut Stats) {
         self.slots.clear();
         self.heads.clear();
+        self.windows.clear();
         while self.heads.push(NONE) {}
         self.free = NONE;
-        (self.live, self.used, self.heard, self.excused, self.root) = (0, 0, 0, 0, 0);
+        (self.live, self.used, self.heard, self.excused) = (0, 0, 0, 0);
+        (self.root, self.progress) = (0, 0);
         (self.key, self.refused, self.forgotten) = (key, false, false);
         self.untold = (NONE, NONE);
         self.news = News::NONE;
@@ -245,6 +258,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         let moved = if held.addr == record.addr { 0 } else { MOVED };
         let was_alive = held.liveness == Liveness::Alive;
         let is_alive = record.liveness == Liveness::Alive;
+        self.uncount_progress(index, &held);
+        if reborn != 0 {
+            self.reset_window(index);
+        }
+        self.count_progress(index, &record);
         if was_alive {
             self.root = self.root.wrapping_sub(self.leaf(&held));
         }
@@ -369,7 +387,16 @@ impl<A: Address, S: Storage> Members<A, S> {
         let kept = self.certificates.iter().find(|(of, _, until)| *of == index && now < *until);
         let (record, certificate) = (self.get(index)?, kept.map(|(_, certificate, _)| certificate));
         // The smallest datagram may have no room for more than the record.
-        writer.certified(record, certificate).or_else(|| writer.record(record))
+        let seen = self.window(index).seen();
+        writer.told(record, seen, certificate).or_else(|| writer.record(record))
+    }
+
+    /// Writes a member's record, and how far this node has come with its broadcasts; the record alone if that must fit
+    /// and both do not.
+    pub(crate) fn describe(&self, index: Index, must_fit: bool, writer: &mut Writer<'_>) -> Option<()> {
+        let record = self.get(index)?;
+        let alone = |writer: &mut Writer<'_>| if must_fit { writer.record(record) } else { None };
+        writer.told(record, self.window(index).seen(), None).or_else(|| alone(writer))
     }
 
     // News.
@@ -429,7 +456,9 @@ impl<A: Address, S: Storage> Members<A, S> {
         let mut scratch = [0; MAX_ADDR];
         let addr = postcard::to_slice(&record.addr, &mut scratch);
         let addr: &[u8] = addr.as_deref().unwrap_or(&[]);
-        Sip::new(self.key, record.id.get()).word(life).word(counters).bytes(addr).finish()
+        let hash = Sip::new(self.key, record.id.get()).word(life).word(counters);
+        let hash = if record.topics == 0 { hash } else { hash.word(record.topics.into()) };
+        hash.bytes(addr).finish()
     }
 
     fn note_change(&mut self, index: Index, marks: u8) {
@@ -477,6 +506,13 @@ impl<A: Address, S: Storage> Members<A, S> {
         Ok(index)
     }
 
+    /// Whoever begins anew counts its broadcasts anew.
+    fn reset_window(&mut self, index: Index) {
+        if let Some(window) = self.windows.all_mut().get_mut(index as usize) {
+            *window = Window::NEW;
+        }
+    }
+
     /// Frees the slot of the member that has been dead for longest and of whose end the application knows. A scan of
     /// the table, made only when a newcomer needs the room.
     fn forget_longest_dead(&mut self, now: Instant, stats: &mut Stats) {
@@ -498,6 +534,8 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.news.remove(self.slots.all_mut(), index);
         self.certificates.retain(|(of, ..)| *of != index);
         self.unlink(index);
+        // Only the dead are removed, and they do not count.
+        self.reset_window(index);
         self.used -= 1;
         let free = self.free;
         if let Some(slot) = self.slot_mut(index) {

@@ -1,8 +1,9 @@
 //! The node: its verbs, commands and queries, and how they wire the parts together.
 //!
 //! A datagram comes in through `receive.rs` (who comes and who goes: `arrive.rs`), what it says about members is weighed
-//! in `learn.rs`, and what is owed to others goes out through `send.rs`. Nothing is queued for sending but answers: everything else that is due is read
-//! off the state of the parts when the caller asks for it.
+//! in `learn.rs`, and what is owed to others goes out through `send.rs`. Messages come in through `hear.rs` and go out
+//! through `talk.rs`. Nothing is queued for sending but answers: everything else that is due is read off the state of the
+//! parts when the caller asks for it.
 
 /// Lends the shared parts of a node to one of its other parts.
 macro_rules! context {
@@ -18,10 +19,13 @@ macro_rules! context {
 }
 
 mod arrive;
+mod hear;
 mod learn;
 mod receive;
 mod send;
+mod talk;
 
+use crate::broadcast::Broadcasts;
 use crate::budget::{Budget, Class};
 use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
@@ -40,6 +44,7 @@ use crate::time::Instant;
 
 use learn::Telling;
 use send::Replies;
+pub use talk::MAX_SPREAD;
 
 #[cfg(feature = "alloc")]
 use crate::storage::{Heap, Limited, Limits};
@@ -68,6 +73,7 @@ pub struct Node<A: Address, S: Storage> {
     gossip: Gossip,
     relays: Relays,
     sync: Sync,
+    broadcasts: Broadcasts<S>,
     seeds: Seeds<A>,
     challenges: Challenges<A>,
     rival: Option<Rival<A>>,
@@ -102,7 +108,8 @@ impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST
     /// An idle node. Only reserves memory, so it can initialise a `static`; [`start`](Self::start) begins its life.
     pub const fn new(config: Config) -> Self {
         const { assert!(MEMBERS >= 2 && MEMBERS <= 1 << 24, "a table holds 2 to 2^24 members") };
-        Self::with_tables(config, Members::new(heapless::Vec::new(), heapless::Vec::new()))
+        let members = Members::new(heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new());
+        Self::with_tables(config, members, Broadcasts::new(heapless::Vec::new(), heapless::Vec::new()))
     }
 }
 
@@ -110,14 +117,16 @@ impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST
 impl<A: Address> Node<A, Heap> {
     /// An idle node whose tables grow up to `limits` and then refuse, as a `FixedNode`'s do.
     pub const fn new(config: Config, limits: Limits) -> Self {
-        let members = limits.members();
-        Self::with_tables(config, Members::new(Limited::new(members), Limited::new(members)))
+        let (members, bytes) = (limits.members(), limits.broadcast_bytes());
+        let broadcasts = Broadcasts::new(Limited::new(bytes), Limited::new(members));
+        let members = Members::new(Limited::new(members), Limited::new(members), Limited::new(members));
+        Self::with_tables(config, members, broadcasts)
     }
 }
 
 impl<A: Address, S: Storage> Node<A, S> {
-    const fn with_tables(config: Config, members: Members<A, S>) -> Self {
-        const { assert!(A::MAX_LEN <= crate::wire::MAX_ADDR, "an address is encoded in at most 31 bytes") };
+    const fn with_tables(config: Config, members: Members<A, S>, broadcasts: Broadcasts<S>) -> Self {
+        const { assert!(A::MAX_LEN <= crate::wire::MAX_ADDR, "an address is encoded in at most 28 bytes") };
         Node {
             config,
             now: Instant::ZERO,
@@ -128,6 +137,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             gossip: Gossip::NEW,
             relays: Relays::NONE,
             sync: Sync::NEW,
+            broadcasts,
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
             rival: None,
@@ -154,11 +164,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         let past = self.members.myself().filter(|past| past.id == id);
         let generation = past.map_or(0, |past| past.life.generation.saturating_add(1));
         let life = Life { generation, nonce: self.rng.next_u32() };
-        let patience = self.config.patience;
-        let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience };
+        let (patience, topics) = (self.config.patience, self.broadcasts.topics());
+        let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience, topics };
         self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.announce(MYSELF, gossip::tail(1));
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
+        self.broadcasts.reset();
         (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);
@@ -278,8 +289,13 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What the application should know, or `None` when it has been told everything.
     pub fn poll_event(&mut self) -> Option<Event<'_, A>> {
-        let event = self.notices.poll().or_else(|| self.members.next_event());
-        event.or_else(|| self.notices.poll_last())
+        if let Some(event) = self.notices.poll().or_else(|| self.members.next_event()) {
+            return Some(event);
+        }
+        match self.next_news() {
+            Some(news) => self.news_event(news),
+            None => self.notices.poll_last(),
+        }
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next; [`Instant::FAR_FUTURE`] if never. It may change
@@ -415,6 +431,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             due.sooner(self.no_sooner(Class::News, tells), WakeReason::Gossip);
         }
         due.sooner(self.no_sooner(Class::Sync, self.sync.due()), WakeReason::Sync);
+        self.messages_due(&mut due);
         if self.phase == Phase::Member {
             due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
         }
@@ -460,7 +477,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let mut cx = context!(self);
-        let told = self.relays.is_done();
+        let told = self.relays.is_done() && self.broadcasts.is_done();
         if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
             self.leave = None;
             self.phase = Phase::Left;
@@ -482,6 +499,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.outlive_rival();
         }
         self.tell();
+        self.tick_messages();
     }
 
     fn tell(&mut self) {

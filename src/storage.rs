@@ -16,6 +16,13 @@ mod sealed {
         fn push(&mut self, element: T) -> bool;
         /// Forgets all elements and keeps the memory.
         fn clear(&mut self);
+        /// Makes the list this long, with default elements at the end; false, and nothing changed, if that is beyond its
+        /// limit.
+        fn resize(&mut self, len: usize) -> bool
+        where
+            T: Default;
+        /// Forgets all elements from this one on.
+        fn truncate(&mut self, len: usize);
         /// The most elements it will hold.
         fn limit(&self) -> usize;
     }
@@ -24,6 +31,8 @@ mod sealed {
     pub trait Kind: Clone + Debug + Eq + Hash {
         /// One element a member.
         type PerMember<T: Clone + Debug + Eq + Hash>: List<T>;
+        /// The payloads of messages.
+        type Bytes: List<u8>;
     }
 }
 
@@ -39,8 +48,10 @@ impl<S: sealed::Kind> Storage for S {}
 
 /// Tables inside the node itself: no allocator is touched, and the node can sit in a `static`.
 ///
-/// `MEMBERS` counts the node itself and the dead that it remembers. `STATE_BYTES` and `BROADCAST_BYTES` are set aside
-/// for replicated state and broadcasts, which this version does not have yet; they take no memory until it does.
+/// `MEMBERS` counts the node itself and the dead that it remembers. `BROADCAST_BYTES` holds the payloads of messages and
+/// 40 bytes beside each: those on their way, those that the application has not read yet, and those that others may
+/// have missed, for as long as there is room; with 0 there are no messages. `STATE_BYTES` is set aside for replicated
+/// state, which this version does not have yet; it takes no memory until it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fixed<const MEMBERS: usize, const STATE_BYTES: usize = 1024, const BROADCAST_BYTES: usize = 1024> {}
 
@@ -48,6 +59,7 @@ impl<const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usiz
     for Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>
 {
     type PerMember<T: Clone + Debug + Eq + Hash> = heapless::Vec<T, MEMBERS>;
+    type Bytes = heapless::Vec<u8, BROADCAST_BYTES>;
 }
 
 impl<T: Clone + Debug + Eq + Hash, const N: usize> List<T> for heapless::Vec<T, N> {
@@ -65,6 +77,17 @@ impl<T: Clone + Debug + Eq + Hash, const N: usize> List<T> for heapless::Vec<T, 
 
     fn clear(&mut self) {
         heapless::Vec::clear(self);
+    }
+
+    fn resize(&mut self, len: usize) -> bool
+    where
+        T: Default,
+    {
+        heapless::Vec::resize_default(self, len).is_ok()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        heapless::Vec::truncate(self, len);
     }
 
     fn limit(&self) -> usize {
@@ -87,6 +110,7 @@ mod heap {
 
     impl sealed::Kind for Heap {
         type PerMember<T: Clone + Debug + Eq + Hash> = Limited<T>;
+        type Bytes = Limited<u8>;
     }
 
     /// How far the tables of a `HeapNode` may grow.
@@ -98,24 +122,40 @@ mod heap {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct Limits {
         members: usize,
+        broadcast_bytes: usize,
     }
 
     impl Limits {
-        /// 4,096 members.
-        pub const DEFAULT: Limits = Limits { members: 4_096 };
+        /// 4,096 members, and 256 KiB for messages.
+        pub const DEFAULT: Limits = Limits { members: 4_096, broadcast_bytes: 256 << 10 };
         /// The most members that a table can be given, 2^24.
         pub const MAX_MEMBERS: usize = 1 << 24;
+        /// The most bytes that messages can be given, 2^30.
+        pub const MAX_BROADCAST_BYTES: usize = 1 << 30;
 
         /// At most this many members, this node and the remembered dead among them. Below 2 it counts as 2, above
         /// [`MAX_MEMBERS`](Self::MAX_MEMBERS) as that.
         pub const fn with_members(self, members: usize) -> Self {
             let members = if members < 2 { 2 } else { members };
-            Limits { members: if members > Self::MAX_MEMBERS { Self::MAX_MEMBERS } else { members } }
+            Limits { members: if members > Self::MAX_MEMBERS { Self::MAX_MEMBERS } else { members }, ..self }
+        }
+
+        /// At most this many bytes for messages, 40 beside each payload included; above
+        /// [`MAX_BROADCAST_BYTES`](Self::MAX_BROADCAST_BYTES) it counts as that. How far back others can be given what they
+        /// missed depends on it: 256 KiB hold 25 seconds of 100 messages of 64 bytes a second.
+        pub const fn with_broadcast_bytes(self, bytes: usize) -> Self {
+            let most = Self::MAX_BROADCAST_BYTES;
+            Limits { broadcast_bytes: if bytes > most { most } else { bytes }, ..self }
         }
 
         /// The most members.
         pub const fn members(self) -> usize {
             self.members
+        }
+
+        /// The most bytes for messages.
+        pub const fn broadcast_bytes(self) -> usize {
+            self.broadcast_bytes
         }
     }
 
@@ -136,6 +176,15 @@ mod heap {
         pub(crate) const fn new(limit: usize) -> Self {
             Limited { elements: Vec::new(), limit }
         }
+
+        /// Has room for so many elements, and some more.
+        fn reserve(&mut self, len: usize) {
+            let held = self.elements.len();
+            if len > self.elements.capacity() {
+                let wanted = len.max(held + (held / 8).max(8)).min(self.limit.max(len));
+                self.elements.reserve_exact(wanted - held);
+            }
+        }
     }
 
     impl<T: Clone + Debug + Eq + Hash> List<T> for Limited<T> {
@@ -152,15 +201,29 @@ mod heap {
             if len >= self.limit {
                 return false;
             }
-            if len == self.elements.capacity() {
-                self.elements.reserve_exact((len / 8).max(8).min(self.limit - len));
-            }
+            self.reserve(len + 1);
             self.elements.push(element);
             true
         }
 
         fn clear(&mut self) {
             self.elements.clear();
+        }
+
+        fn resize(&mut self, len: usize) -> bool
+        where
+            T: Default,
+        {
+            if len > self.limit {
+                return false;
+            }
+            self.reserve(len);
+            self.elements.resize(len, T::default());
+            true
+        }
+
+        fn truncate(&mut self, len: usize) {
+            self.elements.truncate(len);
         }
 
         fn limit(&self) -> usize {

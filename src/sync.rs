@@ -289,8 +289,8 @@ impl Diff {
         let fill = |writer: &mut Writer<'_>| {
             writer.u64(self.low)?;
             let bound = writer.hole()?;
-            for ((place, index), _) in needed {
-                if writer.record(members.get(index)?).is_none() {
+            for (count, ((place, index), _)) in needed.enumerate() {
+                if members.describe(index, count == 0, writer).is_none() {
                     // Not even one: the buffer is too small.
                     high = place.checked_sub(1).filter(|high| *high >= self.low)?;
                     break;
@@ -325,7 +325,7 @@ pub(crate) fn write_wanted<A: Address, S: Storage>(
     let mut count = 0u32;
     let own = members.ordered_from(low).take(LOOK).zip(0..).filter(|(_, bit)| wanted >> bit & 1 == 1);
     for ((_, index), _) in own {
-        if members.get(index).and_then(|record| writer.record(record)).is_none() {
+        if members.describe(index, count == 0, writer).is_none() {
             break;
         }
         count += 1;

@@ -83,7 +83,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.adopt(index, newcomer, Telling::Tree);
                 speaker.known = Some(index);
             }
-            None => match self.welcome_newcomer(newcomer, Telling::Tree) {
+            None => match self.welcome_newcomer(newcomer, 0, Telling::Tree) {
                 Some(index) => speaker.known = Some(index),
                 None => return Answer::Full,
             },
@@ -129,9 +129,11 @@ impl<A: Address, S: Storage> Node<A, S> {
             Answer::Lives if self.phase == Phase::Joining => self.give_up_id(),
             Answer::Lives => {}
             Answer::Admitted => {
-                let host = record.record::<A>().filter(|host| host.id == speaker.head.sender && host.tag() == tag);
+                let host = record.told::<A>();
+                let host = host.filter(|host| host.record.id == speaker.head.sender && host.record.tag() == tag);
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
-                self.learn(host, Source::Owner);
+                self.learn_told(host, Source::Owner);
+                let host = host.record;
                 speaker.known = self.members.find_life(host.id, tag);
                 let there = |index: &Index| self.members.get(*index).is_some_and(|held| held.addr == speaker.addr);
                 if let Some(index) = speaker.known.filter(there) {
@@ -167,7 +169,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         // Its record has come before this in the datagram, and may have changed the table.
         let known = self.members.find_life(speaker.head.sender, speaker.head.tag);
         match known.and_then(|index| self.members.get(index)).map(|record| record.liveness) {
-            Some(Liveness::Left) => self.answer(speaker, Say::LeaveAck { number }),
+            Some(Liveness::Left) => self.respond(speaker, Say::LeaveAck { number }),
             Some(_) => self.refuse(DropReason::Malformed),
             None => self.refuse(DropReason::Stranger),
         }

@@ -12,7 +12,7 @@ use crate::join::{Rival, Witness};
 use crate::member::{Address, Certificate, Life, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
-use crate::wire::Reader;
+use crate::wire::{Origin, Reader, Told};
 
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,16 +51,16 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source) {
         let mut sound = true;
         while sound && !records.is_empty() {
-            let mut batch = Vec::<(Record<A>, Option<Certificate>), BATCH>::new();
+            let mut batch = Vec::<Told<A>, BATCH>::new();
             while sound && !batch.is_full() && !records.is_empty() {
-                sound = records.certified().is_some_and(|told| batch.push(told).is_ok());
+                sound = records.told().is_some_and(|told| batch.push(told).is_ok());
             }
             // The slots of a large table are in no cache. Look-ups that need not wait for each other fetch them together.
-            for (record, _) in &batch {
-                core::hint::black_box(self.members.find(record.id));
+            for told in &batch {
+                core::hint::black_box(self.members.find(told.record.id));
             }
-            for (record, certificate) in batch {
-                self.learn_certified(record, certificate, source);
+            for told in batch {
+                self.learn_told(told, source);
             }
         }
         if !sound {
@@ -70,15 +70,17 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Weighs one record.
     pub(super) fn learn(&mut self, record: Record<A>, source: Source) {
-        self.learn_certified(record, None, source);
+        self.learn_told(Told { record, seen: 0, certificate: None }, source);
     }
 
-    fn learn_certified(&mut self, record: Record<A>, certificate: Option<Certificate>, source: Source) {
+    /// Weighs a record, with what came beside it.
+    pub(super) fn learn_told(&mut self, told: Told<A>, source: Source) {
+        let Told { record, certificate, .. } = told;
         if record.id == self.id() {
             return self.learn_of_myself(record);
         }
         let Some(index) = self.members.find(record.id) else {
-            return self.learn_of_unknown(record, source);
+            return self.learn_of_unknown(told, source);
         };
         let Some(held) = self.members.get(index).copied() else { return };
         if !record.supersedes(&held) {
@@ -111,6 +113,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, None),
             _ => {
                 self.adopt(index, record, Telling::Gossip(self.copies_sent(source, record.liveness)));
+                if record.life != held.life {
+                    self.begin_window(record.id, told.seen);
+                }
                 if let Some(certificate) = certificate.filter(|_| record.liveness == Liveness::Down) {
                     self.members.certify(index, certificate, self.now.after(self.config.suspicion));
                 }
@@ -131,7 +136,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Takes over a record that a challenge has confirmed, if it still says anything new.
     pub(super) fn believe(&mut self, record: Record<A>) -> Option<Index> {
-        let Some(index) = self.members.find(record.id) else { return self.welcome_newcomer(record, Telling::Tree) };
+        let Some(index) = self.members.find(record.id) else { return self.welcome_newcomer(record, 0, Telling::Tree) };
         self.members.get(index).filter(|held| record.supersedes(held))?;
         self.adopt(index, record, Telling::Tree);
         Some(index)
@@ -157,7 +162,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         enough && witness(first) && witness(second)
     }
 
-    fn learn_of_unknown(&mut self, record: Record<A>, source: Source) {
+    fn learn_of_unknown(&mut self, told: Told<A>, source: Source) {
+        let record = told.record;
         if source != Source::Owner && record.jumps(None) {
             return self.refuse(DropReason::CounterJump);
         }
@@ -170,7 +176,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             (Liveness::Alive, _) => {
-                let _ = self.welcome_newcomer(record, Telling::Gossip(self.copies_sent(source, record.liveness)));
+                let telling = Telling::Gossip(self.copies_sent(source, record.liveness));
+                let _ = self.welcome_newcomer(record, told.seen, telling);
             }
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
@@ -179,10 +186,28 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Adds a living member; `None` if there is no room.
-    pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, telling: Telling) -> Option<Index> {
+    /// Sets where the broadcasts of a member begin that this node did not know in that life. To a newcomer all before it are
+    /// old, and whoever has forgotten members cannot tell; others have missed none but what they are told of.
+    fn begin_window(&mut self, id: NodeId, seen: u32) {
+        let Some((index, record)) = self.members.find(id).and_then(|index| Some((index, *self.members.get(index)?)))
+        else {
+            return;
+        };
+        let origin = Origin { id, tag: record.tag() };
+        if self.phase == Phase::Joining || self.sync.by_newcomer() {
+            self.members.begin_window(index, Some(seen));
+        } else if self.members.has_forgotten() {
+            self.members.begin_window(index, None);
+        } else if seen > 0 {
+            self.note_missing(origin, seen, id);
+        }
+    }
+
+    /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
+    pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
         match self.members.admit(newcomer, self.now, &mut self.stats) {
             Ok(index) => {
+                self.begin_window(newcomer.id, seen);
                 self.tell_of(index, telling);
                 Some(index)
             }
@@ -330,6 +355,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let generation = past.generation.saturating_add(1);
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, Telling::Tree);
+        self.broadcasts.renew(&mut context!(self));
         self.hearsay = None;
         self.seeds.again();
     }

@@ -127,7 +127,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Liveness::Down if matches!(kind, 0 | kind::JOIN | kind::INTRODUCE | kind::NEWS) => {}
             // It has spoken anew about itself since. Only it knows what it said: a record made up from its incarnation and
             // what is known of it would be a lie that it had to speak against.
-            Liveness::Down if head.incarnation > record.incarnation => self.answer(speaker, Say::Introduce),
+            Liveness::Down if head.incarnation > record.incarnation => self.respond(speaker, Say::Introduce),
             Liveness::Alive => {
                 self.members.see(index, self.now);
                 // Left over from when this node was cut off. Where a case is open, only an answer closes it.
@@ -138,9 +138,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             // From elsewhere it gets one answer, and may wait for just this one to know this node at all.
             Liveness::Down if kind == kind::PING && !speaker.home => {}
             // It does not know that it is held for dead, or it would have spoken against it.
-            Liveness::Down => self.answer(speaker, Say::About(head.sender)),
+            Liveness::Down => self.respond(speaker, Say::About(head.sender)),
             // Whoever leaves probes nobody: this one has not.
-            Liveness::Left if kind == kind::PING => self.answer(speaker, Say::About(head.sender)),
+            Liveness::Left if kind == kind::PING => self.respond(speaker, Say::About(head.sender)),
             Liveness::Left => {}
         }
     }
@@ -172,7 +172,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.answer_comparison(Say::Diff(diff), speaker);
             }
             Frame::Sums { low, high, salt, sums } => match sync::compare_sums(&self.members, (low, high), salt, sums) {
-                Some(parts) => self.answer(speaker, Say::Parts(parts)),
+                Some(parts) => self.respond(speaker, Say::Parts(parts)),
                 None => self.refuse(DropReason::Malformed),
             },
             Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
@@ -192,16 +192,28 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             Frame::Claim(record) => self.on_claim(record),
+            Frame::Cast { number, low, high, piece } => self.on_cast(number, Share { low, high }, &piece, speaker),
+            Frame::CastAck { number, passes_on } => {
+                let from = speaker.head.sender;
+                let asked = self.broadcasts.tree.on_ack(from, number, passes_on, &mut context!(self));
+                self.note_answer(asked, speaker);
+            }
+            Frame::Pull(pull) => self.on_pull(pull, speaker),
+            Frame::Give(piece) => self.on_give(&piece, speaker),
+            Frame::Lack(lack) => self.on_lack(&lack, speaker),
+            Frame::Progress { low, high, answer, entries } => self.on_progress((low, high), answer, entries, speaker),
+            Frame::Direct { number, part } => self.on_direct(number, &part, speaker),
+            Frame::DirectAck { number, piece, taken } => self.on_direct_ack(number, piece, taken, speaker),
             Frame::RelayAck { number, passes_on } => {
                 let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
                 self.note_answer(asked, speaker);
             }
-            Frame::Introduce { cookie } => self.answer(speaker, Say::Join { cookie }),
+            Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
         }
     }
 
     /// Answers to where a datagram came from.
-    pub(super) fn answer(&mut self, speaker: &mut Speaker<A>, say: Say) {
+    pub(super) fn respond(&mut self, speaker: &mut Speaker<A>, say: Say) {
         if speaker.answered && !speaker.home {
             return self.refuse(DropReason::Stranger);
         }
@@ -212,7 +224,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Counts an answer to no question. Another, from where the member is known to be, shows that it is there: only it
     /// was sent the number.
-    fn note_answer(&mut self, asked: bool, speaker: &Speaker<A>) {
+    pub(super) fn note_answer(&mut self, asked: bool, speaker: &Speaker<A>) {
         self.refuse_unless_asked(asked);
         let there = |index: &Index| self.members.get(*index).is_some_and(|record| record.addr == speaker.addr);
         if let Some(index) = speaker.known.filter(|_| asked).filter(there) {
@@ -230,7 +242,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Probes.
 
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
-        let differs = roots != self.roots(number);
+        let own = self.roots(number);
+        let (differs, same_members) = (roots != own, roots.membership == own.membership);
         let lives = speaker.known.is_some_and(|index| self.members.is_live(index));
         let introduce = speaker.known.is_none() || !lives && !speaker.home;
         // A member probes it: somebody has admitted this node, and the word of it was lost.
@@ -239,9 +252,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let comparable = !speaker.head.full && !self.members.has_refused();
         if lives && comparable {
-            self.compare(speaker.head.sender, !differs);
+            self.compare(speaker.head.sender, same_members);
         }
-        self.answer(speaker, Say::Ack { number, differs, introduce });
+        self.respond(speaker, Say::Ack { number, differs, introduce });
     }
 
     fn on_ack(&mut self, number: u32, roots: Option<Roots>, speaker: &Speaker<A>) {
@@ -253,8 +266,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.note_answer(true, speaker);
         // A node that had to refuse members cannot become equal, and need not be asked.
         if !speaker.head.full && !self.members.has_refused() {
-            let equal = roots.is_none_or(|roots| roots == self.roots(number));
-            self.compare(from, equal);
+            let own = self.roots(number);
+            self.compare(from, roots.is_none_or(|roots| roots.membership == own.membership));
+            if roots.is_some_and(|roots| roots.progress != own.progress) {
+                self.broadcasts.compare = Some(from);
+            }
         }
     }
 
@@ -303,13 +319,13 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let taken = self.detector.on_ask(asker, question, target, within, &mut context!(self));
                 if !taken {
                     self.refuse(DropReason::Busy);
-                    self.answer(speaker, Say::TooBusy { question, target });
+                    self.respond(speaker, Say::TooBusy { question, target });
                 }
             }
-            Some(MYSELF) => self.answer(speaker, Say::About(target)),
+            Some(MYSELF) => self.respond(speaker, Say::About(target)),
             // Of whom this node knows nothing it hears nothing. Without a word, one whom only the asker remembers would never
             // be found dead.
-            Some(_) | None => self.answer(speaker, Say::Gone { question, target }),
+            Some(_) | None => self.respond(speaker, Say::Gone { question, target }),
         }
     }
 
@@ -335,7 +351,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_relay(&mut self, number: u32, share: Share, records: Reader<'_>, speaker: &mut Speaker<A>) {
         let introduce = speaker.known.is_none();
         if self.relays.has_taken(number) {
-            return self.answer(speaker, Say::RelayAck { number, passes_on: true, introduce });
+            return self.respond(speaker, Say::RelayAck { number, passes_on: true, introduce });
         }
         if !self.relays.has_room(&self.config) {
             return self.refuse(DropReason::Busy);
@@ -353,7 +369,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.relays.pass_on(parcel, share, unit, &mut context!(self));
             }
         }
-        self.answer(speaker, Say::RelayAck { number, passes_on, introduce });
+        self.respond(speaker, Say::RelayAck { number, passes_on, introduce });
     }
 
     /// Which of these records this node holds just so, and whether it holds all of them so or later.
@@ -381,8 +397,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.stats.held_back = self.stats.held_back.wrapping_add(1);
             }
             Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, most: usize::MAX, say }),
-            None if 3 * speaker.len >= LEAST_ANSWER => self.answer(speaker, say),
-            None => self.answer(speaker, Say::Introduce),
+            None if 3 * speaker.len >= LEAST_ANSWER => self.respond(speaker, say),
+            None => self.respond(speaker, Say::Introduce),
         }
     }
 

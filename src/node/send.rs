@@ -12,10 +12,10 @@ use crate::detector::{Probe, errand_time};
 use crate::event::{DropReason, Phase, Transmit};
 use crate::gossip;
 use crate::member::{Address, Liveness, NodeId, Record};
-use crate::members::Index;
+use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
 use crate::sync::{self, Diff};
-use crate::wire::{ANYONE, Answer, Head, Parts, Roots, Seal, VERSION, Word, Writer, kind};
+use crate::wire::{ANYONE, Answer, Head, Parts, Pull, Roots, Seal, VERSION, Word, Writer, kind};
 
 /// How many answers are remembered until they are sent.
 const REPLIES: usize = 16;
@@ -89,6 +89,22 @@ pub(super) enum Say {
     LeaveAck {
         number: u32,
     },
+    /// The piece has arrived, and goes on from here or not.
+    CastAck {
+        number: u32,
+        passes_on: bool,
+    },
+    /// How far I have come with the broadcasts of those in that range.
+    Progress {
+        low: u64,
+        high: u64,
+    },
+    /// That piece of the message has arrived, and there was room for it or not.
+    DirectAck {
+        number: u32,
+        piece: u8,
+        taken: bool,
+    },
     /// The parcel has arrived, and goes on from here or not.
     RelayAck {
         number: u32,
@@ -98,7 +114,7 @@ pub(super) enum Say {
 }
 
 /// Something that is to be sent now.
-enum Owed<A> {
+pub(super) enum Owed<A> {
     Reply(Reply<A>),
     Probe(Probe<A>),
     Rival,
@@ -115,6 +131,23 @@ enum Owed<A> {
         delegate: NodeId,
         number: u32,
     },
+    /// The share of this number.
+    Cast {
+        delegate: NodeId,
+        number: u32,
+    },
+    Direct {
+        to: NodeId,
+        number: u32,
+    },
+    /// A question for broadcasts that are missing.
+    Pull(NodeId, Pull),
+    /// What the first asker is to be given.
+    Give {
+        to: NodeId,
+    },
+    /// How far this node has come.
+    Compare(NodeId),
     /// A question about the range that begins here.
     Sync(NodeId, u64),
     News(Index),
@@ -146,6 +179,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                         Owed::Reply(Reply { say: Say::Diff(_) | Say::Parts(_) | Say::Wanted { .. }, .. }) => {
                             (self.pays_for_answers().unwrap_or(Class::Sync), len)
                         }
+                        Owed::Reply(Reply { say: Say::Progress { .. }, .. }) => (Class::Sync, len),
+                        Owed::Pull(..) | Owed::Give { .. } | Owed::Compare(_) => (Class::Sync, len),
+                        Owed::Cast { .. } | Owed::Direct { .. } => (Class::Casts, len),
                         Owed::News(_) | Owed::Relay { .. } => (Class::News, len),
                         _ => (Class::News, news),
                     };
@@ -201,6 +237,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some((delegate, number)) = self.relays.owed().filter(|_| self.may_send(Class::News)) {
             return Some(Owed::Relay { delegate, number });
         }
+        if let Some(owed) = self.owed_message() {
+            return Some(owed);
+        }
         if let Some((peer, low)) = self.sync.owed().filter(|_| self.may_send(Class::Sync)) {
             return Some(Owed::Sync(peer, low));
         }
@@ -236,6 +275,14 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             Owed::Relay { number, .. } => self.relays.sent(number),
+            Owed::Cast { number, .. } => self.broadcasts.tree.sent(number),
+            Owed::Direct { to, number } => self.broadcasts.sends.sent(to, number),
+            Owed::Pull(_, pull) => {
+                self.broadcasts.repairs.sent(pull.number);
+                self.stats.pulls = self.stats.pulls.wrapping_add(1);
+            }
+            Owed::Give { to } => self.broadcasts.settle_give(to),
+            Owed::Compare(_) => self.broadcasts.compare = None,
             Owed::Sync(peer, low) if self.members.find(peer).is_none() => self.sync.give_up(low),
             Owed::Sync(_, low) => {
                 self.sync.sent(low);
@@ -291,6 +338,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 Some((seed.addr, seed.proof.map_or(ANYONE, |(_, tag)| tag)))
             }
             Owed::Leave(id) | Owed::Sync(id, _) | Owed::Relay { delegate: id, .. } => of_member(*id),
+            Owed::Cast { delegate: id, .. } | Owed::Direct { to: id, .. } => of_member(*id),
+            Owed::Pull(id, _) | Owed::Give { to: id } | Owed::Compare(id) => of_member(*id),
             Owed::News(index) => self.members.get(*index).map(|record| (record.addr, record.tag())),
         }
     }
@@ -339,6 +388,16 @@ impl<A: Address, S: Storage> Node<A, S> {
                 writer.frame(kind::LEAVE, |body| body.u32(number))
             }
             Owed::Relay { number, .. } => self.write_parcel(*number, writer),
+            Owed::Cast { number, .. } => self.write_cast(*number, writer),
+            Owed::Direct { to, number } => self.write_direct(*to, *number, writer),
+            Owed::Pull(_, pull) => writer.frame(kind::PULL, |body| pull.write(body)),
+            Owed::Give { .. } => self.broadcasts.write_give(&self.members, writer),
+            Owed::Compare(_) => {
+                let low = self.broadcasts.cursor;
+                let end = self.broadcasts.write_progress((low, u64::MAX, false), &self.members, writer)?;
+                self.broadcasts.cursor = end.checked_add(1).unwrap_or(0);
+                Some(())
+            }
             Owed::Sync(_, low) => {
                 // Drawn only if it is used: a buffer that is too small changes nothing.
                 let mut rng = self.rng.clone();
@@ -415,7 +474,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Say::TooBusy { question, target } => write_verdict(question, target, Word::Busy, writer),
             Say::Welcome { number, answer, about } => {
-                let about = self.members.find_record(about).or_else(|| self.members.myself())?;
+                let about = self.members.find(about).unwrap_or(MYSELF);
                 let (code, cookie) = match answer {
                     Answer::Prove(cookie) => (0, cookie),
                     Answer::Admitted => (1, 0),
@@ -427,7 +486,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     body.u32(number)?;
                     body.u8(code)?;
                     body.u64(cookie)?;
-                    body.record(about)
+                    self.members.describe(about, true, body)
                 })
             }
             Say::Join { cookie } => self.write_join(0, cookie, writer),
@@ -435,6 +494,18 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Parts(parts) => parts.write(writer),
             Say::Wanted { low, wanted } => sync::write_wanted(low, wanted, writer, &self.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
+            Say::CastAck { number, passes_on } => writer.frame(kind::CAST_ACK, |body| {
+                body.u32(number)?;
+                body.u8(u8::from(passes_on))
+            }),
+            Say::Progress { low, high } => {
+                self.broadcasts.write_progress((low, high, true), &self.members, writer).map(drop)
+            }
+            Say::DirectAck { number, piece, taken } => writer.frame(kind::DIRECT_ACK, |body| {
+                body.u32(number)?;
+                body.u8(piece)?;
+                body.u8(u8::from(taken))
+            }),
             Say::RelayAck { number, passes_on, introduce } => {
                 writer.frame(kind::RELAY_ACK, |body| {
                     body.u32(number)?;
@@ -470,8 +541,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// This node's roots, mixed with a ping's number.
     pub(super) fn roots(&self, number: u32) -> Roots {
-        // Nothing counts towards progress yet: its place on the wire is kept.
-        Roots::of(self.members.root(), 0, number)
+        Roots::of(self.members.root(), self.members.progress(), number)
     }
 }
 

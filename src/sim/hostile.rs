@@ -5,10 +5,13 @@ use std::vec::Vec;
 use super::machine::HostAddress;
 use super::network::SimRng;
 use super::world::{Sim, Tamper};
+use crate::broadcast::write_frame;
 use crate::member::{Certificate, Life, Liveness, MAX_JUMP, Member, NodeId, Record};
 use crate::node::Node;
 use crate::storage::Storage;
-use crate::wire::{self, Frame, Head, Reader, Roots, Seal, Writer, kind};
+use crate::wire::{
+    self, Frame, Head, Lack, Part, Piece, Pull, Reader, Roots, Seal, Writer, kind, write_part, write_piece,
+};
 
 /// Nobody is at the addresses from this number on, so that whatever is sent there answers to a lie.
 pub(super) const GHOSTS: u32 = 50_000;
@@ -32,6 +35,7 @@ fn invented<A: HostAddress>(id: u64) -> Record<A> {
         liveness: Liveness::Alive,
         addr: A::of_host(GHOSTS + (id % 10_000) as u32),
         patience: 0,
+        topics: 0,
     }
 }
 
@@ -65,7 +69,7 @@ impl Forger {
         let certificate = Certificate { jurors, question: FORGED };
         self.write(|writer| {
             let frame = writer.begin(kind::NEWS)?;
-            writer.certified(&accused.with(Liveness::Down), Some(&certificate))?;
+            writer.told(&accused.with(Liveness::Down), 0, Some(&certificate))?;
             writer.end(frame)
         })
     }
@@ -255,6 +259,61 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
         Frame::Claim(records) => twist_list::<A>(kind::CLAIM, |_| Some(()), records, writer, rng),
         // Of its own coming and going it tells the truth: it wants to stay.
         Frame::Join { .. } | Frame::Leave { .. } => Some(()),
+        message => twist_message(message, writer, rng),
+    }
+}
+
+fn twist_piece<'d>(piece: &Piece<'d>, rng: &mut SimRng) -> Piece<'d> {
+    let seq = if rng.chance(0.1) { u32::MAX } else { piece.seq.wrapping_add(rng.below(70) as u32).max(33) };
+    let form = piece.part.form ^ u8::from(rng.chance(0.1));
+    Piece { seq, part: Part { form, ..piece.part }, ..*piece }
+}
+
+/// Other people's messages with other numbers, and acknowledgements of what was thrown away.
+fn twist_message(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) -> Option<()> {
+    let any = rng.draw();
+    let number = |number: u32, rng: &mut SimRng| if rng.chance(0.7) { number } else { rng.draw() as u32 };
+    match frame {
+        Frame::Cast { number, low, high, piece } => {
+            let piece = twist_piece(&piece, rng);
+            write_frame(kind::CAST, writer, |body| {
+                body.u32(number).and(body.u32(low)).and(body.u32(high))?;
+                write_piece(&piece, body)
+            })
+        }
+        Frame::Give(piece) => {
+            let piece = twist_piece(&piece, rng);
+            write_frame(kind::GIVE, writer, |body| write_piece(&piece, body))
+        }
+        Frame::CastAck { number: asked, .. } => {
+            let (number, passes_on) = (number(asked, rng), u8::from(rng.chance(0.8)));
+            writer.frame(kind::CAST_ACK, |body| body.u32(number).and(body.u8(passes_on)))
+        }
+        Frame::Pull(pull) => writer.frame(kind::PULL, |body| Pull { wanted: any, ..pull }.write(body)),
+        Frame::Lack(lack) => {
+            let pull = Pull { wanted: any, ..lack.pull };
+            let lack = Lack { pull, oldest: rng.draw() as u32, newest: rng.draw() as u32 };
+            writer.frame(kind::LACK, |body| lack.write(body))
+        }
+        Frame::Progress { low, high, answer, mut entries } => write_frame(kind::PROGRESS, writer, |body| {
+            body.u64(low).and(body.u64(high)).and(body.u8(u8::from(answer)))?;
+            while let Some((origin, seen)) = entries.progress() {
+                body.progress(
+                    origin,
+                    if rng.chance(0.2) { u32::MAX } else { seen.wrapping_add(rng.below(200) as u32) },
+                )?;
+            }
+            Some(())
+        }),
+        Frame::Direct { number: named, part } => {
+            let number = number(named, rng);
+            write_frame(kind::DIRECT, writer, |body| body.u32(number).and(write_part(&part, body)))
+        }
+        Frame::DirectAck { number: named, piece, .. } => {
+            let (number, taken) = (number(named, rng), u8::from(rng.chance(0.5)));
+            writer.frame(kind::DIRECT_ACK, |body| body.u32(number).and(body.u8(piece)).and(body.u8(taken)))
+        }
+        _ => Some(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::network::SimRng;
+use crate::broadcast::Topic;
 use crate::event::Event;
 use crate::member::{Address, NodeId, Status};
 use crate::node::Node;
@@ -179,6 +180,9 @@ pub fn number_of(payload: &[u8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
+/// What the simulator has nodes broadcast on; they hear of it if they listen to it.
+pub const TOPIC: Topic = Topic::from_name("simulated");
+
 /// An address type that can number the simulator's hosts.
 pub trait HostAddress: Address {
     /// The address of the `host`-th host.
@@ -258,6 +262,10 @@ impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
             Event::IdTaken => Report::IdTaken,
             Event::Left => Report::Left,
             Event::MemberMoved(member) => Report::Moved(member.id()),
+            Event::Message { origin, id, payload, hops, .. } => {
+                Report::Message { origin, seq: id.seq(), number: number_of(payload), hops }
+            }
+            Event::Gap { origin, first, last } => Report::Gap { origin, first, last },
             _ => Report::Other,
         })
     }
@@ -276,5 +284,10 @@ impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
 
     fn has_left(&self) -> bool {
         matches!(self.phase(), crate::Phase::Left | crate::Phase::Idle)
+    }
+
+    /// On [`TOPIC`].
+    fn broadcast(&mut self, now: Instant, payload: &[u8]) -> bool {
+        Node::broadcast(self, now, TOPIC, payload).is_ok()
     }
 }

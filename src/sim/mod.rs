@@ -36,7 +36,7 @@ mod world;
 
 pub use check::Safety;
 pub use hostile::{Forger, liar};
-pub use machine::{HostAddress, Machine, Report, number_of};
+pub use machine::{HostAddress, Machine, Report, TOPIC, number_of};
 pub use network::{Conditions, SimRng};
 pub use scenario::{Action, Failure, ParseScenarioError, Scenario, Summary};
 pub use world::{Reported, Sim, Tamper, Traffic, Watch};

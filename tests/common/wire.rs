@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-#[path = "../../src/wire.rs"]
+#[path = "../../src/wire/mod.rs"]
 #[allow(dead_code)]
 mod codec;
 
@@ -318,7 +318,7 @@ fn record_by_hand<A: Address>(bytes: &mut &[u8]) -> Option<Told<A>> {
     }
     let liveness = *[Liveness::Alive, Liveness::Down, Liveness::Left].get(flags as usize & 3)?;
     let patience = (flags >> 2) as u8 & 0xf;
-    Some((Record { id, life, incarnation, liveness, addr, patience }, certificate))
+    Some((Record { id, life, incarnation, liveness, addr, patience, topics: 0 }, certificate))
 }
 
 fn take<'d>(bytes: &mut &'d [u8], len: usize) -> Option<&'d [u8]> {

@@ -84,7 +84,7 @@ fn record(id: u64) -> Record<u32> {
     let short = |shift: u32| (scattered >> shift) as u32 >> (scattered >> 5 & 31);
     let life = Life { generation: short(0), nonce: 1 };
     let id = NodeId::new(id);
-    Record { id, life, incarnation: short(16), liveness: Liveness::Alive, addr: short(32), patience: 0 }
+    Record { id, life, incarnation: short(16), liveness: Liveness::Alive, addr: short(32), patience: 0, topics: 0 }
 }
 
 fn encoded(record: &Record<u32>) -> usize {

@@ -12,7 +12,7 @@ use crate::member::{Address, Life, Liveness, MAX_JUMP, Member, NodeId, Record, S
 
 fn record() -> Record<u16> {
     let life = Life { generation: 3, nonce: 0x0a0b };
-    Record { id: NodeId::new(1), life, incarnation: 4, liveness: Liveness::Alive, addr: 9, patience: 0 }
+    Record { id: NodeId::new(1), life, incarnation: 4, liveness: Liveness::Alive, addr: 9, patience: 0, topics: 0 }
 }
 
 #[test]

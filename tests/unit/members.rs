@@ -53,7 +53,7 @@ impl Account {
         let reborn = Life { generation: held_life.generation + 1, nonce: self.nonce };
         let life = if self.other_life { reborn } else { held_life };
         let incarnation = held.filter(|held| held.life == life).map_or(0, |held| held.incarnation) + self.later;
-        Record { id, life, incarnation, liveness: self.liveness, addr: self.addr, patience: self.patience }
+        Record { id, life, incarnation, liveness: self.liveness, addr: self.addr, patience: self.patience, topics: 0 }
     }
 }
 
@@ -88,7 +88,7 @@ fn op(ids: u64) -> impl Strategy<Value = Op> {
 
 fn myself(generation: u32) -> Record<u16> {
     let life = Life { generation, nonce: 5 };
-    Record { id: ME, life, incarnation: 0, liveness: Liveness::Alive, addr: 9, patience: 0 }
+    Record { id: ME, life, incarnation: 0, liveness: Liveness::Alive, addr: 9, patience: 0, topics: 0 }
 }
 
 /// The table, the model, and the time.

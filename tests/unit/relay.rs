@@ -27,7 +27,7 @@ const MOST_TRIES: usize = 18;
 
 fn record(id: u64, liveness: Liveness) -> Record<u16> {
     let life = Life { generation: 0, nonce: 1 };
-    Record { id: NodeId::new(id), life, incarnation: 0, liveness, addr: 9, patience: 0 }
+    Record { id: NodeId::new(id), life, incarnation: 0, liveness, addr: 9, patience: 0, topics: 0 }
 }
 
 /// A member with what it has to pass on.

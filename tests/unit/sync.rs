@@ -31,7 +31,7 @@ const LOOK: usize = 64;
 
 fn record(id: u64, incarnation: u32, liveness: Liveness) -> Record<u16> {
     let life = Life { generation: 0, nonce: 1 };
-    Record { id: NodeId::new(id), life, incarnation, liveness, addr: 9, patience: 0 }
+    Record { id: NodeId::new(id), life, incarnation, liveness, addr: 9, patience: 0, topics: 0 }
 }
 
 #[derive(Clone)]

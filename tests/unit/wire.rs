@@ -65,7 +65,15 @@ fn sender() -> impl Strategy<Value = Sender> {
 fn record<A: Address>(flags: u8, of: Sender, addr: A) -> Record<A> {
     let liveness = [Liveness::Alive, Liveness::Down, Liveness::Left][usize::from(flags & 3)];
     let life = Life { generation: of.generation, nonce: of.nonce };
-    Record { id: NodeId::new(of.id), life, incarnation: of.incarnation, liveness, addr, patience: flags >> 2 }
+    Record {
+        id: NodeId::new(of.id),
+        life,
+        incarnation: of.incarnation,
+        liveness,
+        addr,
+        patience: flags >> 2,
+        topics: 0,
+    }
 }
 
 fn flags() -> impl Strategy<Value = u8> {

@@ -29,7 +29,8 @@
 //!            1       8    varint       4       varint        A         if flag 6 is set    if flag 7 is set
 //!
 //! flags      bits 0-1  alive 0, down 1, left 2        bits 2-5  patience
-//!            bit 6     an extension follows, which this version skips: the place of topics and versions
+//!            bit 6     an extension follows: topics 4, and how far the sender has come with the member's broadcasts,
+//!                       varint, if at all; what is behind those, this version skips
 //!            bit 7     a certificate follows: two juror ids 8 + 8, question 4
 //! ```
 //!
@@ -54,13 +55,45 @@
 //! | 17 | want | low 8, bits 8: which of the list that began there the sender lacks |
 //! | 18 | records | records that were wanted |
 //! | 19 | parts | low 8, high 8, logarithm of how many parts 1, bits 4: which of the sums of that range differ |
+//! | 20 | cast | number 4, low 4, high 4, piece: pass it on to all between, in units of 2^32 of the id space |
+//! | 21 | cast ack | number 4, passes it on 1 |
+//! | 22 | pull | number 4, origin 8, tag 3, first 4, bits 8: which broadcasts from there on the sender lacks |
+//! | 23 | give | a piece that was pulled |
+//! | 24 | lack | number 4, origin 8, tag 3, first 4, bits 8: which of those the sender has not; oldest 4, newest 4: what there is, from the origin itself |
+//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, varint: how far the sender has come, with all in that range and some others |
+//! | 26 | direct | number 4, form 1, topic 4, part, payload |
+//! | 27 | direct ack | number 4, piece 1, taken 1 |
+//!
+//! ```text
+//! piece      +--------+-----+--------+------+-------+------+---------
+//!            | origin | tag | number | form | topic | part | payload
+//!            +--------+-----+--------+------+-------+------+---------
+//!            8        3     varint   1      4       if form bit 1 is set: piece 1, pieces 1, length of the whole varint
+//!
+//! form       bit 0     HOLLOW: without its payload, for members that do not listen to the topic
+//!            bit 1     PART: one of several pieces, of equal length but for the last
+//!            bit 2     QUESTION: the payload begins with a number 4 for the answers
+//!            bit 3     ANSWER: the payload begins with the question's number 4
+//!            bits 4-7  how many nodes it went through, 15 for more
+//! ```
 //!
 //! The roots in pings and acks are mixed with the number, so that a collision does not last. A ping takes 31 bytes and
 //! an ack 25 while the incarnation is below 128.
 
+mod message;
+mod reader;
+mod writer;
+
+pub(crate) use message::{
+    ANSWER, HOLLOW, HOPS, Lack, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, PART, Part, Piece, Pull, QUESTION,
+    write_part, write_piece,
+};
+pub(crate) use reader::Reader;
+pub(crate) use writer::Writer;
+
 use crate::event::DropReason;
 use crate::hash::{Sip, mix};
-use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
+use crate::member::{Address, Certificate, NodeId, Record};
 
 pub(crate) const VERSION: u8 = 1;
 const OPEN: u8 = 1 << 4;
@@ -71,7 +104,7 @@ const SEALED: u8 = 1 << 7;
 pub(crate) const ANYONE: u32 = 0;
 
 /// The longest address, so that every frame with one record fits the smallest datagram.
-pub(crate) const MAX_ADDR: usize = 31;
+pub(crate) const MAX_ADDR: usize = 28;
 /// The most bytes before the records of a relay, the head included.
 pub(crate) const MOST_BEFORE_RECORDS: usize = 23 + 4 + 12;
 const HEAD_BEFORE_CHECK: usize = 3;
@@ -97,11 +130,19 @@ pub(crate) mod kind {
     pub(crate) const WANT: u8 = 17;
     pub(crate) const RECORDS: u8 = 18;
     pub(crate) const PARTS: u8 = 19;
+    pub(crate) const CAST: u8 = 20;
+    pub(crate) const CAST_ACK: u8 = 21;
+    pub(crate) const PULL: u8 = 22;
+    pub(crate) const GIVE: u8 = 23;
+    pub(crate) const LACK: u8 = 24;
+    pub(crate) const PROGRESS: u8 = 25;
+    pub(crate) const DIRECT: u8 = 26;
+    pub(crate) const DIRECT_ACK: u8 = 27;
 }
 
-/// The most bytes that a record takes, with its certificate.
+/// The most bytes that a record takes, with its extension and its certificate.
 pub(crate) const fn most_of_record<A: Address>() -> usize {
-    1 + 8 + 5 + 4 + 5 + A::MAX_LEN + 20
+    1 + 8 + 5 + 4 + 5 + A::MAX_LEN + 10 + 20
 }
 
 /// Both roots, mixed with the number of the ping that they ride in.
@@ -126,6 +167,16 @@ pub(crate) struct Parts {
     /// How many parts there are, as a logarithm.
     pub(crate) log: u8,
     pub(crate) meant: u32,
+}
+
+/// A record from elsewhere, with what came beside it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<A> {
+    pub(crate) record: Record<A>,
+    /// How far the sender has come with the member's broadcasts.
+    pub(crate) seen: u32,
+    /// What it rests on, if it is a verdict that says so.
+    pub(crate) certificate: Option<Certificate>,
 }
 
 /// What a juror says of the member that it was asked about.
@@ -186,135 +237,19 @@ pub(crate) enum Frame<'d> {
     Want { low: u64, wanted: u64 },
     Records(Reader<'d>),
     Parts(Parts),
-}
-
-/// Reads fields off the front of a slice.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'d> {
-    bytes: &'d [u8],
-}
-
-impl<'d> Reader<'d> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn take(&mut self, len: usize) -> Option<&'d [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(len)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
-        self.bytes = rest;
-        Some(*taken)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn bool(&mut self) -> Option<bool> {
-        match self.u8()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u24(&mut self) -> Option<u32> {
-        self.array().map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
-    }
-
-    pub(crate) fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn id(&mut self) -> Option<NodeId> {
-        self.u64().map(NodeId::new)
-    }
-
-    fn varint(&mut self) -> Option<u32> {
-        let mut value = 0u32;
-        for shift in [0, 7, 14, 21, 28] {
-            let byte = self.u8()?;
-            let bits = u32::from(byte & 0x7f);
-            // The fifth byte has room for four bits only.
-            if shift == 28 && bits > 0xf {
-                return None;
-            }
-            value |= bits << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn roots(&mut self) -> Option<Roots> {
-        Some(Roots { membership: self.u32()?, progress: self.u16()? })
-    }
-
-    /// The next record; `None` if what is left is none.
-    pub(crate) fn record<A: Address>(&mut self) -> Option<Record<A>> {
-        self.certified().map(|(record, _)| record)
-    }
-
-    /// The next record, and what it rests on if it is a verdict that says so.
-    pub(crate) fn certified<A: Address>(&mut self) -> Option<(Record<A>, Option<Certificate>)> {
-        let flags = self.u8()?;
-        let id = self.id()?;
-        let generation = self.varint()?;
-        let life = Life { generation, nonce: self.u32()? };
-        let incarnation = self.varint()?;
-        let (addr, rest) = postcard::take_from_bytes::<A>(self.bytes).ok()?;
-        self.bytes = rest;
-        if flags & 1 << 6 != 0 {
-            let extension = self.varint()?;
-            self.take(extension as usize)?;
-        }
-        let certificate = if flags & 1 << 7 != 0 {
-            let jurors = [self.id()?, self.id()?];
-            Some(Certificate { jurors, question: self.u32()? })
-        } else {
-            None
-        };
-        let liveness = match flags & 3 {
-            0 => Liveness::Alive,
-            1 => Liveness::Down,
-            2 => Liveness::Left,
-            _ => return None,
-        };
-        Some((Record { id, life, incarnation, liveness, addr, patience: flags >> 2 & 0xf }, certificate))
-    }
-
-    /// The next frame: its kind and its body.
-    pub(crate) fn frame(&mut self) -> Result<(u8, Reader<'d>), DropReason> {
-        let frame = |reader: &mut Self| {
-            let kind = reader.u8()?;
-            let len = reader.varint()?;
-            Some((kind, Reader { bytes: reader.take(len as usize)? }))
-        };
-        frame(self).ok_or(DropReason::Truncated)
-    }
+    Cast { number: u32, low: u32, high: u32, piece: Piece<'d> },
+    CastAck { number: u32, passes_on: bool },
+    Pull(Pull),
+    Give(Piece<'d>),
+    Lack(Lack),
+    Progress { low: u64, high: u64, answer: bool, entries: Reader<'d> },
+    Direct { number: u32, part: Part<'d> },
+    DirectAck { number: u32, piece: u8, taken: bool },
 }
 
 /// Makes sense of a frame's body.
 pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
-    if !(kind::PING..=kind::PARTS).contains(&kind) {
+    if !(kind::PING..=kind::DIRECT_ACK).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
     decode_known(kind, body).ok_or(DropReason::Malformed)
@@ -342,7 +277,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             Frame::Verdict { question, target, word }
         }
         kind::NEWS => Frame::News(body),
-        kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS => {
+        kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS | kind::PROGRESS => {
             let (low, high) = (body.u64()?, body.u64()?);
             if low > high {
                 return None;
@@ -350,6 +285,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             match kind {
                 kind::LIST => Frame::List { low, high, salt: body.u32()?, shorts: body },
                 kind::SUMS => Frame::Sums { low, high, salt: body.u32()?, sums: body },
+                kind::PROGRESS => Frame::Progress { low, high, answer: body.bool()?, entries: body },
                 kind::PARTS => Frame::Parts(Parts { low, high, log: body.u8()?, meant: body.u32()? }),
                 _ => Frame::Diff { low, high, records: body },
             }
@@ -385,7 +321,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             Frame::Relay { number, low, high, records: body }
         }
         kind::RELAY_ACK => Frame::RelayAck { number: body.u32()?, passes_on: body.bool()? },
-        _ => return None,
+        _ => return message::decode(kind, body),
     })
 }
 
@@ -432,194 +368,4 @@ pub(crate) fn open(datagram: &[u8], seal: Seal) -> Result<(Head, Reader<'_>), Dr
     let mut fields = || Some((head.id()?, head.u24()?, head.varint()?));
     let (sender, tag, incarnation) = fields().ok_or(DropReason::Truncated)?;
     Ok((Head { sender, tag, incarnation, open, full: form & FULL != 0, newcomer: form & NEWCOMER != 0 }, head))
-}
-
-/// Writes one datagram into a buffer. Every method gives `None` if it does not fit; after a [`frame`](Self::frame) or a
-/// [`record`](Self::record) that did not, the datagram is as before the call.
-pub(crate) struct Writer<'b> {
-    buf: &'b mut [u8],
-    len: usize,
-}
-
-/// An unfinished frame.
-pub(crate) struct Open {
-    start: usize,
-    body: usize,
-}
-
-impl<'b> Writer<'b> {
-    /// Begins a datagram; [`finish`](Self::finish) seals it.
-    pub(crate) fn new(buf: &'b mut [u8], seal: Seal, head: Head) -> Option<Self> {
-        let mut writer = Writer { buf, len: 0 };
-        let open = if head.open { OPEN } else { 0 };
-        let full = if head.full { FULL } else { 0 };
-        let newcomer = if head.newcomer { NEWCOMER } else { 0 };
-        writer.put(&[VERSION | open | full | newcomer])?;
-        writer.put(&seal.cluster_tag())?;
-        writer.put(&[0; 4])?;
-        writer.id(head.sender)?;
-        writer.u24(head.tag)?;
-        writer.varint(head.incarnation)?;
-        Some(writer)
-    }
-
-    /// How many bytes it has so far.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// How many more fit.
-    pub(crate) fn room(&self) -> usize {
-        self.buf.len().saturating_sub(self.len)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(bytes.len())?;
-        self.buf.get_mut(self.len..end)?.copy_from_slice(bytes);
-        self.len = end;
-        Some(())
-    }
-
-    pub(crate) fn u8(&mut self, value: u8) -> Option<()> {
-        self.put(&[value])
-    }
-
-    fn u24(&mut self, value: u32) -> Option<()> {
-        let [a, b, c, _] = value.to_le_bytes();
-        self.put(&[a, b, c])
-    }
-
-    /// A time of at most 71 minutes; a longer one counts as that.
-    pub(crate) fn time(&mut self, micros: u64) -> Option<()> {
-        self.u32(micros.min(u64::from(u32::MAX)) as u32)
-    }
-
-    pub(crate) fn u32(&mut self, value: u32) -> Option<()> {
-        self.put(&value.to_le_bytes())
-    }
-
-    pub(crate) fn u64(&mut self, value: u64) -> Option<()> {
-        self.put(&value.to_le_bytes())
-    }
-
-    pub(crate) fn id(&mut self, id: NodeId) -> Option<()> {
-        self.u64(id.get())
-    }
-
-    fn varint(&mut self, mut value: u32) -> Option<()> {
-        while value >= 0x80 {
-            self.u8(value as u8 | 0x80)?;
-            value >>= 7;
-        }
-        self.u8(value as u8)
-    }
-
-    pub(crate) fn roots(&mut self, roots: Roots) -> Option<()> {
-        self.u32(roots.membership)?;
-        self.put(&roots.progress.to_le_bytes())
-    }
-
-    /// Adds a record, or nothing.
-    pub(crate) fn record<A: Address>(&mut self, record: &Record<A>) -> Option<()> {
-        self.certified(record, None)
-    }
-
-    /// Adds a record and what it rests on, or nothing.
-    pub(crate) fn certified<A: Address>(
-        &mut self,
-        record: &Record<A>,
-        certificate: Option<&Certificate>,
-    ) -> Option<()> {
-        let start = self.len;
-        let done = self.try_record(record, certificate);
-        if done.is_none() {
-            self.len = start;
-        }
-        done
-    }
-
-    fn try_record<A: Address>(&mut self, record: &Record<A>, certificate: Option<&Certificate>) -> Option<()> {
-        let liveness = match record.liveness {
-            Liveness::Alive => 0,
-            Liveness::Down => 1,
-            Liveness::Left => 2,
-        };
-        let certified = u8::from(certificate.is_some()) << 7;
-        self.u8(liveness | (record.patience & 0xf) << 2 | certified)?;
-        self.id(record.id)?;
-        self.varint(record.life.generation)?;
-        self.u32(record.life.nonce)?;
-        self.varint(record.incarnation)?;
-        let written = postcard::to_slice(&record.addr, self.buf.get_mut(self.len..)?).ok()?.len();
-        self.len = self.len.checked_add(written)?;
-        let Some(Certificate { jurors: [first, second], question }) = certificate else { return Some(()) };
-        self.id(*first)?;
-        self.id(*second)?;
-        self.u32(*question)
-    }
-
-    /// Adds a whole frame with a body of at most 127 bytes, or nothing.
-    pub(crate) fn frame(&mut self, kind: u8, body: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
-        let open = self.begin_with(&[kind, 0])?;
-        let done = body(self).filter(|()| self.len - open.body < 0x80);
-        if done.is_some() { self.end(open) } else { self.cancel(open) }
-    }
-
-    /// Begins a list whose length is not yet known, and which may fill the buffer: its length takes as many bytes as
-    /// that could need.
-    pub(crate) fn begin(&mut self, kind: u8) -> Option<Open> {
-        match self.buf.len().saturating_sub(self.len) {
-            0..=129 => self.begin_with(&[kind, 0]),
-            130..=16_386 => self.begin_with(&[kind, 0x80, 0]),
-            _ => self.begin_with(&[kind, 0x80, 0x80, 0]),
-        }
-    }
-
-    fn begin_with(&mut self, kind_and_holes: &[u8]) -> Option<Open> {
-        let start = self.len;
-        self.put(kind_and_holes)?;
-        Some(Open { start, body: self.len })
-    }
-
-    /// Gives up a frame. Always `None`, for the caller to return.
-    pub(crate) fn cancel(&mut self, open: Open) -> Option<()> {
-        self.len = open.start;
-        None
-    }
-
-    /// Fills in a frame's length.
-    pub(crate) fn end(&mut self, open: Open) -> Option<()> {
-        let len = self.len.checked_sub(open.body)?;
-        // Padded: each byte but the last keeps its continuation bit, whatever the length turns out to be.
-        for (place, hole) in self.buf.get_mut(open.start + 1..open.body)?.iter_mut().enumerate() {
-            *hole |= (len >> (7 * place)) as u8 & 0x7f;
-        }
-        Some(())
-    }
-
-    /// Fills in the check value; the length of the datagram.
-    pub(crate) fn finish(self, seal: Seal) -> Option<usize> {
-        let datagram = self.buf.get_mut(..self.len)?;
-        let (before, rest) = datagram.split_first_chunk_mut::<HEAD_BEFORE_CHECK>()?;
-        let (check, after) = rest.split_first_chunk_mut::<{ HEAD_WITH_CHECK - HEAD_BEFORE_CHECK }>()?;
-        *check = seal.check(*before, after);
-        Some(self.len)
-    }
-}
-
-/// A number to be filled in when it is known.
-pub(crate) struct Hole(usize);
-
-impl Writer<'_> {
-    pub(crate) fn hole(&mut self) -> Option<Hole> {
-        let at = self.len;
-        self.u64(0)?;
-        Some(Hole(at))
-    }
-
-    pub(crate) fn fill(&mut self, hole: Hole, value: u64) -> Option<()> {
-        let end = hole.0.checked_add(8)?;
-        self.buf.get_mut(hole.0..end)?.copy_from_slice(&value.to_le_bytes());
-        Some(())
-    }
 }

@@ -1,0 +1,158 @@
+//! Messages to one member, or to a few: sent until they are acknowledged, or given up when the member is gone or too
+//! much time has passed.
+//!
+//! Long ones go a piece at a time. Whoever is sent one tells it once: it keeps the numbers of the latest in mind.
+
+use heapless::Vec;
+
+use super::log::At;
+use crate::context::Context;
+use crate::member::{Address, NodeId};
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// The most messages on their way, counted by addressee.
+pub(crate) const SENDS: usize = 16;
+/// By how much the gap between tries grows: to 16 times the first.
+const MOST_DOUBLINGS: u8 = 4;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Outcome {
+    Pending,
+    Reached,
+    /// Its addressee is gone, or did not acknowledge it in time.
+    Failed,
+}
+
+/// A message to one member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Send {
+    pub(crate) to: NodeId,
+    pub(crate) number: u32,
+    pub(crate) at: At,
+    pub(crate) pieces: u8,
+    /// The first piece that has not been acknowledged.
+    pub(crate) piece: u8,
+    tries: u8,
+    next: Instant,
+    until: Instant,
+    owed: bool,
+    outcome: Outcome,
+    /// Nobody is to be told what became of it.
+    quiet: bool,
+}
+
+impl Send {
+    pub(crate) fn new(
+        to: NodeId,
+        number: u32,
+        (at, pieces): (At, u8),
+        quiet: bool,
+        (now, until): (Instant, Instant),
+    ) -> Self {
+        let (outcome, next) = (Outcome::Pending, now);
+        Send { to, number, at, pieces, piece: 0, tries: 0, next, until, owed: false, outcome, quiet }
+    }
+
+    fn conclude(&mut self, outcome: Outcome) {
+        (self.outcome, self.owed) = (outcome, false);
+    }
+
+    fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
+        if self.outcome != Outcome::Pending {
+            return;
+        }
+        let lives = cx.members.find(self.to).is_some_and(|index| cx.members.is_live(index));
+        if !lives || cx.now >= self.until {
+            self.conclude(Outcome::Failed);
+        } else if cx.now >= self.next {
+            self.next = cx.now.after(unit << self.tries);
+            (self.tries, self.owed) = ((self.tries + 1).min(MOST_DOUBLINGS), true);
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sends(Vec<Send, SENDS>);
+
+impl Sends {
+    pub(crate) const NONE: Self = Sends(Vec::new());
+
+    /// How many more there is room for.
+    pub(crate) fn room(&self) -> usize {
+        SENDS - self.0.len()
+    }
+
+    /// Adds one; there must be room.
+    pub(crate) fn push(&mut self, send: Send) {
+        let _ = self.0.push(send);
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.iter().all(|send| send.outcome != Outcome::Pending)
+    }
+
+    pub(crate) fn uses(&self, at: At) -> bool {
+        self.0.iter().any(|send| send.at == at)
+    }
+
+    pub(crate) fn rename(&mut self, new: impl Fn(At) -> At) {
+        self.0.iter_mut().for_each(|send| send.at = new(send.at));
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        let pending = self.0.iter().filter(|send| send.outcome == Outcome::Pending);
+        pending.map(|send| send.next.min(send.until)).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
+        self.0.iter_mut().for_each(|send| send.tick(unit, cx));
+        self.forget_quiet();
+    }
+
+    fn forget_quiet(&mut self) {
+        self.0.retain(|send| !send.quiet || send.outcome == Outcome::Pending);
+    }
+
+    /// Takes an acknowledgement of a piece; one that there was no room for is tried again in its time. False if it was
+    /// none.
+    pub(crate) fn on_ack(&mut self, from: NodeId, number: u32, piece: u8, taken: bool, now: Instant) -> bool {
+        let asked = |send: &&mut Send| send.number == number && send.to == from && send.outcome == Outcome::Pending;
+        let Some(send) = self.0.iter_mut().find(asked) else { return false };
+        if taken && piece == send.piece {
+            (send.piece, send.tries, send.next, send.owed) = (piece + 1, 0, now, false);
+            if send.piece >= send.pieces {
+                send.conclude(Outcome::Reached);
+            }
+        }
+        self.forget_quiet();
+        true
+    }
+
+    /// What is to be sent next.
+    pub(crate) fn owed(&self) -> Option<&Send> {
+        self.0.iter().find(|send| send.owed)
+    }
+
+    pub(crate) fn find(&self, to: NodeId, number: u32) -> Option<&Send> {
+        self.0.iter().find(|send| send.to == to && send.number == number)
+    }
+
+    pub(crate) fn sent(&mut self, to: NodeId, number: u32) {
+        let sends = self.0.iter_mut().filter(|send| send.to == to && send.number == number);
+        sends.for_each(|send| send.owed = false);
+    }
+
+    /// The next outcome to tell of.
+    pub(crate) fn next_outcome(&mut self) -> Option<Send> {
+        let done = self.0.iter().position(|send| send.outcome != Outcome::Pending)?;
+        Some(self.0.remove(done))
+    }
+}
+
+impl Send {
+    pub(crate) fn has_reached(&self) -> bool {
+        self.outcome == Outcome::Reached
+    }
+}

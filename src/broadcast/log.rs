@@ -1,0 +1,283 @@
+//! The messages themselves: one stretch of bytes in which they lie in the order in which they came.
+//!
+//! It serves four purposes with one copy: what is under way is sent from here, what the application has not read yet
+//! waits here, pieces are put together here, and what others missed is given to them from here. When there is no room,
+//! the oldest go that nobody needs, an eighth of all at a time, and the rest moves up: each byte is then moved eight
+//! times at most in its life, and every payload is in one piece.
+
+use core::ops::Range;
+
+use crate::member::NodeId;
+use crate::storage::{List, Storage};
+
+/// Where a message begins.
+pub(crate) type At = u32;
+
+/// The bytes before each payload.
+pub(crate) const HEADER: usize = 40;
+
+/// A message without its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Who sent it, and which life of it.
+    pub(crate) origin: NodeId,
+    pub(crate) tag: u32,
+    /// The number of the first piece among all that the origin has broadcast; if it is direct, the number of the message.
+    pub(crate) seq: u32,
+    pub(crate) topic: u32,
+    pub(crate) len: u32,
+    /// Which pieces have come.
+    pub(crate) came: u32,
+    pub(crate) pieces: u8,
+    pub(crate) form: u8,
+    pub(crate) marks: u8,
+    /// How many nodes it went through.
+    pub(crate) hops: u8,
+}
+
+/// The application is to be told of it, and has not been.
+pub(crate) const UNTOLD: u8 = 1 << 0;
+/// It was sent to this node alone, or by it to some.
+pub(crate) const DIRECT: u8 = 1 << 1;
+/// It is to be told in its turn among the origin's.
+pub(crate) const ORDERED: u8 = 1 << 2;
+/// Nothing of it is needed any more.
+pub(crate) const DONE: u8 = 1 << 3;
+
+impl Entry {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.came.count_ones() >= u32::from(self.pieces)
+    }
+
+    pub(crate) fn is(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// The number of the last piece.
+    pub(crate) fn last(&self) -> u32 {
+        self.seq.saturating_add(u32::from(self.pieces).saturating_sub(1))
+    }
+
+    /// Whether it is, or has as a piece, the broadcast of this number.
+    pub(crate) fn has(&self, origin: NodeId, tag: u32, seq: u32) -> bool {
+        self.origin == origin && self.tag == tag && !self.is(DIRECT) && (self.seq..=self.last()).contains(&seq)
+    }
+
+    /// The bytes of a piece within the payload: all pieces are of one length, but for the last.
+    pub(crate) fn range(&self, piece: u8) -> Range<usize> {
+        let (len, each) = (self.len as usize, piece_len(self.len, self.pieces));
+        let start = (usize::from(piece) * each).min(len);
+        start..(start + each).min(len)
+    }
+
+    fn to_bytes(self, size: u32, before: u32) -> [u8; HEADER] {
+        let words = [size, before, self.tag, self.seq, self.topic, self.len, self.came];
+        let mut bytes = [0; HEADER];
+        let (front, rest) = bytes.split_at_mut(4 * words.len());
+        for (place, word) in front.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let (id, small) = rest.split_at_mut(8);
+        id.copy_from_slice(&self.origin.get().to_le_bytes());
+        small.copy_from_slice(&[self.pieces, self.form, self.marks, self.hops]);
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; HEADER]) -> (Self, u32, u32) {
+        let (front, rest) = bytes.split_at(28);
+        let mut words = front.chunks_exact(4).map(|word| word.try_into().map_or(0, u32::from_le_bytes));
+        let mut word = || words.next().unwrap_or(0);
+        let (size, before, tag, seq, topic, len, came) = (word(), word(), word(), word(), word(), word(), word());
+        let origin = NodeId::new(rest.first_chunk::<8>().map_or(0, |id| u64::from_le_bytes(*id)));
+        let [pieces, form, marks, hops] = rest.last_chunk::<4>().copied().unwrap_or_default();
+        (Entry { origin, tag, seq, topic, len, came, pieces, form, marks, hops }, size, before)
+    }
+}
+
+/// How long each piece but the last is.
+pub(crate) fn piece_len(len: u32, pieces: u8) -> usize {
+    (len as usize).div_ceil(usize::from(pieces).max(1))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Log<S: Storage> {
+    bytes: S::Bytes,
+    /// Where the last message begins.
+    last: At,
+    /// How many of the messages are untold, complete or not.
+    untold: u32,
+}
+
+impl<S: Storage> Log<S> {
+    pub(crate) const fn new(bytes: S::Bytes) -> Self {
+        Log { bytes, last: 0, untold: 0 }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        (self.last, self.untold) = (0, 0);
+    }
+
+    /// The longest payload that there could ever be room for.
+    pub(crate) fn most(&self) -> usize {
+        self.bytes.limit().saturating_sub(HEADER)
+    }
+
+    pub(crate) fn has_untold(&self) -> bool {
+        self.untold > 0
+    }
+
+    // Looking.
+
+    fn header(&self, at: At) -> Option<(Entry, u32, u32)> {
+        let start = at as usize;
+        let bytes = self.bytes.all().get(start..start + HEADER)?;
+        Some(Entry::from_bytes(bytes.try_into().ok()?))
+    }
+
+    pub(crate) fn get(&self, at: At) -> Option<Entry> {
+        self.header(at).map(|(entry, ..)| entry)
+    }
+
+    pub(crate) fn payload(&self, at: At) -> &[u8] {
+        let start = at as usize + HEADER;
+        let len = self.get(at).map_or(0, |entry| entry.len as usize);
+        self.bytes.all().get(start..start + len).unwrap_or(&[])
+    }
+
+    /// All, the oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (At, Entry)> {
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            let (entry, size, _) = self.header(next)?;
+            let at = next;
+            next += size;
+            Some((at, entry))
+        })
+    }
+
+    /// All, the newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = (At, Entry)> {
+        let mut next = (!self.bytes.all().is_empty()).then_some(self.last);
+        core::iter::from_fn(move || {
+            let at = next?;
+            let (entry, _, before) = self.header(at)?;
+            next = (at > 0).then(|| at.saturating_sub(before));
+            Some((at, entry))
+        })
+    }
+
+    /// Where this broadcast is, or the message that it is a piece of: at the cost of a look at all that are newer.
+    pub(crate) fn find(&self, origin: NodeId, tag: u32, seq: u32) -> Option<(At, Entry)> {
+        self.newest().find(|(_, entry)| entry.has(origin, tag, seq))
+    }
+
+    /// Where this direct message is.
+    pub(crate) fn find_direct(&self, origin: NodeId, tag: u32, number: u32) -> Option<(At, Entry)> {
+        self.newest()
+            .find(|(_, entry)| entry.is(DIRECT) && entry.origin == origin && entry.tag == tag && entry.seq == number)
+    }
+
+    // Changing.
+
+    /// Changes what is said of a message; its length and its place stay.
+    pub(crate) fn set(&mut self, at: At, entry: Entry) {
+        let Some((old, size, before)) = self.header(at) else { return };
+        self.untold = self.untold + u32::from(entry.is(UNTOLD)) - u32::from(old.is(UNTOLD));
+        let start = at as usize;
+        if let Some(place) = self.bytes.all_mut().get_mut(start..start + HEADER) {
+            place.copy_from_slice(&Entry { len: old.len, ..entry }.to_bytes(size, before));
+        }
+    }
+
+    /// Puts bytes into a message's payload; false if they do not fit there.
+    pub(crate) fn fill(&mut self, at: At, range: Range<usize>, bytes: &[u8]) -> bool {
+        let start = at as usize + HEADER;
+        let len = self.get(at).map_or(0, |entry| entry.len as usize);
+        let place = self.bytes.all_mut().get_mut(start..start + len).and_then(|payload| payload.get_mut(range));
+        match place {
+            Some(place) if place.len() == bytes.len() => {
+                place.copy_from_slice(bytes);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a message, its payload all zeros. There must be room: see [`make_room`](Self::make_room).
+    pub(crate) fn push(&mut self, entry: Entry) -> Option<At> {
+        let (at, size) = (self.bytes.all().len(), HEADER + entry.len as usize);
+        if !self.bytes.resize(at + size) {
+            return None;
+        }
+        let before = if at == 0 { 0 } else { at as u32 - self.last };
+        let place = self.bytes.all_mut().get_mut(at..at + HEADER)?;
+        place.copy_from_slice(&entry.to_bytes(size as u32, before));
+        self.untold += u32::from(entry.is(UNTOLD));
+        self.last = at as At;
+        Some(self.last)
+    }
+
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.bytes.limit() - self.bytes.all().len() >= HEADER + len
+    }
+
+    /// Makes room for a payload of this length by letting go the oldest that may go, and with them enough others that it
+    /// need not be done again soon. Whether there is room now; if there could not be, nothing changed.
+    ///
+    /// `stays` says what is still needed; `lost` hears of those that go untold, and `moved` where the others are now.
+    pub(crate) fn make_room(
+        &mut self,
+        len: usize,
+        stays: impl Fn(At, &Entry) -> bool,
+        mut lost: impl FnMut(Entry),
+        mut moved: impl FnMut(At, At),
+    ) -> bool {
+        let free = self.bytes.limit() - self.bytes.all().len();
+        let needed = (HEADER + len).saturating_sub(free);
+        if needed == 0 {
+            return true;
+        }
+        let sizes = |untold: bool| {
+            let may_go = self.all().filter(|(at, entry)| entry.is(UNTOLD) == untold && !stays(*at, entry));
+            may_go.map(|(_, entry)| HEADER + entry.len as usize).sum::<usize>()
+        };
+        let (told, untold) = (sizes(false), sizes(true));
+        if told + untold < needed {
+            return false;
+        }
+        // What the application has not read goes only where nothing else would make room.
+        let mut quota = [needed.max(self.bytes.limit() / 8).min(told), needed.saturating_sub(told)];
+        let (mut from, mut to, mut before) = (0, 0, 0);
+        while let Some((entry, size, _)) = self.header(from) {
+            let left = quota.get_mut(usize::from(entry.is(UNTOLD)));
+            if let Some(left) = left.filter(|left| **left > 0 && !stays(from, &entry)) {
+                *left = left.saturating_sub(size as usize);
+                self.untold -= u32::from(entry.is(UNTOLD));
+                if entry.is(UNTOLD) {
+                    lost(entry);
+                }
+            } else {
+                self.slide(from, to, size, before);
+                moved(from, to);
+                (self.last, before) = (to, size);
+                to += size;
+            }
+            from += size;
+        }
+        self.last = if to == 0 { 0 } else { self.last };
+        self.bytes.truncate(to as usize);
+        true
+    }
+
+    fn slide(&mut self, from: At, to: At, size: u32, before: u32) {
+        let (from, to, size) = (from as usize, to as usize, size as usize);
+        let bytes = self.bytes.all_mut();
+        if from + size <= bytes.len() && to <= from {
+            bytes.copy_within(from..from + size, to);
+        }
+        if let Some(place) = bytes.get_mut(to + 4..to + 8) {
+            place.copy_from_slice(&before.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Broadcasts that are missing: who is asked for them, and when they are given up.
+//!
+//! One origin at a time is a *repair*. First who is known to have more is asked, then others at random, then the origin;
+//! then others and the origin in turn. Each answer says what the one who was asked has not either. What the origin says
+//! it has no more is given up; if the origin is gone, what nobody has given in all the time that is allowed.
+
+use heapless::Vec;
+
+use crate::context::Context;
+use crate::member::{Address, NodeId};
+use crate::members::Members;
+use crate::storage::Storage;
+use crate::time::Instant;
+use crate::wire::{Origin, Pull};
+
+/// The most origins whose broadcasts are asked for at once. Others wait: they show again when the roots are compared.
+const REPAIRS: usize = 8;
+/// The most askers that are being given what they lack.
+pub(crate) const GIVES: usize = 4;
+/// How many are asked in vain before the origin is.
+const OTHERS: u8 = 4;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Repair {
+    origin: Origin,
+    /// Up to which broadcast others say that there is something.
+    last: u32,
+    peer: NodeId,
+    number: u32,
+    asked: u8,
+    since: Instant,
+    next: Instant,
+    owed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Repairs(Vec<Repair, REPAIRS>);
+
+/// What another member is being given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Give {
+    pub(crate) to: NodeId,
+    pub(crate) pull: Pull,
+    /// What is still to be given, and what is not there.
+    pub(crate) left: u64,
+    pub(crate) lacking: u64,
+    /// The asker has been told what is lacking.
+    pub(crate) done: bool,
+    /// The present datagram has something of it.
+    pub(crate) written: bool,
+}
+
+/// What is missing, and up to which number it is to be given up.
+pub(crate) type Hopeless = (Origin, u32);
+
+impl Repairs {
+    pub(crate) const NONE: Self = Repairs(Vec::new());
+
+    /// This member has broadcasts of that origin, up to this one, which this node may lack. It is asked in a while, if
+    /// they have not come by then. Without room nothing is noted.
+    pub(crate) fn note(&mut self, origin: Origin, last: u32, peer: NodeId, now: Instant, wait: u64) {
+        if let Some(held) = self.0.iter_mut().find(|held| held.origin == origin) {
+            held.last = held.last.max(last);
+            return;
+        }
+        let (since, next) = (now, now.after(wait));
+        let _ = self.0.push(Repair { origin, last, peer, number: 0, asked: 0, since, next, owed: false });
+    }
+
+    /// Something of this origin came: there is hope for the rest.
+    pub(crate) fn note_progress(&mut self, origin: Origin, now: Instant) {
+        if let Some(held) = self.0.iter_mut().find(|held| held.origin == origin) {
+            held.since = now;
+        }
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.0.iter().map(|held| held.next).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// Asks where it is time. Gives what is to be given up, if there is anything; call it again until there is not.
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Hopeless> {
+        if cx.now < self.due() {
+            return None;
+        }
+        self.0.retain(|held| held.missing(cx.members).is_some());
+        let (mut hopeless, now) = (None, cx.now);
+        for held in self.0.iter_mut().filter(|held| now >= held.next) {
+            if cx.now.since(held.since) >= cx.config.delivery_timeout {
+                hopeless = Some((held.origin, held.hopeless_up_to(cx.members)));
+                // What others only say that there is, they may say again.
+                held.last = 0;
+                break;
+            }
+            held.ask_next(unit, cx);
+        }
+        hopeless
+    }
+
+    /// Whom to ask next, and for what.
+    pub(crate) fn owed<A: Address, S: Storage>(&self, members: &Members<A, S>) -> Option<(NodeId, Pull)> {
+        self.0.iter().filter(|held| held.owed).find_map(|held| {
+            let (first, wanted) = held.missing(members)?;
+            Some((held.peer, Pull { number: held.number, origin: held.origin, first, wanted }))
+        })
+    }
+
+    pub(crate) fn sent(&mut self, number: u32) {
+        self.0.iter_mut().filter(|held| held.number == number).for_each(|held| held.owed = false);
+    }
+
+    /// One who was asked has not what is `lacking` from `first` on; if it is the origin, it has nothing before `oldest` and
+    /// behind `newest` either. What is to be given up for that; `None` in place of all if it was not asked.
+    pub(crate) fn on_lack<A: Address, S: Storage>(
+        &mut self,
+        from: NodeId,
+        lack: &crate::wire::Lack,
+        cx: &mut Context<'_, A, S>,
+    ) -> Option<Option<u32>> {
+        let asked = |held: &&mut Repair| held.number == lack.pull.number && held.peer == from && held.asked > 0;
+        let held = self.0.iter_mut().find(asked).filter(|held| held.origin == lack.pull.origin)?;
+        let gave = lack.pull.wanted == 0;
+        // If it had all that was asked for, it may have more; if not, another is asked.
+        held.asked = if gave { 0 } else { held.asked };
+        (held.next, held.number) = (cx.now.after(cx.config.gossip_gap), 0);
+        if from != lack.pull.origin.id {
+            return Some(None);
+        }
+        held.last = lack.newest;
+        let index = cx.members.find_life(from, held.origin.tag)?;
+        cx.members.with_window(index, |window| window.retract(lack.newest));
+        let floor = cx.members.window(index).floor();
+        // Those that are lacking in a row from the first on, as it is now.
+        let shift = floor.saturating_add(1).saturating_sub(lack.pull.first);
+        let lacking = lack.pull.wanted.checked_shr(shift).unwrap_or(0);
+        let run = floor.saturating_add(lacking.trailing_ones());
+        Some(Some(run.max(lack.oldest.saturating_sub(1)).min(lack.newest)))
+    }
+}
+
+impl Repair {
+    fn missing<A: Address, S: Storage>(&self, members: &Members<A, S>) -> Option<(u32, u64)> {
+        let window = members.window(members.find_life(self.origin.id, self.origin.tag)?);
+        window.missing(self.last.max(window.seen()))
+    }
+
+    /// What really came shows what there is. What others only say that there is counts no further than a window, and only
+    /// if the origin cannot speak for itself: it would shut out what it really sends.
+    fn hopeless_up_to<A: Address, S: Storage>(&self, members: &Members<A, S>) -> u32 {
+        let Some(index) = members.find_life(self.origin.id, self.origin.tag) else { return 0 };
+        let seen = members.window(index).seen();
+        if members.is_live(index) { seen } else { self.last.min(seen.saturating_add(super::SPAN)).max(seen) }
+    }
+
+    fn ask_next<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+        if self.asked > 0 {
+            self.peer = self.other_peer(cx);
+        }
+        self.asked = self.asked.saturating_add(1);
+        self.number = cx.rng.next_u32() | 1;
+        self.owed = true;
+        self.next = cx.now.after((unit << self.asked.min(5)).min(cx.config.probe_period));
+    }
+
+    /// Whom to ask after the first: others at random, and the origin now and then.
+    fn other_peer<A: Address, S: Storage>(&self, cx: &mut Context<'_, A, S>) -> NodeId {
+        let lives =
+            cx.members.find_life(self.origin.id, self.origin.tag).is_some_and(|index| cx.members.is_live(index));
+        if lives && self.asked >= OTHERS && self.asked % 2 == 0 {
+            return self.origin.id;
+        }
+        let any = cx.members.random_live(cx.rng, |member| member.id() != self.peer);
+        any.and_then(|index| cx.members.get(index)).map_or(self.origin.id, |record| record.id)
+    }
+}

@@ -1,0 +1,78 @@
+//! How far this node has come with each member's broadcasts, and one fingerprint of it for all.
+//!
+//! The windows are a table of their own beside the slots, which grows only when members broadcast.
+
+use super::{Index, Members};
+use crate::broadcast::Window;
+use crate::hash::Sip;
+use crate::member::{Address, Liveness, Record};
+use crate::storage::{List, Storage};
+
+impl<A: Address, S: Storage> Members<A, S> {
+    pub(crate) fn window(&self, index: Index) -> Window {
+        self.windows.all().get(index as usize).copied().unwrap_or(Window::NEW)
+    }
+
+    /// Changes a member's window, and what stands for all of them.
+    pub(crate) fn with_window<T>(&mut self, index: Index, change: impl FnOnce(&mut Window) -> T) -> T {
+        let before = self.window(index);
+        let mut window = before;
+        let outcome = change(&mut window);
+        if window != before {
+            self.set_window(index, window);
+        }
+        outcome
+    }
+
+    /// Begins a member's window anew: its messages up to this one are old, or it is not known which are.
+    pub(crate) fn begin_window(&mut self, index: Index, floor: Option<u32>) {
+        self.with_window(index, |window| *window = floor.map_or(Window::UNKNOWN, Window::behind));
+    }
+
+    /// What stands for how far this node has come with all living members: a wrapping sum of a keyed hash for each who
+    /// has broadcast.
+    pub(crate) fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    /// Forgets who has answered one of this node's questions. A scan of the table.
+    pub(crate) fn forget_answers(&mut self, bits: u8) {
+        for window in self.windows.all_mut() {
+            window.forget_answers(bits);
+        }
+    }
+
+    fn set_window(&mut self, index: Index, window: Window) {
+        let at = index as usize;
+        while self.windows.all().len() <= at {
+            if !self.windows.push(Window::NEW) {
+                return;
+            }
+        }
+        let Some(record) = self.get(index).copied() else { return };
+        self.uncount_progress(index, &record);
+        if let Some(place) = self.windows.all_mut().get_mut(at) {
+            *place = window;
+        }
+        self.count_progress(index, &record);
+    }
+
+    pub(super) fn count_progress(&mut self, index: Index, record: &Record<A>) {
+        self.progress = self.progress.wrapping_add(self.step(index, record));
+    }
+
+    pub(super) fn uncount_progress(&mut self, index: Index, record: &Record<A>) {
+        self.progress = self.progress.wrapping_sub(self.step(index, record));
+    }
+
+    fn step(&self, index: Index, record: &Record<A>) -> u64 {
+        match self.window(index).seen() {
+            0 => 0,
+            _ if record.liveness != Liveness::Alive => 0,
+            seen => {
+                let life = u64::from(record.life.generation) << 32 | u64::from(record.life.nonce);
+                Sip::new(self.key, record.id.get()).word(life).word(u64::from(seen)).finish()
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Messages in: broadcasts and what they leave to repair, direct messages and answers.
+
+use super::Node;
+use super::receive::Speaker;
+use super::send::Say;
+use crate::broadcast::{Give, Job, Taken};
+use crate::budget::Class;
+use crate::context::Context;
+use crate::event::DropReason;
+use crate::member::{Address, NodeId};
+use crate::members::MYSELF;
+use crate::storage::Storage;
+use crate::tree::{Share, live_in};
+use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Pull, Reader};
+
+/// More origins than a datagram of ours names.
+const MOST_ENTRIES: usize = 256;
+
+impl<A: Address, S: Storage> Node<A, S> {
+    // Broadcasts.
+
+    /// A broadcast, to be passed on to all members of a share. What came before is passed on all the same: the share may
+    /// be another's who did not.
+    pub(super) fn on_cast(&mut self, number: u32, share: Share, piece: &Piece<'_>, speaker: &mut Speaker<A>) {
+        if self.broadcasts.has_taken(number) {
+            self.stats.casts_in = self.stats.casts_in.wrapping_add(1);
+            self.stats.duplicates = self.stats.duplicates.wrapping_add(1);
+            return self.respond(speaker, Say::CastAck { number, passes_on: true });
+        }
+        let taken = self.take_piece(piece, speaker.head.sender);
+        let passes_on = match taken {
+            // Not acknowledged, it comes again, when there may be room for it, or its origin may be known.
+            Taken::Refused(reason) if reason != DropReason::Hollow => return,
+            Taken::Refused(_) => false,
+            Taken::New(_) | Taken::Known if live_in(share, &self.members).next().is_none() => true,
+            Taken::New(_) | Taken::Known => match self.pass_on(taken, share, piece) {
+                Some(passes_on) => passes_on,
+                None => return self.refuse(DropReason::Busy),
+            },
+        };
+        if passes_on {
+            self.broadcasts.note_taken(number);
+        }
+        self.respond(speaker, Say::CastAck { number, passes_on });
+    }
+
+    /// Passes a piece on to all in a share; whether that could be done, or `None` if there is no room to do it now.
+    fn pass_on(&mut self, taken: Taken, share: Share, piece: &Piece<'_>) -> Option<bool> {
+        // Whoever is new itself knows too few of them, and whoever leaves may be gone before they have it.
+        let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
+        if !able || piece.part.bytes.len() + MOST_BEFORE_PAYLOAD > self.config.max_datagram() {
+            return Some(false);
+        }
+        let Origin { id, tag } = piece.origin;
+        let held = match taken {
+            Taken::New(at) => self.broadcasts.log.get(at).map(|entry| (at, entry)),
+            _ => self.broadcasts.log.find(id, tag, piece.seq),
+        };
+        let Some((at, entry)) = held else { return Some(false) };
+        let job = Job { at, piece: piece.seq.saturating_sub(entry.seq) as u8 };
+        let unit = self.detector.hop(&self.config);
+        self.broadcasts.hand_out(job, share, unit, &mut context!(self)).then_some(true)
+    }
+
+    /// Takes a piece of a broadcast that this member has sent, and sees to those before it that are missing.
+    fn take_piece(&mut self, piece: &Piece<'_>, teller: NodeId) -> Taken {
+        self.stats.casts_in = self.stats.casts_in.wrapping_add(1);
+        let index = self.members.find_life(piece.origin.id, piece.origin.tag);
+        let taken = match index {
+            None => Taken::Refused(DropReason::UnknownOrigin),
+            Some(MYSELF) => Taken::Known,
+            Some(index) => self.broadcasts.take(piece, index, &mut context!(self)),
+        };
+        match taken {
+            Taken::New(_) => {}
+            Taken::Known => self.stats.duplicates = self.stats.duplicates.wrapping_add(1),
+            Taken::Refused(reason) => self.refuse(reason),
+        }
+        if let Some(index) = index.filter(|index| *index != MYSELF) {
+            let window = self.members.window(index);
+            let wanting = matches!(taken, Taken::Refused(DropReason::BeyondWindow | DropReason::Hollow));
+            let last = if wanting { window.seen().max(piece.seq) } else { window.seen() };
+            if window.missing(last).is_some() {
+                self.note_missing(piece.origin, last, teller);
+            }
+        }
+        taken
+    }
+
+    /// This member has broadcasts that have not come here. They may be on their way.
+    pub(super) fn note_missing(&mut self, origin: Origin, last: u32, teller: NodeId) {
+        let wait = 4 * self.detector.hop(&self.config);
+        self.broadcasts.repairs.note(origin, last, teller, self.now, wait);
+    }
+
+    // Repair.
+
+    /// A piece that was asked for, or would have been.
+    pub(super) fn on_give(&mut self, piece: &Piece<'_>, speaker: &Speaker<A>) {
+        self.take_piece(piece, speaker.head.sender);
+    }
+
+    /// A member lacks some of an origin's broadcasts. What it is given goes to where it is known to be.
+    pub(super) fn on_pull(&mut self, pull: Pull, speaker: &mut Speaker<A>) {
+        let asker = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
+        let Some(record) = asker.and_then(|index| self.members.get(index)).copied() else {
+            return self.respond(speaker, Say::Introduce);
+        };
+        if !self.may_send(Class::Sync) {
+            self.stats.held_back = self.stats.held_back.wrapping_add(1);
+            return;
+        }
+        let had = self.broadcasts.had(&pull, record.topics);
+        let give = Give {
+            to: record.id,
+            pull,
+            left: pull.wanted & had,
+            lacking: pull.wanted & !had,
+            done: false,
+            written: false,
+        };
+        self.broadcasts.gives.retain(|held| held.to != give.to || held.pull.origin != give.pull.origin);
+        if self.broadcasts.gives.push(give).is_err() {
+            self.refuse(DropReason::Busy);
+        }
+    }
+
+    /// One who was asked has not all.
+    pub(super) fn on_lack(&mut self, lack: &Lack, speaker: &Speaker<A>) {
+        let asked = self.broadcasts.repairs.on_lack(speaker.head.sender, lack, &mut context!(self));
+        if let Some(Some(last)) = asked {
+            self.broadcasts.give_up(lack.pull.origin, last, &mut context!(self));
+        }
+        self.note_answer(asked.is_some(), speaker);
+    }
+
+    /// How far another member has come with those origins that stand in this range, and some others.
+    pub(super) fn on_progress(
+        &mut self,
+        (low, high): (u64, u64),
+        answer: bool,
+        entries: Reader<'_>,
+        speaker: &mut Speaker<A>,
+    ) {
+        let mut rest = entries;
+        let (mut behind, mut count) = (false, 0);
+        while !rest.is_empty() {
+            count += 1;
+            let Some((origin, seen)) = rest.progress().filter(|_| count <= MOST_ENTRIES) else {
+                return self.refuse(DropReason::Malformed);
+            };
+            let Some(index) = self.members.find_life(origin.id, origin.tag) else { continue };
+            let own = self.members.window(index).seen();
+            behind |= seen < own;
+            if seen > own && index != MYSELF {
+                self.hear_of_progress(index, origin, seen, speaker.head.sender);
+            }
+        }
+        if !answer && (behind || self.has_more(low, high, entries)) && speaker.home {
+            self.respond(speaker, Say::Progress { low, high });
+        }
+    }
+
+    /// Whether this node has come some way with an origin in this range of which the other does not speak.
+    fn has_more(&self, low: u64, high: u64, entries: Reader<'_>) -> bool {
+        let spoken_of = |id: NodeId| {
+            let mut rest = entries;
+            core::iter::from_fn(|| rest.progress()).any(|(origin, _)| origin.id == id)
+        };
+        let own = self.members.ordered_from(low).take_while(|(place, _)| *place <= high);
+        let known = own.filter(|(_, index)| self.members.is_live(*index) && self.members.window(*index).seen() > 0);
+        known.filter_map(|(_, index)| self.members.get(index)).any(|record| !spoken_of(record.id))
+    }
+
+    fn hear_of_progress(&mut self, index: u32, origin: Origin, seen: u32, teller: NodeId) {
+        if self.members.window(index).is_unknown() {
+            self.members.begin_window(index, Some(seen));
+            return self.broadcasts.note_gap(origin.id, seen, &mut context!(self));
+        }
+        self.note_missing(origin, seen, teller);
+    }
+
+    // Direct messages.
+
+    pub(super) fn on_direct(&mut self, number: u32, part: &Part<'_>, speaker: &mut Speaker<A>) {
+        let origin = Origin { id: speaker.head.sender, tag: speaker.head.tag };
+        let piece = part.piece;
+        let acknowledge = |taken| Say::DirectAck { number, piece, taken };
+        if self.broadcasts.has_heard(origin, number) {
+            return self.respond(speaker, acknowledge(true));
+        }
+        // An answer that nobody waits for is acknowledged, so that it ends.
+        if part.form & ANSWER != 0 && self.broadcasts.questions.are_over() {
+            self.refuse(DropReason::Unasked);
+            return self.respond(speaker, acknowledge(true));
+        }
+        let taken = self.broadcasts.take_direct(origin, number, part, &mut context!(self));
+        match taken {
+            Ok(true) if part.form & ANSWER != 0 => self.take_answer(origin, number),
+            Ok(_) => {}
+            Err(reason) => self.refuse(reason),
+        }
+        self.respond(speaker, acknowledge(taken.is_ok()));
+    }
+
+    /// An answer is whole: if it is none to an open question, or not the first of this member, it is not told.
+    fn take_answer(&mut self, origin: Origin, number: u32) {
+        let held = self.broadcasts.log.find_direct(origin.id, origin.tag, number);
+        let Some(((at, _), index)) = held.zip(self.members.find(origin.id)) else { return };
+        let question = self.broadcasts.log.payload(at).first_chunk().map_or(0, |number| u32::from_le_bytes(*number));
+        let bit = self.broadcasts.questions.bit_of(question);
+        let first = bit.is_some_and(|bit| self.members.with_window(index, |window| window.note_answer(bit)));
+        if first {
+            self.broadcasts.questions.count(question);
+        } else {
+            self.broadcasts.drop_untold(at);
+            self.refuse(DropReason::Unasked);
+        }
+    }
+
+    pub(super) fn on_direct_ack(&mut self, number: u32, piece: u8, taken: bool, speaker: &Speaker<A>) {
+        let asked = self.broadcasts.sends.on_ack(speaker.head.sender, number, piece, taken, self.now);
+        self.note_answer(asked, speaker);
+    }
+}

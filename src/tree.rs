@@ -1,0 +1,333 @@
+//! The tree down which something goes to all: the order of the ids is the tree, so that there is none to maintain.
+//!
+//! The holder of a *job* cuts the part of the id space that it answers for at itself, divides the rest among a few
+//! members that stand in it, and hands each its share. Whoever takes a share passes the job on in the same manner. Each
+//! member receives it once, after a number of hops that is logarithmic in the cluster. No share contains one of those
+//! who have it already, since each has cut at itself.
+//!
+//! Each hop is acknowledged. A delegate is tried three times before another in its share is asked, and one that cannot
+//! pass the job on says so. One that was silent is passed over for a while by all that this node hands out: where many
+//! die at once, not every message should have to find it out anew.
+//!
+//! What the job is, and who may be told of it, is not decided here: `relay.rs` tells news of members this way, and
+//! `broadcast.rs` messages.
+
+use heapless::Vec;
+
+use crate::context::Context;
+use crate::member::{Address, Member, NodeId, Record, Status};
+use crate::members::{Index, MYSELF, Members};
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// The most members among which a share is divided.
+pub(crate) const WAYS: usize = 8;
+/// The most shares that come of that: a node's own place may cut one of them in two, and what is left is one more.
+pub(crate) const MOST_SHARES: usize = WAYS + 2;
+/// How often one delegate is tried.
+const TRIES: u8 = 3;
+/// What a share may cost before it is given up.
+const MOST_COST: u8 = 30;
+/// What a delegate costs that does not answer.
+const SILENT: u8 = 5;
+/// What one costs that answers that it cannot pass the job on. It has it, at least.
+const UNABLE: u8 = 1;
+/// How many members of a share are looked at to find a delegate, or counted to cut it evenly.
+const LOOK: usize = 64;
+/// How many silent delegates are kept in mind.
+const DOUBTS: usize = 8;
+/// For how many times the first wait they are.
+const DOUBTED_FOR: u64 = 128;
+
+/// A part of the id space, both ends included, in units of 2^32 places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Share {
+    pub(crate) low: u32,
+    pub(crate) high: u32,
+}
+
+impl Share {
+    pub(crate) const ALL: Share = Share { low: 0, high: u32::MAX };
+}
+
+/// A share that was handed to a delegate, who has not acknowledged it yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Leg<J> {
+    pub(crate) job: J,
+    pub(crate) share: Share,
+    pub(crate) delegate: NodeId,
+    /// Unpredictable, so that only who was asked can answer, and the same for all tries.
+    pub(crate) number: u32,
+    /// With this delegate.
+    tries: u8,
+    /// Of the delegates before.
+    cost: u8,
+    next: Instant,
+    owed: bool,
+}
+
+/// The shares under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tree<J, const LEGS: usize> {
+    legs: Vec<Leg<J>, LEGS>,
+    /// Who did not answer, and until when that is kept in mind.
+    doubts: Vec<(NodeId, Instant), DOUBTS>,
+}
+
+impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
+    pub(crate) const NONE: Self = Tree { legs: Vec::new(), doubts: Vec::new() };
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    /// How many more shares it can hold.
+    pub(crate) fn room(&self) -> usize {
+        LEGS - self.legs.len()
+    }
+
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = J> {
+        self.legs.iter().map(|leg| leg.job)
+    }
+
+    /// Changes how jobs are called.
+    pub(crate) fn rename(&mut self, rename: impl Fn(J) -> J) {
+        for leg in &mut self.legs {
+            leg.job = rename(leg.job);
+        }
+    }
+
+    /// When the next try is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.legs.iter().map(|leg| leg.next).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// Tries again where no acknowledgement came, and gives up what has cost too much.
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+        if cx.now < self.due() {
+            return;
+        }
+        self.doubts.retain(|(_, until)| cx.now < *until);
+        for leg in &mut self.legs {
+            leg.tick(unit, &mut self.doubts, cx);
+        }
+        self.legs.retain(|leg| leg.cost < MOST_COST);
+    }
+
+    /// Hands this share to delegates in up to so many parts, all but this node's own place; as far as there is room. Better
+    /// to such as are wished for.
+    pub(crate) fn hand_out<A: Address, S: Storage>(
+        &mut self,
+        job: J,
+        (share, ways): (Share, usize),
+        wished: impl Fn(Index, &Record<A>) -> bool,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) {
+        for share in cut(share, ways.clamp(2, WAYS), cx.members) {
+            let Some(delegate) = choose(share, None, &wished, &self.doubts, cx) else { continue };
+            let number = cx.rng.next_u32() | 1;
+            let mut leg = Leg { job, share, delegate, number, tries: 0, cost: 0, next: cx.now, owed: false };
+            leg.tick(unit, &mut self.doubts, cx);
+            let _ = self.legs.push(leg);
+        }
+    }
+
+    /// Gives up everything under way: nobody answers.
+    pub(crate) fn clear(&mut self) {
+        self.legs.clear();
+    }
+
+    /// Takes a delegate's acknowledgement; one who cannot pass the job on is replaced. False if it is none.
+    pub(crate) fn on_ack<A: Address, S: Storage>(
+        &mut self,
+        from: NodeId,
+        number: u32,
+        passes_on: bool,
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
+        let asked = |leg: &Leg<J>| leg.number == number && leg.delegate == from;
+        if !self.legs.iter().any(asked) {
+            return false;
+        }
+        self.doubts.retain(|(id, _)| *id != from);
+        if passes_on {
+            self.legs.retain(|leg| !asked(leg));
+        } else {
+            self.hand_on(asked, cx);
+        }
+        true
+    }
+
+    /// This member knows what is told, and cannot be asked to pass it on.
+    pub(crate) fn do_without<A: Address, S: Storage>(&mut self, delegate: NodeId, cx: &mut Context<'_, A, S>) {
+        self.hand_on(|leg| leg.delegate == delegate, cx);
+    }
+
+    /// Hands these legs to other delegates, and gives up those for which there is none.
+    fn hand_on<A: Address, S: Storage>(&mut self, which: impl Fn(&Leg<J>) -> bool, cx: &mut Context<'_, A, S>) {
+        for leg in self.legs.iter_mut().filter(|leg| which(leg)) {
+            let before = leg.delegate;
+            leg.replace(UNABLE, &self.doubts, cx);
+            if leg.delegate == before {
+                leg.cost = MOST_COST;
+            }
+        }
+        self.legs.retain(|leg| leg.cost < MOST_COST);
+    }
+
+    // What is to be sent.
+
+    /// Whom to send a job to next, and the number.
+    pub(crate) fn owed(&self) -> Option<(NodeId, u32)> {
+        self.legs.iter().find(|leg| leg.owed).map(|leg| (leg.delegate, leg.number))
+    }
+
+    /// What goes under this number.
+    pub(crate) fn leg(&self, number: u32) -> Option<&Leg<J>> {
+        self.legs.iter().find(|leg| leg.number == number)
+    }
+
+    pub(crate) fn sent(&mut self, number: u32) {
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.number == number) {
+            leg.owed = false;
+        }
+    }
+}
+
+impl<J> Leg<J> {
+    /// Tries the delegate again at gaps that double, and after the third time another one.
+    fn tick<A: Address, S: Storage>(
+        &mut self,
+        unit: u64,
+        doubts: &mut Vec<(NodeId, Instant), DOUBTS>,
+        cx: &mut Context<'_, A, S>,
+    ) {
+        if cx.now < self.next {
+            return;
+        }
+        let lives = cx.members.find(self.delegate).is_some_and(|index| cx.members.is_live(index));
+        if self.tries >= TRIES {
+            doubts.retain(|(id, _)| *id != self.delegate);
+            if doubts.is_full() {
+                doubts.remove(0);
+            }
+            let _ = doubts.push((self.delegate, cx.now.after(DOUBTED_FOR * unit)));
+        }
+        if self.tries >= TRIES || !lives {
+            self.replace(SILENT, doubts, cx);
+        }
+        self.next = cx.now.after(unit << self.tries);
+        self.tries += 1;
+        self.owed = self.cost < MOST_COST;
+    }
+
+    /// Hands the share to the next delegate in it, or to the same if there is no other.
+    fn replace<A: Address, S: Storage>(&mut self, cost: u8, doubts: &[(NodeId, Instant)], cx: &mut Context<'_, A, S>) {
+        self.cost = self.cost.saturating_add(cost);
+        (self.tries, self.next, self.owed) = (0, cx.now, false);
+        match choose(self.share, Some(self.delegate), |_, _| true, doubts, cx) {
+            Some(delegate) if delegate != self.delegate => {
+                (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1);
+            }
+            Some(_) => {}
+            None => self.cost = MOST_COST,
+        }
+    }
+}
+
+/// Cuts a share at this node's place and divides the rest: by the members in it if they are few enough to be counted,
+/// else by its width, as ids are spread evenly.
+pub(crate) fn cut<A: Address, S: Storage>(
+    share: Share,
+    ways: usize,
+    members: &Members<A, S>,
+) -> Vec<Share, MOST_SHARES> {
+    let me = members.myself().map_or(0, |myself| cell(members.place(myself.id)));
+    let inside = share.low <= me && me <= share.high;
+    let below = me.checked_sub(1).filter(|_| inside).map(|high| Share { high, ..share });
+    let above = me.checked_add(1).filter(|_| inside).map(|low| Share { low, ..share });
+    let whole = Some(share).filter(|_| !inside);
+    let sides = [below, above, whole].into_iter().flatten().filter(|side| side.low <= side.high);
+    let count: usize = sides.clone().map(|side| live_in(side, members).take(LOOK).count()).sum();
+    let mut shares = Vec::new();
+    for side in sides {
+        if count < LOOK {
+            by_count(side, count.div_ceil(ways), members, &mut shares);
+        } else {
+            by_width(side, (share.high - share.low) / ways as u32 + 1, &mut shares);
+        }
+    }
+    shares
+}
+
+fn by_count<A: Address, S: Storage>(
+    side: Share,
+    most: usize,
+    members: &Members<A, S>,
+    shares: &mut Vec<Share, MOST_SHARES>,
+) {
+    let mut low = side.low;
+    for (at, (here, _)) in live_in(side, members).enumerate() {
+        // Members unknown here stand between: the shares leave no gap.
+        if at > 0 && at.is_multiple_of(most) && here > low {
+            let _ = shares.push(Share { low, high: here - 1 });
+            low = here;
+        }
+    }
+    let _ = shares.push(Share { low, high: side.high });
+}
+
+fn by_width(side: Share, width: u32, shares: &mut Vec<Share, MOST_SHARES>) {
+    let mut low = side.low;
+    while side.high - low >= width && shares.len() < WAYS {
+        let _ = shares.push(Share { low, high: low + (width - 1) });
+        low += width;
+    }
+    let _ = shares.push(Share { low, high: side.high });
+}
+
+/// The living others that stand in a share, in order.
+pub(crate) fn live_in<A: Address, S: Storage>(
+    share: Share,
+    members: &Members<A, S>,
+) -> impl Iterator<Item = (u32, Index)> {
+    let all = members.ordered_from(u64::from(share.low) << 32).map(|(place, index)| (cell(place), index));
+    all.take_while(move |(here, _)| *here <= share.high)
+        .filter(|(_, index)| *index != MYSELF && members.is_live(*index))
+}
+
+/// A delegate in this share: the next behind `after`, or behind a random place, around the share. Better one that is
+/// wished for, was heard, is not suspected nor doubted, and does not sleep.
+fn choose<A: Address, S: Storage>(
+    share: Share,
+    after: Option<NodeId>,
+    wished: impl Fn(Index, &Record<A>) -> bool,
+    doubts: &[(NodeId, Instant)],
+    cx: &mut Context<'_, A, S>,
+) -> Option<NodeId> {
+    let start = match after {
+        Some(id) => cell(cx.members.place(id)).saturating_add(1),
+        None => share.low + ((u64::from(cx.rng.next_u32()) * u64::from(share.high - share.low)) >> 32) as u32,
+    };
+    let (start, members) = (start.clamp(share.low, share.high), &*cx.members);
+    let around = || live_in(Share { low: start, ..share }, members).chain(live_in(share, members));
+    let id_of = |(_, index): (u32, Index)| members.get(index).map(|record| record.id);
+    let sound = |at: &(u32, Index)| {
+        let awake = |member: Member<A>| {
+            let doubted = doubts.iter().any(|(id, _)| *id == member.id());
+            member.status() == Status::Alive && member.record.patience == 0 && !doubted
+        };
+        members.is_heard(at.1) && members.member(at.1).is_some_and(awake)
+    };
+    let other = |at: &(u32, Index)| after.is_none() || id_of(*at) != after;
+    let near = || around().take(LOOK).filter(other);
+    let best = near()
+        .find(|at| sound(at) && members.get(at.1).is_some_and(|record| wished(at.1, record)))
+        .or_else(|| near().find(sound));
+    best.or_else(|| around().find(other)).or_else(|| around().next()).and_then(id_of)
+}
+
+fn cell(place: u64) -> u32 {
+    (place >> 32) as u32
+}
