@@ -24,22 +24,23 @@ pub(crate) use log::{At, DIRECT, DONE, Entry, Log, ORDERED, UNTOLD};
 pub use question::Question;
 pub(crate) use question::Questions;
 pub(crate) use repair::{Give, Repairs};
-pub(crate) use window::{Place, SPAN, Window};
+pub(crate) use window::{Place, Window};
 
 use core::fmt;
 
 use heapless::{Deque, Vec};
 
 use crate::context::Context;
-use crate::event::DropReason;
+use crate::event::{DropReason, Stats};
 use crate::hash;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::{List, Storage};
+use crate::time::Instant;
 use crate::tree::{Share, Tree, WAYS, live_in};
 use crate::wire::{
-    ANSWER, HOLLOW, HOPS, Lack, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, Piece, Pull, QUESTION, kind,
-    write_piece,
+    ANSWER, HOLLOW, HOPS, Lack, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, PART, Part, Piece, Pull, QUESTION, Writer,
+    kind, write_piece,
 };
 
 /// The most shares that wait for an acknowledgement.
@@ -203,6 +204,8 @@ pub(crate) struct Broadcasts<S: Storage> {
     /// Whom to tell how far this node has come, and from which place of the id space on.
     pub(crate) compare: Option<NodeId>,
     pub(crate) cursor: u64,
+    /// When those are looked for who have been dead for long.
+    pub(crate) next_mourning: Instant,
 }
 
 impl<S: Storage> core::hash::Hash for Broadcasts<S> {
@@ -211,7 +214,7 @@ impl<S: Storage> core::hash::Hash for Broadcasts<S> {
         (&self.sends, &self.repairs, &self.gives, &self.questions).hash(state);
         self.gaps.iter().for_each(|gap| gap.hash(state));
         (&self.topics, self.taken, self.next_taken, &self.directs, self.next_direct).hash(state);
-        (self.quiet, self.compare, self.cursor).hash(state);
+        (self.quiet, self.compare, self.cursor, self.next_mourning).hash(state);
     }
 }
 
@@ -235,6 +238,7 @@ impl<S: Storage> Broadcasts<S> {
             quiet: true,
             compare: None,
             cursor: 0,
+            next_mourning: Instant::ZERO,
         }
     }
 
@@ -337,7 +341,7 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// When something is to be sent again, or could be sent at all.
-    pub(crate) fn casts_due(&self, may_begin: bool, now: crate::time::Instant) -> crate::time::Instant {
+    pub(crate) fn casts_due(&self, may_begin: bool, now: Instant) -> Instant {
         if may_begin && self.can_hand_out() { now } else { self.tree.due() }
     }
 
@@ -437,6 +441,9 @@ impl<S: Storage> Broadcasts<S> {
             Place::Beyond => return Taken::Refused(DropReason::BeyondWindow),
             Place::Missing => {}
         }
+        if cx.members.window(index).is_unknown() {
+            self.note_gap(piece.origin.id, piece.seq - 1, cx);
+        }
         let listens = self.listens(piece.part.topic);
         let hollow = piece.part.form & HOLLOW != 0;
         if hollow && listens.is_some() {
@@ -468,7 +475,7 @@ impl<S: Storage> Broadcasts<S> {
         cx: &mut Context<'_, A, S>,
     ) -> Result<At, DropReason> {
         let Part { form, topic, piece, pieces, len, bytes } = *part;
-        let (form, hops) = (form & 0xf & !crate::wire::PART, form >> HOPS);
+        let (form, hops) = (form & 0xf & !PART, form >> HOPS);
         let of_message = |entry: &Entry| {
             let same = entry.origin == origin.id && entry.tag == origin.tag && entry.seq == seq;
             same && entry.pieces == pieces && (entry.marks ^ marks) & DIRECT == 0
@@ -528,10 +535,18 @@ impl<S: Storage> Broadcasts<S> {
         made
     }
 
-    /// Gives up the broadcasts of this origin that are missing up to that one.
-    pub(crate) fn give_up<A: Address>(&mut self, origin: Origin, last: u32, cx: &mut Context<'_, A, S>) {
+    /// Gives up the broadcasts of this origin that are missing up to that one: it says so itself, or nobody has them.
+    pub(crate) fn give_up<A: Address>(
+        &mut self,
+        origin: Origin,
+        (last, by_origin): (u32, bool),
+        cx: &mut Context<'_, A, S>,
+    ) {
         let Some(index) = cx.members.find_life(origin.id, origin.tag) else { return };
-        while let Some((first, last)) = cx.members.with_window(index, |window| window.give_up(last)) {
+        let give_up = |window: &mut Window| {
+            if last > window.seen() && !by_origin { window.give_up_hearsay(last) } else { window.give_up(last) }
+        };
+        while let Some((first, last)) = cx.members.with_window(index, give_up) {
             let gap = self.widen(Gap { origin: origin.id, first, last }, (origin, index), cx.members);
             self.quiet = false;
             if !self.topics.is_empty() {
@@ -672,11 +687,7 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// Writes as much as fits of what the first asker is to be given, and when it is all given, what it is not.
-    pub(crate) fn write_give<A: Address>(
-        &mut self,
-        members: &Members<A, S>,
-        writer: &mut crate::wire::Writer<'_>,
-    ) -> Option<()> {
+    pub(crate) fn write_give<A: Address>(&mut self, members: &Members<A, S>, writer: &mut Writer<'_>) -> Option<()> {
         let give = self.gives.first().cloned()?;
         let topics = members.find_record(give.to)?.topics;
         let (mut left, before) = (give.left, writer.len());
@@ -736,11 +747,11 @@ impl<S: Storage> Broadcasts<S> {
         &self,
         (low, high, answer): (u64, u64, bool),
         members: &Members<A, S>,
-        writer: &mut crate::wire::Writer<'_>,
+        writer: &mut Writer<'_>,
     ) -> Option<u64> {
         let frame = writer.begin(kind::PROGRESS)?;
         let mut end = high;
-        let mut fill = |writer: &mut crate::wire::Writer<'_>| {
+        let mut fill = |writer: &mut Writer<'_>| {
             writer.u64(low)?;
             let bound = writer.hole()?;
             writer.u8(u8::from(answer))?;
@@ -750,7 +761,7 @@ impl<S: Storage> Broadcasts<S> {
                 }
             }
             let range = members.ordered_from(low).take_while(|(place, _)| *place <= high);
-            let known = range.filter(|(_, index)| members.is_live(*index) && members.window(*index).seen() > 0);
+            let known = range.filter(|(_, index)| members.counts(*index));
             for (count, (place, index)) in known.enumerate() {
                 if count == MOST_STEPS || write_step(index, members, writer).is_none() {
                     // The range may begin with it.
@@ -792,11 +803,7 @@ fn has_answer<S: Storage>(log: &Log<S>, number: u32) -> bool {
 }
 
 /// Writes how far this node has come with one origin, or nothing.
-fn write_step<A: Address, S: Storage>(
-    index: Index,
-    members: &Members<A, S>,
-    writer: &mut crate::wire::Writer<'_>,
-) -> Option<()> {
+fn write_step<A: Address, S: Storage>(index: Index, members: &Members<A, S>, writer: &mut Writer<'_>) -> Option<()> {
     let record = members.get(index)?;
     writer.progress(Origin { id: record.id, tag: record.tag() }, members.window(index).seen())
 }
@@ -804,15 +811,15 @@ fn write_step<A: Address, S: Storage>(
 /// Writes a frame of any length, or nothing.
 pub(crate) fn write_frame(
     kind: u8,
-    writer: &mut crate::wire::Writer<'_>,
-    body: impl FnOnce(&mut crate::wire::Writer<'_>) -> Option<()>,
+    writer: &mut Writer<'_>,
+    body: impl FnOnce(&mut Writer<'_>) -> Option<()>,
 ) -> Option<()> {
     let frame = writer.begin(kind)?;
     if body(writer).is_some() { writer.end(frame) } else { writer.cancel(frame) }
 }
 
 /// Notes a gap, with one that it adjoins if it can; what there is no room for is counted.
-fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut crate::event::Stats) {
+fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut Stats) {
     let lost = u64::from(gap.last - gap.first) + 1;
     stats.messages_lost = stats.messages_lost.wrapping_add(lost);
     let adjoins = |held: &&mut Gap| held.origin == gap.origin && held.last.checked_add(1) == Some(gap.first);

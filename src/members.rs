@@ -50,6 +50,8 @@ pub(crate) struct Members<A: Address, S: Storage> {
     forgotten: bool,
     root: u64,
     progress: u64,
+    /// Where to look next for those who have been dead for long.
+    next_mourned: Index,
     key: u64,
     untold: (Index, Index),
     news: News,
@@ -79,6 +81,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             forgotten: false,
             root: 0,
             progress: 0,
+            next_mourned: 0,
             key: 0,
             untold: (NONE, NONE),
             news: News::NONE,
@@ -94,7 +97,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         while self.heads.push(NONE) {}
         self.free = NONE;
         (self.live, self.used, self.heard, self.excused) = (0, 0, 0, 0);
-        (self.root, self.progress) = (0, 0);
+        (self.root, self.progress, self.next_mourned) = (0, 0, 0);
         (self.key, self.refused, self.forgotten) = (key, false, false);
         self.untold = (NONE, NONE);
         self.news = News::NONE;
@@ -261,6 +264,9 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.uncount_progress(index, &held);
         if reborn != 0 {
             self.reset_window(index);
+        }
+        if let Some(window) = self.windows.all_mut().get_mut(index as usize) {
+            window.mourned = !is_alive;
         }
         self.count_progress(index, &record);
         if was_alive {
@@ -534,8 +540,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.news.remove(self.slots.all_mut(), index);
         self.certificates.retain(|(of, ..)| *of != index);
         self.unlink(index);
-        // Only the dead are removed, and they do not count.
-        self.reset_window(index);
+        self.with_window(index, |window| *window = Window::NEW);
         self.used -= 1;
         let free = self.free;
         if let Some(slot) = self.slot_mut(index) {

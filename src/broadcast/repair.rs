@@ -28,6 +28,8 @@ struct Repair {
     peer: NodeId,
     number: u32,
     asked: u8,
+    /// How far this node had come when it asked last.
+    seen: u32,
     since: Instant,
     next: Instant,
     owed: bool,
@@ -64,7 +66,7 @@ impl Repairs {
             return;
         }
         let (since, next) = (now, now.after(wait));
-        let _ = self.0.push(Repair { origin, last, peer, number: 0, asked: 0, since, next, owed: false });
+        let _ = self.0.push(Repair { origin, last, peer, number: 0, asked: 0, seen: 0, since, next, owed: false });
     }
 
     /// Something of this origin came: there is hope for the rest.
@@ -128,7 +130,13 @@ impl Repairs {
         }
         held.last = lack.newest;
         let index = cx.members.find_life(from, held.origin.tag)?;
-        cx.members.with_window(index, |window| window.retract(lack.newest));
+        // What came since may be newer than the answer.
+        let seen = held.seen;
+        cx.members.with_window(index, |window| {
+            if window.seen() == seen {
+                window.retract(lack.newest)
+            }
+        });
         let floor = cx.members.window(index).floor();
         // Those that are lacking in a row from the first on, as it is now.
         let shift = floor.saturating_add(1).saturating_sub(lack.pull.first);
@@ -144,12 +152,12 @@ impl Repair {
         window.missing(self.last.max(window.seen()))
     }
 
-    /// What really came shows what there is. What others only say that there is counts no further than a window, and only
-    /// if the origin cannot speak for itself: it would shut out what it really sends.
+    /// What really came shows what there is. What others only say that there is counts if the origin cannot speak for
+    /// itself.
     fn hopeless_up_to<A: Address, S: Storage>(&self, members: &Members<A, S>) -> u32 {
         let Some(index) = members.find_life(self.origin.id, self.origin.tag) else { return 0 };
         let seen = members.window(index).seen();
-        if members.is_live(index) { seen } else { self.last.min(seen.saturating_add(super::SPAN)).max(seen) }
+        if members.is_live(index) { seen } else { self.last.max(seen) }
     }
 
     fn ask_next<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
@@ -158,6 +166,8 @@ impl Repair {
         }
         self.asked = self.asked.saturating_add(1);
         self.number = cx.rng.next_u32() | 1;
+        self.seen =
+            cx.members.find_life(self.origin.id, self.origin.tag).map_or(0, |index| cx.members.window(index).seen());
         self.owed = true;
         self.next = cx.now.after((unit << self.asked.min(5)).min(cx.config.probe_period));
     }

@@ -16,6 +16,11 @@ pub(crate) struct Window {
     settled: u64,
     /// It is not known which messages of this member came before: those up to the first of which this node hears are old.
     unknown: bool,
+    /// The floor rose on mere hearsay: what really comes behind `sure` says where it is.
+    hearsay: bool,
+    sure: u32,
+    /// The member is dead, and counts all the same.
+    pub(crate) mourned: bool,
     /// One bit for each open question of this node's that the member has answered.
     answered: u8,
 }
@@ -35,7 +40,7 @@ impl Window {
 
     /// That of a member whose messages up to this one are old.
     pub(crate) const fn behind(floor: u32) -> Self {
-        Window { floor, seen: floor, settled: 0, unknown: false, answered: 0 }
+        Window { floor, seen: floor, settled: 0, unknown: false, hearsay: false, sure: 0, mourned: false, answered: 0 }
     }
 
     /// That of a member of whose messages some may have come before, nobody knows which.
@@ -56,7 +61,7 @@ impl Window {
     }
 
     pub(crate) fn place(&self, seq: u32) -> Place {
-        if self.unknown {
+        if self.unknown || self.hearsay && self.sure < seq && seq <= self.floor {
             return Place::Missing;
         }
         match seq.checked_sub(self.floor).and_then(|ahead| ahead.checked_sub(1)) {
@@ -72,10 +77,11 @@ impl Window {
         if self.place(seq) != Place::Missing || seq == 0 {
             return false;
         }
-        if self.unknown {
-            let answered = self.answered;
-            *self = Window { answered, ..Window::behind(seq - 1) };
+        if self.unknown || seq <= self.floor {
+            let (answered, mourned) = (self.answered, self.mourned);
+            *self = Window { answered, mourned, ..Window::behind(seq - 1) };
         }
+        self.hearsay = false;
         self.settled |= 1 << (seq - self.floor - 1);
         self.seen = self.seen.max(seq);
         self.rise(self.settled.trailing_ones());
@@ -101,8 +107,8 @@ impl Window {
         self.answered &= !bits;
     }
 
-    /// The member itself says that there is nothing behind this one: what came was a lie, as far as the floor has not
-    /// risen over it.
+    /// The member itself says that there is nothing behind this one: what came from there was a lie, as far as the floor
+    /// has not risen over it.
     pub(crate) fn retract(&mut self, newest: u32) {
         if newest < self.seen {
             let kept = newest.saturating_sub(self.floor);
@@ -132,6 +138,14 @@ impl Window {
         self.rise(self.settled.trailing_ones());
         self.seen = self.seen.max(last);
         Some((first, last))
+    }
+
+    /// The same for those of which this node has only been told.
+    pub(crate) fn give_up_hearsay(&mut self, last: u32) -> Option<(u32, u32)> {
+        let sure = if self.hearsay { self.sure } else { self.floor };
+        let run = self.give_up(last)?;
+        (self.hearsay, self.sure) = (true, sure);
+        Some(run)
     }
 
     fn rise(&mut self, by: u32) {

@@ -7,6 +7,12 @@ use crate::broadcast::Window;
 use crate::hash::Sip;
 use crate::member::{Address, Liveness, Record};
 use crate::storage::{List, Storage};
+use crate::time::Instant;
+
+/// How long after its death a member's broadcasts are still compared, in microseconds.
+const MOURNING: u64 = 600_000_000;
+/// How many members are looked at in one go.
+const LOOK: usize = 64;
 
 impl<A: Address, S: Storage> Members<A, S> {
     pub(crate) fn window(&self, index: Index) -> Window {
@@ -29,10 +35,38 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.with_window(index, |window| *window = floor.map_or(Window::UNKNOWN, Window::behind));
     }
 
-    /// What stands for how far this node has come with all living members: a wrapping sum of a keyed hash for each who
-    /// has broadcast.
+    /// What stands for how far this node has come with all members who have broadcast and are alive, or died not long ago:
+    /// a wrapping sum of a keyed hash for each. What the dead said shortly before is owed to all who outlive them.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
+    }
+
+    /// Whether a member counts in that sum.
+    pub(crate) fn counts(&self, index: Index) -> bool {
+        let window = self.window(index);
+        window.seen() > 0 && (self.is_live(index) || window.mourned)
+    }
+
+    /// Others count a member still that died not long ago, as far as this node knows.
+    pub(crate) fn mourn(&mut self, index: Index, now: Instant) {
+        if !self.is_live(index) && self.quiet(index, now) < MOURNING {
+            self.with_window(index, |window| window.mourned = true);
+        }
+    }
+
+    /// Counts no longer those who died long ago: looks at a few members, and at others the next time.
+    pub(crate) fn end_mourning(&mut self, now: Instant) {
+        for _ in 0..LOOK {
+            let index = self.next_mourned;
+            if index as usize >= self.windows.all().len() {
+                self.next_mourned = 0;
+                return;
+            }
+            self.next_mourned = index + 1;
+            if self.window(index).mourned && self.quiet(index, now) >= MOURNING {
+                self.with_window(index, |window| window.mourned = false);
+            }
+        }
     }
 
     /// Forgets who has answered one of this node's questions. A scan of the table.
@@ -66,9 +100,10 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     fn step(&self, index: Index, record: &Record<A>) -> u64 {
-        match self.window(index).seen() {
+        let window = self.window(index);
+        match window.seen() {
             0 => 0,
-            _ if record.liveness != Liveness::Alive => 0,
+            _ if record.liveness != Liveness::Alive && !window.mourned => 0,
             seen => {
                 let life = u64::from(record.life.generation) << 32 | u64::from(record.life.nonce);
                 Sip::new(self.key, record.id.get()).word(life).word(u64::from(seen)).finish()

@@ -129,7 +129,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn on_lack(&mut self, lack: &Lack, speaker: &Speaker<A>) {
         let asked = self.broadcasts.repairs.on_lack(speaker.head.sender, lack, &mut context!(self));
         if let Some(Some(last)) = asked {
-            self.broadcasts.give_up(lack.pull.origin, last, &mut context!(self));
+            self.broadcasts.give_up(lack.pull.origin, (last, true), &mut context!(self));
         }
         self.note_answer(asked.is_some(), speaker);
     }
@@ -150,6 +150,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 return self.refuse(DropReason::Malformed);
             };
             let Some(index) = self.members.find_life(origin.id, origin.tag) else { continue };
+            self.members.mourn(index, self.now);
             let own = self.members.window(index).seen();
             behind |= seen < own;
             if seen > own && index != MYSELF {
@@ -168,11 +169,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             core::iter::from_fn(|| rest.progress()).any(|(origin, _)| origin.id == id)
         };
         let own = self.members.ordered_from(low).take_while(|(place, _)| *place <= high);
-        let known = own.filter(|(_, index)| self.members.is_live(*index) && self.members.window(*index).seen() > 0);
+        let known = own.filter(|(_, index)| self.members.counts(*index));
         known.filter_map(|(_, index)| self.members.get(index)).any(|record| !spoken_of(record.id))
     }
 
-    fn hear_of_progress(&mut self, index: u32, origin: Origin, seen: u32, teller: NodeId) {
+    /// Another has come further with this origin.
+    pub(super) fn hear_of_progress(&mut self, index: u32, origin: Origin, seen: u32, teller: NodeId) {
         if self.members.window(index).is_unknown() {
             self.members.begin_window(index, Some(seen));
             return self.broadcasts.note_gap(origin.id, seen, &mut context!(self));

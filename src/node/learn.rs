@@ -48,7 +48,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Learns records until the first that makes no sense.
-    pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source) {
+    pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source, teller: NodeId) {
         let mut sound = true;
         while sound && !records.is_empty() {
             let mut batch = Vec::<Told<A>, BATCH>::new();
@@ -61,10 +61,24 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             for told in batch {
                 self.learn_told(told, source);
+                self.learn_of_progress(&told, teller);
             }
         }
         if !sound {
             self.refuse(DropReason::Malformed);
+        }
+    }
+
+    /// Takes note of how far the teller has come with a member's broadcasts. For the dead nothing else says it.
+    fn learn_of_progress(&mut self, told: &Told<A>, teller: NodeId) {
+        let origin = Origin { id: told.record.id, tag: told.record.tag() };
+        if told.seen == 0 {
+            return;
+        }
+        if let Some(index) = self.members.find_life(origin.id, origin.tag).filter(|index| *index != MYSELF)
+            && self.members.window(index).seen() < told.seen
+        {
+            self.hear_of_progress(index, origin, told.seen, teller);
         }
     }
 
@@ -182,6 +196,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
                 let _ = self.members.admit(record, self.now, &mut self.stats);
+                self.begin_window(record.id, told.seen);
             }
         }
     }
@@ -189,17 +204,11 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Sets where the broadcasts of a member begin that this node did not know in that life. To a newcomer all before it are
     /// old, and whoever has forgotten members cannot tell; others have missed none but what they are told of.
     fn begin_window(&mut self, id: NodeId, seen: u32) {
-        let Some((index, record)) = self.members.find(id).and_then(|index| Some((index, *self.members.get(index)?)))
-        else {
-            return;
-        };
-        let origin = Origin { id, tag: record.tag() };
+        let Some(index) = self.members.find(id) else { return };
         if self.phase == Phase::Joining || self.sync.by_newcomer() {
             self.members.begin_window(index, Some(seen));
         } else if self.members.has_forgotten() {
             self.members.begin_window(index, None);
-        } else if seen > 0 {
-            self.note_missing(origin, seen, id);
         }
     }
 

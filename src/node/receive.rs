@@ -181,7 +181,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let asked = self.sync.on_parts(speaker.head.sender, &parts, self.now);
                 self.refuse_unless_asked(asked);
             }
-            Frame::Records(records) => self.learn_all(records, Source::Sync(speaker.head.sender)),
+            Frame::Records(records) => self.learn_all(records, Source::Sync(speaker.head.sender), speaker.head.sender),
             Frame::Leave { number } => self.on_leave(number, speaker),
             Frame::LeaveAck { number } => {
                 let leave = self.leave.as_mut();
@@ -336,7 +336,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if speaker.known.is_none() && !Self::introduces_itself(records, sender, tag) {
             return self.refuse(DropReason::Stranger);
         }
-        self.learn_all(records, Source::News);
+        self.learn_all(records, Source::News, sender);
         if speaker.known.is_none() {
             speaker.known = self.members.find_life(sender, tag);
             // Perhaps nobody else knows it yet.
@@ -356,7 +356,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.relays.has_room(&self.config) {
             return self.refuse(DropReason::Busy);
         }
-        self.learn_all(records, Source::Relay);
+        self.learn_all(records, Source::Relay, speaker.head.sender);
         let (held, believed) = self.held_of(records);
         // Whoever is new itself knows too few of those who are to be told, and whoever leaves may be gone before they are.
         let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
@@ -405,7 +405,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// What a list of ours lacks. What it says is believed no more than any hearsay, asked for or not.
     fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
         let before = self.members.root();
-        self.learn_all(records, Source::Sync(speaker.head.sender));
+        self.learn_all(records, Source::Sync(speaker.head.sender), speaker.head.sender);
         if self.members.root() != before {
             // Where something was missing, more may be.
             let any = self.members.random_live(&mut self.rng, |_| true).and_then(|index| self.members.get(index));

@@ -254,6 +254,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let unit = self.detector.hop(&self.config);
         self.broadcasts.sends.tick(unit, &context!(self));
         self.broadcasts.questions.tick(self.now);
+        if self.now >= self.broadcasts.next_mourning {
+            self.broadcasts.next_mourning = self.now.after(self.config.probe_period);
+            self.members.end_mourning(self.now);
+        }
         if self.detector.isolated {
             return;
         }
@@ -263,7 +267,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if self.may_send(Class::Sync) {
             while let Some((origin, last)) = self.broadcasts.repairs.tick(unit, &mut context!(self)) {
-                self.broadcasts.give_up(origin, last, &mut context!(self));
+                self.broadcasts.give_up(origin, (last, false), &mut context!(self));
             }
         }
     }

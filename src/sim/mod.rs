@@ -26,6 +26,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod check;
+mod delivery;
 mod faults;
 mod host;
 mod hostile;
@@ -35,6 +36,7 @@ mod scenario;
 mod world;
 
 pub use check::Safety;
+pub use delivery::Deliveries;
 pub use hostile::{Forger, liar};
 pub use machine::{HostAddress, Machine, Report, TOPIC, number_of};
 pub use network::{Conditions, SimRng};

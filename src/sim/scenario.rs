@@ -7,12 +7,14 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::check::Safety;
+use super::delivery::{Deliveries, is_alone};
 use super::hostile::{Forger, GHOSTS, NOBODY, liar};
+use super::machine::TOPIC;
 use super::network::{Conditions, SimRng};
 use super::world::Sim;
 use crate::config::{Config, MAX_DATAGRAM};
 use crate::event::Phase;
-use crate::member::{NodeId, Status};
+use crate::member::NodeId;
 use crate::node::HeapNode;
 use crate::storage::Limits;
 use crate::time::Instant;
@@ -72,6 +74,12 @@ pub enum Action {
     Move(u8),
     /// Another process is started under the host's id, elsewhere.
     Twin(u8),
+    /// The host broadcasts a payload of this many bytes.
+    Say(u8, u16),
+    /// The host broadcasts this many payloads, 20 ms apart.
+    Burst(u8, u16),
+    /// The host sends a message to the other.
+    Tell(u8, u8),
 }
 
 /// What happens to a cluster, and when.
@@ -171,6 +179,28 @@ impl Scenario {
         self.actions.iter().map(count).map(usize::from).sum::<usize>().min(LIMIT)
     }
 
+    /// Whether nodes listen in order.
+    fn in_order(&self) -> bool {
+        self.seed & 1 == 1
+    }
+
+    /// A node as the hosts of this scenario have it; some have room for few messages.
+    fn fresh(&self, config: Config) -> HeapNode<u32> {
+        let room = [1 << 10, 4 << 10, 256 << 10][(self.seed >> 1) as usize % 3];
+        let limits = Limits::DEFAULT.with_members(LIMIT).with_broadcast_bytes(room);
+        let mut node = HeapNode::new(config, limits);
+        let listens = if self.in_order() { HeapNode::subscribe_in_order } else { HeapNode::subscribe };
+        listens(&mut node, Instant::ZERO, TOPIC).expect("it listens to nothing yet");
+        node
+    }
+
+    /// The hosts that lie at some time: nobody is owed what they say, nor they what others do.
+    fn liars(&self) -> Vec<usize> {
+        let liar =
+            |(_, action): &(u32, Action)| if let Action::Lie(host) = action { Some(usize::from(*host)) } else { None };
+        self.actions.iter().filter_map(liar).collect()
+    }
+
     /// Runs it with every check on: safety after each step, and agreement when the faults have ended.
     pub fn run(&self) -> Result<Summary, Failure> {
         self.run_with(Config::LAN, |_| {})
@@ -181,14 +211,15 @@ impl Scenario {
         let mut sim = Sim::new(self.seed, Conditions::LAN);
         sim.watch(Safety::new(LIMIT));
         prepare(&mut sim);
-        let fresh = || HeapNode::new(config, Limits::DEFAULT.with_members(LIMIT));
+        let deliveries = Deliveries::watch(&mut sim, self.in_order());
+        let fresh = || self.fresh(config);
         for _ in 0..self.nodes {
             let host = sim.add(fresh());
             sim.start(host, &[0, 1]);
         }
         for (millis, action) in &self.actions {
             sim.run_until(Instant::from_millis((*millis).into()));
-            action.apply(&mut sim, fresh);
+            action.apply_with(&mut sim, fresh, &deliveries);
         }
         sim.heal();
         for seed in [0, 1] {
@@ -209,6 +240,7 @@ impl Scenario {
         let complaint = match sim.failure() {
             Some(failure) => failure.to_string(),
             None if agreed_after >= bound => std::format!("no agreement {bound:?} after the faults:\n{}", views(&sim)),
+            None if !deliveries.missing(&sim, &self.liars()).is_empty() => deliveries.missing(&sim, &self.liars()),
             None => return Ok(Summary { agreed_after, bound, steps: sim.steps() }),
         };
         let settings = (config != Config::LAN).then(|| std::format!("\n(with {config:?})"));
@@ -235,8 +267,7 @@ fn bring_back_seeds(sim: &mut Sim<HeapNode<u32>>, fresh: impl Fn() -> HeapNode<u
 fn settled(sim: &Sim<HeapNode<u32>>) -> bool {
     let running: Vec<usize> = sim.running().collect();
     let [last] = running[..] else { return sim.agrees() && of_one_fingerprint(sim, &running) };
-    let node = sim.machine(last).expect("it runs");
-    node.members().all(|member| member.id() == node.id() || member.status() != Status::Alive)
+    is_alone(sim.machine(last).expect("it runs"))
 }
 
 /// Whether the views are equal down to lives and incarnations.
@@ -263,7 +294,7 @@ impl Action {
     fn from_bytes(kind: u8, value: u16, nodes: u8) -> Self {
         let host = (value >> 8) as u8 % nodes;
         let part = (value % 600).min(500);
-        match kind % 36 {
+        match kind % 48 {
             0 => Action::Loss(part),
             1 => Action::Duplicate(part),
             2 => Action::Reorder(part),
@@ -288,7 +319,28 @@ impl Action {
             29 | 30 => Action::Forge(host, value as u8 % 4),
             31 => Action::Lie(host),
             32 | 33 => Action::Move(host),
-            _ => Action::Twin(host),
+            34 | 35 => Action::Twin(host),
+            36..=41 => Action::Say(host, value % 256 * 4),
+            42..=45 => Action::Burst(host, value % 100),
+            _ => Action::Tell(host, value as u8 % nodes),
+        }
+    }
+
+    /// Does it to a running simulation, keeping account of what is said.
+    fn apply_with(self, sim: &mut Sim<HeapNode<u32>>, fresh: impl FnOnce() -> HeapNode<u32>, deliveries: &Deliveries) {
+        match self {
+            Action::Say(host, len) => drop(deliveries.say(sim, host.into(), len.into())),
+            Action::Burst(host, count) => {
+                for _ in 0..count {
+                    deliveries.say(sim, host.into(), 64);
+                    sim.run_for(Duration::from_millis(20));
+                }
+            }
+            Action::Lie(_) => {
+                deliveries.expect_lies();
+                self.apply(sim, fresh);
+            }
+            _ => self.apply(sim, fresh),
         }
     }
 
@@ -329,6 +381,20 @@ impl Action {
                 let place = 1_000 * (1 + u32::from(host)) + sim.steps() as u32 % 1_000;
                 sim.move_host(host.into(), place);
                 sim.with(host.into(), |node, now| node.set_addr(now, place));
+            }
+            // Without an account.
+            Action::Say(host, len) => {
+                sim.with(host.into(), |node, now| _ = node.broadcast(now, TOPIC, &std::vec![0x5a; len.into()]));
+            }
+            Action::Burst(host, count) => {
+                for _ in 0..count {
+                    sim.with(host.into(), |node, now| _ = node.broadcast(now, TOPIC, &[0x5a; 64]));
+                    sim.run_for(Duration::from_millis(20));
+                }
+            }
+            Action::Tell(host, other) => {
+                let to = sim.id(other.into());
+                sim.with(host.into(), |node, now| _ = node.send(now, to, TOPIC, b"a word with you"));
             }
             Action::Twin(host) => {
                 let twin = sim.add(fresh());
@@ -440,6 +506,9 @@ impl fmt::Display for Action {
             Action::Lie(host) => write!(f, "lie {host}"),
             Action::Move(host) => write!(f, "move {host}"),
             Action::Twin(host) => write!(f, "twin {host}"),
+            Action::Say(host, len) => write!(f, "say {host} {len}"),
+            Action::Burst(host, count) => write!(f, "burst {host} {count}"),
+            Action::Tell(host, other) => write!(f, "tell {host} {other}"),
         }
     }
 }
@@ -526,6 +595,9 @@ impl Action {
             "lie" => Action::Lie(host()?),
             "move" => Action::Move(host()?),
             "twin" => Action::Twin(host()?),
+            "say" => Action::Say(host()?, value(1)?),
+            "burst" => Action::Burst(host()?, value(1)?),
+            "tell" => Action::Tell(host()?, small(1).filter(|other| *other < nodes)?),
             _ => return None,
         })
     }
