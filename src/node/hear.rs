@@ -143,19 +143,26 @@ impl<A: Address, S: Storage> Node<A, S> {
         speaker: &mut Speaker<A>,
     ) {
         let mut rest = entries;
-        let (mut behind, mut count) = (false, 0);
+        let (mut behind, mut count, mut other_life) = (false, 0, None);
         while !rest.is_empty() {
             count += 1;
             let Some((origin, seen)) = rest.progress().filter(|_| count <= MOST_ENTRIES) else {
                 return self.refuse(DropReason::Malformed);
             };
-            let Some(index) = self.members.find_life(origin.id, origin.tag) else { continue };
+            let Some(index) = self.members.find_life(origin.id, origin.tag) else {
+                other_life = other_life.or(self.members.find(origin.id).map(|_| origin.id));
+                continue;
+            };
             self.members.mourn(index, self.now);
             let own = self.members.window(index).seen();
             behind |= seen < own;
             if seen > own && index != MYSELF {
                 self.hear_of_progress(index, origin, seen, speaker.head.sender);
             }
+        }
+        // Of the dead nothing else says that one has lived again.
+        if let Some(id) = other_life.filter(|_| speaker.home) {
+            self.respond(speaker, Say::About(id));
         }
         if !answer && (behind || self.has_more(low, high, entries)) && speaker.home {
             self.respond(speaker, Say::Progress { low, high });

@@ -16,8 +16,9 @@ use crate::node::Node;
 use crate::storage::Storage;
 use crate::time::Instant;
 
-/// How long a node must have been a member before it is owed what is said: a newcomer counts what was said before as old.
-const SETTLED: Duration = Duration::from_secs(2);
+/// How long a node must have been a member before it is owed what those say whom it does not know: a newcomer counts as old
+/// what was said before it heard of who said it, and under loss its first pull takes a while.
+const SETTLED: Duration = Duration::from_secs(20);
 
 /// A broadcast, and who must hear of it.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ struct Ledger {
     /// By host and life: what it was told.
     told: BTreeMap<(usize, Life), BTreeSet<u64>>,
     gaps: BTreeMap<(usize, Life), Vec<(NodeId, u32, u32)>>,
+    /// The same by origin and number among its broadcasts: under somebody else's number a liar may tell anything.
+    numbers: BTreeMap<(usize, Life), BTreeSet<(NodeId, u32)>>,
     /// By host, life and origin: the number of the last broadcast that was told.
     last: BTreeMap<(usize, Life, NodeId), u32>,
     /// Since when each host has been a member in its life.
@@ -94,7 +97,11 @@ impl Deliveries {
             let node = sim.machine(*host)?;
             let life = node.member(node.id())?.life();
             let since = ledger.since.get(&(*host, life))?;
-            (sim.now().duration_since(*since) >= SETTLED).then_some((*host, life))
+            let settled = sim.now().duration_since(*since) >= SETTLED;
+            let knows = node.member(sim.id(speaker)).zip(sim.machine(speaker)).is_some_and(|(held, speaker)| {
+                speaker.member(speaker.id()).is_some_and(|own| own.life() == held.life())
+            });
+            (settled || knows).then_some((*host, life))
         };
         sim.running().filter(|host| *host != speaker).filter_map(|host| settled(&host)).collect()
     }
@@ -115,11 +122,19 @@ impl Deliveries {
         };
         let mut text = String::new();
         for (number, said) in &ledger.said {
-            let has =
-                |host: usize, life: Life| ledger.told.get(&(host, life)).is_some_and(|told| told.contains(number));
+            let has = |host: usize, life: Life| {
+                let told = ledger.told.get(&(host, life)).is_some_and(|told| told.contains(number));
+                let numbers = ledger.numbers.get(&(host, life)).filter(|_| ledger.lied);
+                told || numbers.is_some_and(|numbers| numbers.contains(&(said.origin, said.seq)))
+            };
             let known = alive(said.host, said.life).is_some()
                 || said.owed.iter().any(|(host, life)| alive(*host, *life).is_some() && has(*host, *life));
-            if !known || but.contains(&said.host) {
+            // Those who learned of the later life have forgotten the earlier, and what others missed of it.
+            let replaced = (0..sim.hosts()).filter_map(|host| sim.machine(host)).any(|node| {
+                let own = node.member(node.id());
+                own.is_some_and(|own| own.id() == said.origin && own.life() > said.life)
+            });
+            if !known || replaced || but.contains(&said.host) {
                 continue;
             }
             for (host, life) in &said.owed {
@@ -155,6 +170,7 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Deliveries {
         let mut ledger = self.0.borrow_mut();
         match report {
             Report::Message { origin, seq, number, .. } => {
+                ledger.numbers.entry((host, life)).or_default().insert((origin, seq));
                 let fresh = ledger.told.entry((host, life)).or_default().insert(number);
                 let same = ledger.said.get(&number).is_some_and(|said| said.origin == origin && said.seq == seq);
                 if !fresh && same && !ledger.lied {
