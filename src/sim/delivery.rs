@@ -38,12 +38,12 @@ struct Ledger {
     /// By host and life: what it was told.
     told: BTreeMap<(usize, Life), BTreeSet<u64>>,
     gaps: BTreeMap<(usize, Life), Vec<(NodeId, u32, u32)>>,
-    /// The same by origin and number among its broadcasts: under somebody else's number a liar may tell anything.
-    numbers: BTreeMap<(usize, Life), BTreeSet<(NodeId, u32)>>,
     /// By host, life and origin: the number of the last broadcast that was told.
     last: BTreeMap<(usize, Life, NodeId), u32>,
     /// Since when each host has been a member in its life.
     since: BTreeMap<(usize, Life), Instant>,
+    /// The latest life of each id.
+    lives: BTreeMap<NodeId, Life>,
     /// Broadcasts are told in the order in which they were sent.
     ordered: bool,
     /// A liar may repeat anything under another number.
@@ -113,28 +113,26 @@ impl Deliveries {
 
     /// What is owed still: every broadcast, to each host that was a member when it was sent and has lived on since, unless
     /// it was told of a gap. What nobody who is left has ever had is owed to nobody, nor is what was said in a life that
-    /// another has replaced. The first few, a line each; empty if all is well.
-    pub fn missing<A: HostAddress, S: Storage>(&self, sim: &Sim<Node<A, S>>, but: &[usize]) -> String {
+    /// another has replaced; and where a liar speaks in others' names, nothing at all. The first few, a line each; empty if
+    /// all is well.
+    pub fn missing<A: HostAddress, S: Storage>(&self, sim: &Sim<Node<A, S>>) -> String {
         let ledger = self.0.borrow();
+        if ledger.lied {
+            return String::new();
+        }
         let alive = |host: usize, life: Life| {
-            let node = sim.machine(host).filter(|_| sim.is_running(host) && !but.contains(&host));
+            let node = sim.machine(host).filter(|_| sim.is_running(host));
             node.filter(|node| node.member(node.id()).is_some_and(|myself| myself.life() == life))
         };
         let mut text = String::new();
         for (number, said) in &ledger.said {
-            let has = |host: usize, life: Life| {
-                let told = ledger.told.get(&(host, life)).is_some_and(|told| told.contains(number));
-                let numbers = ledger.numbers.get(&(host, life)).filter(|_| ledger.lied);
-                told || numbers.is_some_and(|numbers| numbers.contains(&(said.origin, said.seq)))
-            };
+            let has =
+                |host: usize, life: Life| ledger.told.get(&(host, life)).is_some_and(|told| told.contains(number));
             let known = alive(said.host, said.life).is_some()
                 || said.owed.iter().any(|(host, life)| alive(*host, *life).is_some() && has(*host, *life));
             // Those who learned of the later life have forgotten the earlier, and what others missed of it.
-            let replaced = (0..sim.hosts()).filter_map(|host| sim.machine(host)).any(|node| {
-                let own = node.member(node.id());
-                own.is_some_and(|own| own.id() == said.origin && own.life() > said.life)
-            });
-            if !known || replaced || but.contains(&said.host) {
+            let replaced = ledger.lives.get(&said.origin).is_some_and(|latest| *latest > said.life);
+            if !known || replaced {
                 continue;
             }
             for (host, life) in &said.owed {
@@ -158,8 +156,12 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Deliveries {
     fn after_step(&mut self, sim: &Sim<Node<A, S>>, host: usize) -> Result<(), String> {
         let Some(node) = sim.machine(host) else { return Ok(()) };
         let member = matches!(node.phase(), Phase::Member | Phase::Isolated);
-        if let Some(myself) = node.member(node.id()).filter(|_| member) {
-            self.0.borrow_mut().since.entry((host, myself.life())).or_insert(sim.now());
+        let Some(myself) = node.member(node.id()) else { return Ok(()) };
+        let mut ledger = self.0.borrow_mut();
+        let latest = ledger.lives.entry(node.id()).or_insert(myself.life());
+        *latest = (*latest).max(myself.life());
+        if member {
+            ledger.since.entry((host, myself.life())).or_insert(sim.now());
         }
         Ok(())
     }
@@ -170,7 +172,6 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Deliveries {
         let mut ledger = self.0.borrow_mut();
         match report {
             Report::Message { origin, seq, number, .. } => {
-                ledger.numbers.entry((host, life)).or_default().insert((origin, seq));
                 let fresh = ledger.told.entry((host, life)).or_default().insert(number);
                 let same = ledger.said.get(&number).is_some_and(|said| said.origin == origin && said.seq == seq);
                 if !fresh && same && !ledger.lied {

@@ -194,13 +194,6 @@ impl Scenario {
         node
     }
 
-    /// The hosts that lie at some time: nobody is owed what they say, nor they what others do.
-    fn liars(&self) -> Vec<usize> {
-        let liar =
-            |(_, action): &(u32, Action)| if let Action::Lie(host) = action { Some(usize::from(*host)) } else { None };
-        self.actions.iter().filter_map(liar).collect()
-    }
-
     /// Runs it with every check on: safety after each step, and agreement when the faults have ended.
     pub fn run(&self) -> Result<Summary, Failure> {
         self.run_with(Config::LAN, |_| {})
@@ -240,7 +233,7 @@ impl Scenario {
         let complaint = match sim.failure() {
             Some(failure) => failure.to_string(),
             None if agreed_after >= bound => std::format!("no agreement {bound:?} after the faults:\n{}", views(&sim)),
-            None if !deliveries.missing(&sim, &self.liars()).is_empty() => deliveries.missing(&sim, &self.liars()),
+            None if !deliveries.missing(&sim).is_empty() => deliveries.missing(&sim),
             None => return Ok(Summary { agreed_after, bound, steps: sim.steps() }),
         };
         let settings = (config != Config::LAN).then(|| std::format!("\n(with {config:?})"));
