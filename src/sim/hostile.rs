@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::machine::HostAddress;
+use super::machine::{HostAddress, TOPIC};
 use super::network::SimRng;
 use super::world::{Sim, Tamper};
 use crate::broadcast::write_frame;
@@ -10,7 +10,7 @@ use crate::member::{Certificate, Life, Liveness, MAX_JUMP, Member, NodeId, Recor
 use crate::node::Node;
 use crate::storage::Storage;
 use crate::wire::{
-    self, Frame, Head, Lack, Part, Piece, Pull, Reader, Roots, Seal, Writer, kind, write_part, write_piece,
+    self, Frame, Head, Lack, Origin, Part, Piece, Pull, Reader, Roots, Seal, Writer, kind, write_part, write_piece,
 };
 
 /// Nobody is at the addresses from this number on, so that whatever is sent there answers to a lie.
@@ -121,6 +121,50 @@ impl Forger {
     /// Members that there are not, at addresses where nobody is.
     pub fn invention<A: HostAddress>(&self, ids: impl Iterator<Item = u64>) -> Vec<u8> {
         self.news(&ids.map(invented).collect::<Vec<Record<A>>>())
+    }
+
+    /// A member has broadcast this, it says, under that number, and it is to be passed on to all.
+    pub fn broadcast<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, seq: u32, payload: &[u8]) -> Vec<u8> {
+        let Some(record) = member.own_record() else { return Vec::new() };
+        self.cast(Origin { id: record.id, tag: record.tag() }, seq, payload)
+    }
+
+    /// The same of a member that there is not.
+    pub fn broadcast_of_nobody(&self, id: u64, seq: u32, payload: &[u8]) -> Vec<u8> {
+        self.cast(Origin { id: NodeId::new(id), tag: FORGED }, seq, payload)
+    }
+
+    fn cast(&self, origin: Origin, seq: u32, payload: &[u8]) -> Vec<u8> {
+        let part = Part { form: 0, topic: TOPIC.get(), piece: 0, pieces: 1, len: payload.len() as u32, bytes: payload };
+        self.write(|writer| {
+            write_frame(kind::CAST, writer, |body| {
+                body.u32(seq ^ FORGED)?;
+                body.u32(0)?;
+                body.u32(u32::MAX)?;
+                write_piece(&Piece { origin, seq, part }, body)
+            })
+        })
+    }
+
+    /// It has come so far with a member's broadcasts, it says.
+    pub fn progress<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, seen: u32) -> Vec<u8> {
+        let Some(record) = member.own_record() else { return Vec::new() };
+        self.write(|writer| {
+            write_frame(kind::PROGRESS, writer, |body| {
+                body.u64(0)?;
+                body.u64(u64::MAX)?;
+                body.u8(0)?;
+                body.progress(Origin { id: record.id, tag: record.tag() }, seen)
+            })
+        })
+    }
+
+    /// It lacks 64 of a member's broadcasts, it says, from the first on.
+    pub fn pull<A: HostAddress, S: Storage>(&self, member: &Node<A, S>) -> Vec<u8> {
+        let Some(record) = member.own_record() else { return Vec::new() };
+        let origin = Origin { id: record.id, tag: record.tag() };
+        let pull = Pull { number: FORGED, origin, first: 1, wanted: u64::MAX };
+        self.write(|writer| writer.frame(kind::PULL, |body| pull.write(body)))
     }
 
     fn about<A: HostAddress, S: Storage>(
