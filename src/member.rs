@@ -325,6 +325,7 @@ mod tests {
                 liveness: [Liveness::Alive, Liveness::Down, Liveness::Left][rest as usize / 3],
                 addr: (flags >> 2 & 1) as u16,
                 patience: (flags >> 3) as u8,
+                topics: 0,
             });
         }
         space
@@ -357,6 +358,7 @@ mod tests {
             liveness: Liveness::Down,
             addr: 7u16,
             patience: 0,
+            topics: 0,
         };
         let reborn = Life { generation: 2, nonce: 0 };
         let other_nonce = Life { generation: 1, nonce: 6 };
@@ -367,6 +369,7 @@ mod tests {
             Record { liveness: Liveness::Left, addr: 0, ..base },
             Record { addr: 8, ..base },
             Record { patience: 1, ..base },
+            Record { topics: 1, ..base },
         ];
         for record in newer {
             assert!(record.supersedes(&base) && !base.supersedes(&record), "{record:?}");
@@ -385,6 +388,7 @@ mod tests {
             liveness: Liveness::Alive,
             addr: 7u16,
             patience: 0,
+            topics: 0,
         };
         assert!(!Record { incarnation: 100 + MAX_JUMP, ..held }.jumps(Some(&held)));
         assert!(Record { incarnation: 101 + MAX_JUMP, ..held }.jumps(Some(&held)));

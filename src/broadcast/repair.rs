@@ -176,7 +176,7 @@ impl Repair {
     fn other_peer<A: Address, S: Storage>(&self, cx: &mut Context<'_, A, S>) -> NodeId {
         let lives =
             cx.members.find_life(self.origin.id, self.origin.tag).is_some_and(|index| cx.members.is_live(index));
-        if lives && self.asked >= OTHERS && self.asked % 2 == 0 {
+        if lives && self.asked >= OTHERS && self.asked.is_multiple_of(2) {
             return self.origin.id;
         }
         let any = cx.members.random_live(cx.rng, |member| member.id() != self.peer);

@@ -94,6 +94,10 @@ fn piece(mut body: Reader<'_>) -> Option<Piece<'_>> {
 
 fn part(mut body: Reader<'_>) -> Option<Part<'_>> {
     let (form, topic) = (body.u8()?, body.u32()?);
+    // Without its payload it is in one piece, however many there are of that: it must not say how much room they take.
+    if form & HOLLOW != 0 && (form & PART != 0 || !body.is_empty()) {
+        return None;
+    }
     if form & PART == 0 {
         let bytes = body.bytes;
         return Some(Part { form, topic, piece: 0, pieces: 1, len: bytes.len() as u32, bytes });
@@ -110,9 +114,6 @@ impl Part<'_> {
         let few = (2..=u32::from(MOST_PIECES)).contains(&pieces) && self.piece < self.pieces;
         if !few || self.len < pieces {
             return false;
-        }
-        if self.form & HOLLOW != 0 {
-            return self.bytes.is_empty();
         }
         let each = self.len.div_ceil(pieces);
         // An odd length may leave nothing for the last pieces: nobody cuts so.

@@ -364,7 +364,7 @@ mod tests {
         let mut again = datagram.bytes.clone();
         again[3..7].fill(0);
         forge::seal(&mut again, forge::cluster(CLUSTER), 0);
-        assert_eq!(again, datagram.bytes, "the fuzzer seals as src/wire.rs does");
+        assert_eq!(again, datagram.bytes, "the fuzzer seals as src/wire/ does");
     }
 
     #[test]

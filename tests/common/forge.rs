@@ -1,4 +1,4 @@
-//! Datagrams written by hand, from the byte diagram in `src/wire.rs` and from nothing else of the crate: if the two
+//! Datagrams written by hand, from the byte diagram in `src/wire/mod.rs` and from nothing else of the crate: if the two
 //! disagree, a test fails. It is also what a hostile peer who knows the cluster's name can send.
 
 #![allow(dead_code, unreachable_pub)]
@@ -142,6 +142,16 @@ pub fn certified(flags: u8, of: Sender, addr: &[u8], jurors: [u64; 2], question:
     bytes
 }
 
+/// What stands behind the address if flag 6 is set: topics, and how far the sender has come with the member's
+/// broadcasts, if it has any.
+pub fn extension(topics: u32, seen: u32) -> Vec<u8> {
+    let mut bytes = topics.to_le_bytes().to_vec();
+    if seen > 0 {
+        bytes.extend(varint(seen));
+    }
+    [varint(bytes.len() as u32), bytes].concat()
+}
+
 pub fn certificate([first, second]: [u64; 2], question: u32) -> Vec<u8> {
     [&first.to_le_bytes()[..], &second.to_le_bytes(), &question.to_le_bytes()].concat()
 }
@@ -191,7 +201,7 @@ pub fn cookie(datagram: &[u8]) -> Option<u64> {
 
 /// A datagram in words: the kinds of its frames, and its length.
 pub fn describe(datagram: &[u8]) -> String {
-    const KINDS: [&str; 20] = [
+    const KINDS: [&str; 28] = [
         "?",
         "ping",
         "ack",
@@ -212,6 +222,14 @@ pub fn describe(datagram: &[u8]) -> String {
         "want",
         "records",
         "parts",
+        "cast",
+        "cast-ack",
+        "pull",
+        "give",
+        "lack",
+        "progress",
+        "direct",
+        "direct-ack",
     ];
     let mut at = 18;
     let number = |at: &mut usize| {

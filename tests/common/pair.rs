@@ -12,6 +12,8 @@ use super::forge;
 
 /// So few that members whom a hostile peer invents soon fill the table.
 pub const MEMBERS: usize = 8;
+/// For messages: as many as a `FixedNode` has unless it is told otherwise.
+pub const BYTES: usize = 1_024;
 /// More datagrams than any one call can make a node send. Every queue behind them has a fixed size (law 5).
 const BURST: usize = 128;
 
@@ -45,7 +47,7 @@ pub struct Pair {
 
 impl Pair {
     pub fn new(config: Config) -> Self {
-        let heap = HeapNode::new(config, Limits::DEFAULT.with_members(MEMBERS));
+        let heap = HeapNode::new(config, Limits::DEFAULT.with_members(MEMBERS).with_broadcast_bytes(BYTES));
         Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), seeds: BTreeSet::new() }
     }
 

@@ -16,8 +16,8 @@ pub mod wire;
 
 // The wire format is no part of the crate's interface. `wire` is tested from its source, which looks for these in the
 // root of its crate.
-// What events borrow from; its types are the crate's own.
-mod broadcast {
+pub(crate) mod broadcast {
+    // Events borrow from it; its types are the crate's own.
     pub(crate) use tidings::{MessageId, Question, Topic};
 }
 #[path = "../../src/event.rs"]

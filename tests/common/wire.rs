@@ -1,25 +1,30 @@
-//! Any bytes are a datagram, as they are and with its front put right. It is read twice, by `src/wire.rs` and by hand
+//! Any bytes are a datagram, as they are and with its front put right. It is read twice, by `src/wire/` and by hand
 //! from the tables there, with the same outcome; and what was read, written and read again, is the same.
 
 use std::net::SocketAddr;
 
+mod by_hand;
 #[path = "../../src/wire/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod codec;
 
-use codec::{Answer, Frame, Head, Parts, Reader, Roots, Seal, Word, Writer, kind};
+use by_hand::by_hand;
+use codec::{
+    Answer, Frame, Head, Lack, Origin, Part, Parts, Piece, Pull, Reader, Roots, Seal, Word, Writer, kind, write_part,
+    write_piece,
+};
 
 use super::forge;
 use super::script::Script;
 use crate::event::DropReason;
-use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
+use crate::member::{Address, Certificate, NodeId, Record};
 
 const CLUSTER: &str = "fuzz";
 const ADDRESSEE: u32 = 0xabcdef;
 
-/// The widths of what comes before the records or the short numbers in each kind of frame, from 1 on. Both roots are
-/// one field here.
-const FIELDS: [&[usize]; 19] = [
+/// The widths of what comes before the records, the numbers, the steps or the piece in each kind of frame, from 1 on.
+/// Both roots are one field here.
+const FIELDS: [&[usize]; 27] = [
     &[4, 6],
     &[4],
     &[4, 8, 4],
@@ -39,7 +44,17 @@ const FIELDS: [&[usize]; 19] = [
     &[8, 8],
     &[],
     &[8, 8, 1, 4],
+    &[4, 4, 4],
+    &[4, 1],
+    &[4, 8, 3, 4, 8],
+    &[],
+    &[4, 8, 3, 4, 8, 4, 4],
+    &[8, 8, 1],
+    &[4],
+    &[4, 1, 1],
 ];
+/// The most bytes of an extension: its length, topics, and how far the sender has come.
+const EXTENSION: usize = 1 + 4 + 5;
 /// The bytes of a certificate.
 const CERTIFICATE: usize = 8 + 8 + 4;
 
@@ -75,20 +90,21 @@ fn check<A: Address>(datagram: &[u8], room: usize) {
     }
 }
 
-/// The sizes that `src/wire.rs` states, and that a frame needs no more room than it takes.
+/// The sizes that `src/wire/mod.rs` states, and that a frame needs no more room than it takes.
 fn check_size<A: Address>(head: Head, said: &Said<A>) {
     let mut buf = [0; 256];
     let (empty, _) = write::<A>(&mut buf, head, &[]).expect("256 bytes are enough for a head");
     assert!(empty == 19 || head.incarnation >= 128);
     for record in &said.records {
-        let alone = Said { kind: kind::NEWS, fields: vec![], records: vec![*record], numbers: vec![], whole: true };
+        let alone = Said { records: vec![*record], ..Said::plain(kind::NEWS, vec![]) };
         let (len, _) = write(&mut buf, head, &[alone]).expect("and for a record");
         // In a buffer of this size the kind and the length take three bytes.
         let len = len - empty - 3;
         let alone = 1 + 8 + 5 + 4 + 5 + A::MAX_LEN;
-        let most = if record.1.is_some() { alone + CERTIFICATE } else { alone };
-        assert!(len <= most, "{record:?} takes {len} bytes");
-        assert_eq!(codec::most_of_record::<A>(), alone + CERTIFICATE);
+        let extension = if record.0.topics == 0 && record.1 == 0 { 0 } else { EXTENSION };
+        let certificate = if record.2.is_some() { CERTIFICATE } else { 0 };
+        assert!(len <= alone + extension + certificate, "{record:?} takes {len} bytes");
+        assert_eq!(codec::most_of_record::<A>(), alone + EXTENSION + CERTIFICATE);
     }
     let len = match (said.kind, said.fields.len()) {
         (kind::PING, _) | (kind::ACK, 2) => empty + 12,
@@ -112,18 +128,59 @@ struct Said<A> {
     records: Vec<Told<A>>,
     /// Short ids, or sums.
     numbers: Vec<u32>,
-    /// Nothing comes behind the records that is none, and no part of a number behind the numbers.
+    /// How far the sender has come: with whom, in which life, and to where.
+    steps: Vec<(u64, u32, u32)>,
+    /// Of a broadcast or a direct message.
+    piece: Option<Sent>,
+    /// Nothing comes behind the records or the steps that is none, and no part of a number behind the numbers.
     whole: bool,
 }
 
-/// A record, and what it rests on.
-type Told<A> = (Record<A>, Option<Certificate>);
+/// A record, how far its sender has come with the member's broadcasts, and what it rests on.
+type Told<A> = (Record<A>, u32, Option<Certificate>);
+
+/// A message, or one piece of it.
+#[derive(Clone, Debug, PartialEq)]
+struct Sent {
+    /// Who sent it, in which life, and its number; a direct message has none of these.
+    broadcast: Option<(u64, u32, u32)>,
+    form: u8,
+    topic: u32,
+    /// Which piece, of how many, and the length of the whole.
+    part: (u8, u8, u32),
+    bytes: Vec<u8>,
+}
+
+impl Sent {
+    fn of(part: &Part<'_>) -> Self {
+        let &Part { form, topic, piece, pieces, len, bytes } = part;
+        Sent { broadcast: None, form, topic, part: (piece, pieces, len), bytes: bytes.to_vec() }
+    }
+
+    fn of_piece(piece: &Piece<'_>) -> Self {
+        let Origin { id, tag } = piece.origin;
+        Sent { broadcast: Some((id.get(), tag, piece.seq)), ..Sent::of(&piece.part) }
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Option<()> {
+        let (piece, pieces, len) = self.part;
+        let part = Part { form: self.form, topic: self.topic, piece, pieces, len, bytes: &self.bytes };
+        match self.broadcast {
+            Some((id, tag, seq)) => {
+                write_piece(&Piece { origin: Origin { id: NodeId::new(id), tag }, seq, part }, writer)
+            }
+            None => write_part(&part, writer),
+        }
+    }
+}
 
 /// What stands behind the fields.
 enum Rest<'d> {
     Nothing,
     Records(Reader<'d>),
     Numbers(Reader<'d>),
+    Steps(Reader<'d>),
+    Piece(Sent),
 }
 
 fn seal() -> Seal {
@@ -143,70 +200,115 @@ fn read<A: Address>(datagram: &[u8]) -> Opened<A> {
 }
 
 impl<A: Address> Said<A> {
+    fn plain(kind: u8, fields: Vec<u64>) -> Self {
+        Said { kind, fields, records: vec![], numbers: vec![], steps: vec![], piece: None, whole: true }
+    }
+
     fn of(frame: Frame<'_>) -> Self {
-        let n = |number: u32| u64::from(number);
-        let of_roots = |roots: Roots| u64::from(roots.progress) << 32 | n(roots.membership);
-        let (kind, fields, rest) = match frame {
-            Frame::Ping { number, roots } => (kind::PING, vec![n(number), of_roots(roots)], Rest::Nothing),
-            Frame::Ack { number, roots } => {
-                (kind::ACK, [n(number)].into_iter().chain(roots.map(of_roots)).collect(), Rest::Nothing)
-            }
-            Frame::Ask { question, target, within } => {
-                (kind::ASK, vec![n(question), target.get(), within], Rest::Nothing)
-            }
-            Frame::Verdict { question, target, word } => {
-                let word = match word {
-                    Word::Silent => 0,
-                    Word::Heard => 1,
-                    Word::Busy => 2,
-                };
-                (kind::VERDICT, vec![n(question), target.get(), word], Rest::Nothing)
-            }
-            Frame::News(records) => (kind::NEWS, vec![], Rest::Records(records)),
-            Frame::List { low, high, salt, shorts } => (kind::LIST, vec![low, high, n(salt)], Rest::Numbers(shorts)),
-            Frame::Diff { low, high, records } => (kind::DIFF, vec![low, high], Rest::Records(records)),
-            Frame::Join { number, cookie, speaks, record } => {
-                (kind::JOIN, vec![n(number), cookie, speaks.into(), speaks.into()], Rest::Records(record))
-            }
-            Frame::Welcome { number, answer, record } => {
-                let (answer, cookie) = match answer {
-                    Answer::Prove(cookie) => (0, cookie),
-                    Answer::Admitted => (1, 0),
-                    Answer::Full => (2, 0),
-                    Answer::Taken => (3, 0),
-                    Answer::Lives => (4, 0),
-                };
-                (kind::WELCOME, vec![n(number), answer, cookie], Rest::Records(record))
-            }
-            Frame::Leave { number } => (kind::LEAVE, vec![n(number)], Rest::Nothing),
-            Frame::LeaveAck { number } => (kind::LEAVE_ACK, vec![n(number)], Rest::Nothing),
-            Frame::Introduce { cookie } => (kind::INTRODUCE, vec![cookie], Rest::Nothing),
-            Frame::Claim(record) => (kind::CLAIM, vec![], Rest::Records(record)),
-            Frame::Relay { number, low, high, records } => {
-                (kind::RELAY, vec![n(number), n(low), n(high)], Rest::Records(records))
-            }
-            Frame::RelayAck { number, passes_on } => {
-                (kind::RELAY_ACK, vec![n(number), passes_on.into()], Rest::Nothing)
-            }
-            Frame::Sums { low, high, salt, sums } => (kind::SUMS, vec![low, high, n(salt)], Rest::Numbers(sums)),
-            Frame::Want { low, wanted } => (kind::WANT, vec![low, wanted], Rest::Nothing),
-            Frame::Records(records) => (kind::RECORDS, vec![], Rest::Records(records)),
-            Frame::Parts(Parts { low, high, log, meant }) => {
-                (kind::PARTS, vec![low, high, log.into(), n(meant)], Rest::Nothing)
-            }
-        };
-        let (mut records, mut numbers, mut whole) = (Vec::new(), Vec::new(), true);
+        let (kind, fields, rest) = in_numbers(frame);
+        let plain = Said::plain(kind, fields);
         match rest {
-            Rest::Nothing => {}
-            Rest::Records(reader) => (records, whole) = read_records(reader),
+            Rest::Nothing => plain,
+            Rest::Records(reader) => {
+                let (records, whole) = read_records(reader);
+                Said { records, whole, ..plain }
+            }
             Rest::Numbers(mut reader) => {
                 let len = reader.len();
-                numbers.extend(std::iter::from_fn(|| reader.u32()));
+                let numbers: Vec<u32> = std::iter::from_fn(|| reader.u32()).collect();
                 assert_eq!(len, 4 * numbers.len() + reader.len(), "a number takes four bytes");
-                whole = reader.is_empty();
+                Said { numbers, whole: reader.is_empty(), ..plain }
             }
+            Rest::Steps(mut reader) => {
+                let mut steps = Vec::new();
+                while let Some((origin, seen)) = { reader }.progress() {
+                    reader.progress();
+                    steps.push((origin.id.get(), origin.tag, seen));
+                }
+                Said { steps, whole: reader.is_empty(), ..plain }
+            }
+            Rest::Piece(sent) => Said { piece: Some(sent), ..plain },
         }
-        Said { kind, fields, records, numbers, whole }
+    }
+}
+
+/// The kind of a frame, its fields, and what stands behind them.
+fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
+    let n = |number: u32| u64::from(number);
+    let of_roots = |roots: Roots| u64::from(roots.progress) << 32 | n(roots.membership);
+    match frame {
+        Frame::Ping { number, roots } => (kind::PING, vec![n(number), of_roots(roots)], Rest::Nothing),
+        Frame::Ack { number, roots } => {
+            (kind::ACK, [n(number)].into_iter().chain(roots.map(of_roots)).collect(), Rest::Nothing)
+        }
+        Frame::Ask { question, target, within } => (kind::ASK, vec![n(question), target.get(), within], Rest::Nothing),
+        Frame::Verdict { question, target, word } => {
+            let word = match word {
+                Word::Silent => 0,
+                Word::Heard => 1,
+                Word::Busy => 2,
+            };
+            (kind::VERDICT, vec![n(question), target.get(), word], Rest::Nothing)
+        }
+        Frame::News(records) => (kind::NEWS, vec![], Rest::Records(records)),
+        Frame::List { low, high, salt, shorts } => (kind::LIST, vec![low, high, n(salt)], Rest::Numbers(shorts)),
+        Frame::Diff { low, high, records } => (kind::DIFF, vec![low, high], Rest::Records(records)),
+        Frame::Join { number, cookie, speaks, record } => {
+            (kind::JOIN, vec![n(number), cookie, speaks.into(), speaks.into()], Rest::Records(record))
+        }
+        Frame::Welcome { number, answer, record } => {
+            let (answer, cookie) = match answer {
+                Answer::Prove(cookie) => (0, cookie),
+                Answer::Admitted => (1, 0),
+                Answer::Full => (2, 0),
+                Answer::Taken => (3, 0),
+                Answer::Lives => (4, 0),
+            };
+            (kind::WELCOME, vec![n(number), answer, cookie], Rest::Records(record))
+        }
+        Frame::Leave { number } => (kind::LEAVE, vec![n(number)], Rest::Nothing),
+        Frame::LeaveAck { number } => (kind::LEAVE_ACK, vec![n(number)], Rest::Nothing),
+        Frame::Introduce { cookie } => (kind::INTRODUCE, vec![cookie], Rest::Nothing),
+        Frame::Claim(record) => (kind::CLAIM, vec![], Rest::Records(record)),
+        Frame::Relay { number, low, high, records } => {
+            (kind::RELAY, vec![n(number), n(low), n(high)], Rest::Records(records))
+        }
+        Frame::RelayAck { number, passes_on } => (kind::RELAY_ACK, vec![n(number), passes_on.into()], Rest::Nothing),
+        Frame::Sums { low, high, salt, sums } => (kind::SUMS, vec![low, high, n(salt)], Rest::Numbers(sums)),
+        Frame::Want { low, wanted } => (kind::WANT, vec![low, wanted], Rest::Nothing),
+        Frame::Records(records) => (kind::RECORDS, vec![], Rest::Records(records)),
+        Frame::Parts(Parts { low, high, log, meant }) => {
+            (kind::PARTS, vec![low, high, log.into(), n(meant)], Rest::Nothing)
+        }
+        of_messages => message_in_numbers(of_messages),
+    }
+}
+
+/// The same of what carries messages.
+fn message_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
+    let n = |number: u32| u64::from(number);
+    let of_pull = |pull: Pull| {
+        let Origin { id, tag } = pull.origin;
+        [n(pull.number), id.get(), n(tag), n(pull.first), pull.wanted]
+    };
+    match frame {
+        Frame::Cast { number, low, high, piece } => {
+            (kind::CAST, vec![n(number), n(low), n(high)], Rest::Piece(Sent::of_piece(&piece)))
+        }
+        Frame::CastAck { number, passes_on } => (kind::CAST_ACK, vec![n(number), passes_on.into()], Rest::Nothing),
+        Frame::Pull(pull) => (kind::PULL, of_pull(pull).to_vec(), Rest::Nothing),
+        Frame::Give(piece) => (kind::GIVE, vec![], Rest::Piece(Sent::of_piece(&piece))),
+        Frame::Lack(Lack { pull, oldest, newest }) => {
+            (kind::LACK, [&of_pull(pull)[..], &[n(oldest), n(newest)]].concat(), Rest::Nothing)
+        }
+        Frame::Progress { low, high, answer, entries } => {
+            (kind::PROGRESS, vec![low, high, answer.into()], Rest::Steps(entries))
+        }
+        Frame::Direct { number, part } => (kind::DIRECT, vec![n(number)], Rest::Piece(Sent::of(&part))),
+        Frame::DirectAck { number, piece, taken } => {
+            (kind::DIRECT_ACK, vec![n(number), piece.into(), taken.into()], Rest::Nothing)
+        }
+        other => unreachable!("{other:?} is about members"),
     }
 }
 
@@ -215,132 +317,12 @@ fn read_records<A: Address>(mut reader: Reader<'_>) -> (Vec<Told<A>>, bool) {
     let mut records = Vec::new();
     while !reader.is_empty() {
         let alone = { reader }.record::<A>();
-        let told = reader.certified();
-        assert_eq!(alone, told.map(|(record, _)| record), "a record is the same without what it rests on");
+        let told = reader.told();
+        assert_eq!(alone, told.map(|told| told.record), "a record is the same without what comes beside it");
         let Some(told) = told else { return (records, false) };
-        records.push(told);
+        records.push((told.record, told.seen, told.certificate));
     }
     (records, true)
-}
-
-// By hand.
-
-fn by_hand<A: Address>(datagram: &[u8]) -> Opened<A> {
-    let mut rest = datagram;
-    let front = take(&mut rest, 3).ok_or(DropReason::Truncated)?;
-    let form = front[0];
-    if form & 0xf != 1 {
-        return Err(DropReason::WireVersion);
-    }
-    if front[1..] != forge::cluster_tag(forge::cluster(CLUSTER)) {
-        return Err(DropReason::OtherCluster);
-    }
-    if form & 0x80 != 0 {
-        return Err(DropReason::Sealed);
-    }
-    take(&mut rest, 4).ok_or(DropReason::Truncated)?;
-    let mut sealed = datagram.to_vec();
-    forge::seal(&mut sealed, forge::cluster(CLUSTER), ADDRESSEE);
-    if sealed != datagram {
-        return Err(DropReason::Check);
-    }
-    let mut fields = || Some((number(&mut rest, 8)?, number(&mut rest, 3)?, varint(&mut rest)?));
-    let (sender, tag, incarnation) = fields().ok_or(DropReason::Truncated)?;
-    let [open, full, newcomer] = [0x10, 0x20, 0x40].map(|flag| form & flag != 0);
-    let head = Head { sender: NodeId::new(sender), tag: tag as u32, incarnation, open, full, newcomer };
-    let mut said = Vec::new();
-    while !rest.is_empty() && said.last() != Some(&Err(DropReason::Truncated)) {
-        let mut frame = || {
-            let (kind, len) = (number(&mut rest, 1)?, varint(&mut rest)?);
-            Some((kind as u8, take(&mut rest, len as usize)?))
-        };
-        said.push(frame().ok_or(DropReason::Truncated).and_then(|(kind, body)| frame_by_hand(kind, body)));
-    }
-    Ok((head, said))
-}
-
-fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropReason> {
-    let widths = *FIELDS.get(usize::from(kind).wrapping_sub(1)).ok_or(DropReason::UnknownFrame)?;
-    let fields: Option<Vec<u64>> = widths.iter().map(|width| number(&mut body, *width)).collect();
-    let mut fields = fields.ok_or(DropReason::Malformed)?;
-    if kind == kind::ACK && !body.is_empty() {
-        fields.push(number(&mut body, 6).ok_or(DropReason::Malformed)?);
-    }
-    match (kind, &mut fields[..]) {
-        (kind::VERDICT, [_, _, word]) if *word > 2 => return Err(DropReason::Malformed),
-        (kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS, [low, high, ..]) | (kind::RELAY, [_, low, high])
-            if *low > *high =>
-        {
-            return Err(DropReason::Malformed);
-        }
-        (kind::RELAY_ACK, [_, passes_on]) if *passes_on > 1 => return Err(DropReason::Malformed),
-        (kind::WELCOME, [_, answer, _]) if *answer > 4 => return Err(DropReason::Malformed),
-        // What a node makes of these is less than what they say.
-        (kind::WELCOME, [_, answer, cookie]) if *answer > 0 => *cookie = 0,
-        (kind::JOIN, [_, _, oldest, newest]) => {
-            let speaks = (*oldest..=*newest).contains(&1);
-            (*oldest, *newest) = (speaks.into(), speaks.into());
-        }
-        _ => {}
-    }
-    let has_records = matches!(
-        kind,
-        kind::NEWS | kind::DIFF | kind::JOIN | kind::WELCOME | kind::CLAIM | kind::RELAY | kind::RECORDS
-    );
-    let (mut records, mut numbers, mut whole) = (Vec::new(), Vec::new(), true);
-    while has_records && whole && !body.is_empty() {
-        let record = record_by_hand(&mut body);
-        whole = record.is_some();
-        records.extend(record);
-    }
-    if matches!(kind, kind::LIST | kind::SUMS) {
-        whole = body.len().is_multiple_of(4);
-        numbers.extend(std::iter::from_fn(|| number(&mut body, 4)).map(|number| number as u32));
-    }
-    Ok(Said { kind, fields, records, numbers, whole })
-}
-
-fn record_by_hand<A: Address>(bytes: &mut &[u8]) -> Option<Told<A>> {
-    let flags = number(bytes, 1)?;
-    let id = NodeId::new(number(bytes, 8)?);
-    let life = Life { generation: varint(bytes)?, nonce: number(bytes, 4)? as u32 };
-    let incarnation = varint(bytes)?;
-    let (addr, rest) = postcard::take_from_bytes(bytes).ok()?;
-    *bytes = rest;
-    if flags & 1 << 6 != 0 {
-        let extension = varint(bytes)?;
-        take(bytes, extension as usize)?;
-    }
-    let mut certificate = None;
-    if flags & 1 << 7 != 0 {
-        let jurors = [NodeId::new(number(bytes, 8)?), NodeId::new(number(bytes, 8)?)];
-        certificate = Some(Certificate { jurors, question: number(bytes, 4)? as u32 });
-    }
-    let liveness = *[Liveness::Alive, Liveness::Down, Liveness::Left].get(flags as usize & 3)?;
-    let patience = (flags >> 2) as u8 & 0xf;
-    Some((Record { id, life, incarnation, liveness, addr, patience, topics: 0 }, certificate))
-}
-
-fn take<'d>(bytes: &mut &'d [u8], len: usize) -> Option<&'d [u8]> {
-    let (taken, rest) = bytes.split_at_checked(len)?;
-    *bytes = rest;
-    Some(taken)
-}
-
-fn number(bytes: &mut &[u8], len: usize) -> Option<u64> {
-    take(bytes, len).map(|bytes| Script::new(bytes).number(len))
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u32> {
-    let mut value = 0;
-    for place in 0..5 {
-        let byte = number(bytes, 1)?;
-        value |= (byte & 0x7f) << (7 * place);
-        if byte < 0x80 {
-            return u32::try_from(value).ok();
-        }
-    }
-    None
 }
 
 // As a node writes (see `src/node/send.rs`, `src/gossip.rs` and `src/sync.rs`).
@@ -351,7 +333,10 @@ fn write<A: Address>(buf: &mut [u8], head: Head, said: &[Said<A>]) -> Option<(us
     let mut written = Vec::new();
     for said in said {
         let done = match said.kind {
-            kind::NEWS..=kind::DIFF | kind::RELAY | kind::SUMS | kind::RECORDS => write_list(&mut writer, said),
+            kind::NEWS..=kind::DIFF | kind::RELAY | kind::SUMS | kind::RECORDS | kind::PROGRESS => {
+                write_list(&mut writer, said)
+            }
+            kind::CAST | kind::GIVE | kind::DIRECT => write_sent(&mut writer, said),
             _ => write_frame(&mut writer, said).map(|()| Said { whole: true, ..said.clone() }),
         };
         written.extend(done);
@@ -364,9 +349,35 @@ fn write_frame<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<()
     // Only an ack has more than its kind: the roots.
     let widths = FIELDS[usize::from(said.kind) - 1].iter().chain(&[6]);
     writer.frame(said.kind, |body| {
+        if matches!(said.kind, kind::PULL | kind::LACK) {
+            return write_pull(body, &said.fields);
+        }
         said.fields.iter().zip(widths).try_for_each(|(value, width)| write_field(body, *value, *width))?;
-        said.records.iter().try_for_each(|(record, certificate)| body.certified(record, certificate.as_ref()))
+        said.records.iter().try_for_each(|(record, seen, found)| body.told(record, *seen, found.as_ref()))
     })
+}
+
+fn write_pull(writer: &mut Writer<'_>, fields: &[u64]) -> Option<()> {
+    let &[number, id, tag, first, wanted, ref bounds @ ..] = fields else { return None };
+    let origin = Origin { id: NodeId::new(id), tag: tag as u32 };
+    let pull = Pull { number: number as u32, origin, first: first as u32, wanted };
+    match *bounds {
+        [oldest, newest] => Lack { pull, oldest: oldest as u32, newest: newest as u32 }.write(writer),
+        _ => pull.write(writer),
+    }
+}
+
+/// Writes a message or a piece of it, whole or not at all.
+fn write_sent<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<Said<A>> {
+    let frame = writer.begin(said.kind)?;
+    let fill = |writer: &mut Writer<'_>| {
+        said.fields.iter().try_for_each(|value| writer.u32(*value as u32))?;
+        said.piece.as_ref()?.write(writer)
+    };
+    match fill(writer) {
+        Some(()) => writer.end(frame).map(|()| said.clone()),
+        None => writer.cancel(frame).and(None),
+    }
 }
 
 fn write_field(writer: &mut Writer<'_>, value: u64, width: usize) -> Option<()> {
@@ -385,20 +396,23 @@ fn write_list<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<Sai
         let mut bound = None;
         for (at, (value, width)) in said.fields.iter().zip(FIELDS[usize::from(said.kind) - 1]).enumerate() {
             // How far it goes is known only when it is written.
-            if at == 1 && matches!(said.kind, kind::LIST | kind::DIFF) {
+            if at == 1 && matches!(said.kind, kind::LIST | kind::DIFF | kind::PROGRESS) {
                 bound = Some((writer.hole()?, *value));
             } else {
                 write_field(writer, *value, *width)?;
             }
         }
-        let fits = |(record, certificate): &&Told<A>| writer.certified(record, certificate.as_ref()).is_some();
+        let fits = |(record, seen, found): &&Told<A>| writer.told(record, *seen, found.as_ref()).is_some();
         let records: Vec<Told<A>> = said.records.iter().take_while(fits).copied().collect();
         let numbers: Vec<u32> =
             said.numbers.iter().take_while(|number| writer.u32(**number).is_some()).copied().collect();
+        let fits =
+            |&&(id, tag, seen): &&(u64, u32, u32)| writer.progress(Origin { id: NodeId::new(id), tag }, seen).is_some();
+        let steps: Vec<(u64, u32, u32)> = said.steps.iter().take_while(fits).copied().collect();
         if let Some((bound, high)) = bound {
             writer.fill(bound, high)?;
         }
-        Some(Said { records, numbers, whole: true, ..said.clone() })
+        Some(Said { records, numbers, steps, whole: true, ..said.clone() })
     };
     match fill(writer) {
         Some(written) => writer.end(frame).map(|()| written),

@@ -9,6 +9,7 @@ mod budget;
 mod gossip;
 mod member;
 mod members;
+mod message;
 mod relay;
 mod sync;
 mod table_model;

@@ -19,31 +19,31 @@ const FROM: Sender = Sender { id: 7, generation: 1, nonce: 2, incarnation: 3 };
 /// Whose counters take the most bytes that there may be.
 const GREATEST: Sender = Sender { id: u64::MAX, generation: u32::MAX, nonce: u32::MAX, incarnation: u32::MAX };
 /// Kind and length of nothing: the head of a datagram from `FROM`.
-const HEAD_LEN: usize = 19;
+pub(super) const HEAD_LEN: usize = 19;
 
-fn seal() -> Seal {
+pub(super) fn seal() -> Seal {
     Seal { cluster: forge::cluster("wire"), addressee: 0x00ab_cdef }
 }
 
-fn head() -> Head {
+pub(super) fn head() -> Head {
     let (sender, tag) = (NodeId::new(FROM.id), FROM.tag());
     Head { sender, tag, incarnation: FROM.incarnation, open: false, full: false, newcomer: false }
 }
 
 /// A sound datagram with these bytes behind its head.
-fn around(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn around(bytes: &[u8]) -> Vec<u8> {
     forge::datagram(seal().cluster, 1, seal().addressee, FROM, &[bytes.to_vec()])
 }
 
 /// Hands these bytes to a reader.
-fn read<T>(bytes: &[u8], with: impl FnOnce(Reader<'_>) -> T) -> T {
+pub(super) fn read<T>(bytes: &[u8], with: impl FnOnce(Reader<'_>) -> T) -> T {
     let datagram = around(bytes);
     let (_, reader) = open(&datagram, seal()).expect("it is sound");
     with(reader)
 }
 
 /// What a writer with a buffer of this size makes of it.
-fn write(size: usize, with: impl FnOnce(&mut Writer<'_>) -> Option<()>) -> (Option<()>, Vec<u8>) {
+pub(super) fn write(size: usize, with: impl FnOnce(&mut Writer<'_>) -> Option<()>) -> (Option<()>, Vec<u8>) {
     let mut buf = std::vec![0; size];
     let mut writer = Writer::new(&mut buf, seal(), head()).expect("the head fits");
     let done = with(&mut writer);
@@ -52,12 +52,12 @@ fn write(size: usize, with: impl FnOnce(&mut Writer<'_>) -> Option<()>) -> (Opti
     (done, buf)
 }
 
-fn number() -> impl Strategy<Value = u32> {
+pub(super) fn number() -> impl Strategy<Value = u32> {
     // As many of each length.
     (any::<u32>(), 0..32u32).prop_map(|(bits, short)| bits >> short)
 }
 
-fn sender() -> impl Strategy<Value = Sender> {
+pub(super) fn sender() -> impl Strategy<Value = Sender> {
     let parts = (any::<u64>(), number(), any::<u32>(), number());
     parts.prop_map(|(id, generation, nonce, incarnation)| Sender { id, generation, nonce, incarnation })
 }
@@ -71,9 +71,16 @@ fn record<A: Address>(flags: u8, of: Sender, addr: A) -> Record<A> {
         incarnation: of.incarnation,
         liveness,
         addr,
-        patience: flags >> 2,
+        patience: flags >> 2 & 0xf,
         topics: 0,
     }
+}
+
+/// A record as it is read, how far its sender has come with the member's broadcasts, and what it rests on.
+type Said<A> = (Record<A>, u32, Option<Certificate>);
+
+fn next<A: Address>(reader: &mut Reader<'_>) -> Option<Said<A>> {
+    reader.told().map(|told| (told.record, told.seen, told.certificate))
 }
 
 fn flags() -> impl Strategy<Value = u8> {
@@ -85,67 +92,85 @@ fn certificate() -> impl Strategy<Value = Certificate> {
     parts.prop_map(|(jurors, question)| Certificate { jurors: jurors.map(NodeId::new), question })
 }
 
-/// A record and what it rests on, by hand.
-fn certified(flags: u8, of: Sender, addr: &[u8], certificate: Option<Certificate>) -> Vec<u8> {
-    match certificate {
-        Some(Certificate { jurors, question }) => {
-            forge::certified(flags, of, addr, jurors.map(|juror| juror.get()), question)
-        }
-        None => forge::record_at(flags, of, addr),
-    }
+/// What may come beside a record: topics, how far its sender has come, and what it rests on.
+type Beside = (u32, u32, Option<Certificate>);
+
+fn beside() -> impl Strategy<Value = Beside> {
+    let optional = || prop_oneof![Just(0), number()];
+    (optional(), optional(), proptest::option::of(certificate()))
 }
 
-/// Writes and reads a record with this address, whose encoding is given, and with this certificate.
-fn there_and_back<A: Address>(flags: u8, of: Sender, addr: A, encoded: &[u8], certificate: Option<Certificate>) {
-    let record = record(flags, of, addr);
-    let bytes = certified(flags, of, encoded, certificate);
-    let (done, written) = write(200, |writer| writer.certified(&record, certificate.as_ref()));
+/// A record and what comes beside it, by hand.
+fn told(flags: u8, of: Sender, addr: &[u8], (topics, seen, certificate): Beside) -> Vec<u8> {
+    let extension = if (topics, seen) == (0, 0) { Vec::new() } else { forge::extension(topics, seen) };
+    let flags = flags | u8::from(!extension.is_empty()) << 6 | u8::from(certificate.is_some()) << 7;
+    let certificate = certificate.map(|found| forge::certificate(found.jurors.map(NodeId::get), found.question));
+    [forge::record_at(flags, of, addr), extension, certificate.unwrap_or_default()].concat()
+}
+
+/// Writes and reads a record with this address, whose encoding is given, and with this beside it.
+fn there_and_back<A: Address>(flags: u8, of: Sender, addr: A, encoded: &[u8], (topics, seen, certificate): Beside) {
+    let record = Record { topics, ..record(flags, of, addr) };
+    let bytes = told(flags, of, encoded, (topics, seen, certificate));
+    let (done, written) = write(200, |writer| writer.told(&record, seen, certificate.as_ref()));
     assert_eq!((done, &written), (Some(()), &around(&bytes)), "written as in the diagram");
     read(&bytes, |mut reader| {
         let mut again = reader;
-        assert_eq!(reader.certified::<A>(), Some((record, certificate)), "read as it was written");
+        assert_eq!(next::<A>(&mut reader), Some((record, seen, certificate)), "read as it was written");
         assert!(reader.is_empty(), "to its end");
-        assert_eq!(reader.certified::<A>(), None, "and no further");
-        assert_eq!(again.record::<A>(), Some(record), "read without what it rests on");
+        assert_eq!(next::<A>(&mut reader), None, "and no further");
+        assert_eq!(again.record::<A>(), Some(record), "read without what comes beside it");
         assert!(again.is_empty(), "which is skipped");
         assert_eq!(again.record::<A>(), None, "and no further");
     });
     for cut in 0..bytes.len() {
-        let cut_off = read(&bytes[..cut], |mut reader| reader.certified::<A>());
+        let cut_off = read(&bytes[..cut], |mut reader| next::<A>(&mut reader));
         assert_eq!(cut_off, None, "{cut} bytes of {} are no record", bytes.len());
         let cut_off = read(&bytes[..cut], |mut reader| reader.record::<A>());
         assert_eq!(cut_off, None, "{cut} bytes of {} are no record", bytes.len());
-        let (done, written) = write(HEAD_LEN + cut, |writer| writer.certified(&record, certificate.as_ref()));
+        let (done, written) = write(HEAD_LEN + cut, |writer| writer.told(&record, seen, certificate.as_ref()));
         assert_eq!((done, written), (None, around(&[])), "what does not fit is not begun");
     }
-    if certificate.is_none() {
+    if certificate.is_none() && seen == 0 {
         let (done, written) = write(200, |writer| writer.record(&record));
         assert_eq!((done, written), (Some(()), around(&bytes)), "a record alone rests on nothing");
     }
-    let most = most_of_record::<A>() - if certificate.is_some() { 0 } else { forge::certificate([0; 2], 0).len() };
+    let spared = if certificate.is_some() { 0 } else { forge::certificate([0; 2], 0).len() };
+    let most = most_of_record::<A>() - spared - if (topics, seen) == (0, 0) { 10 } else { 0 };
     assert!(encoded.len() <= A::MAX_LEN && bytes.len() <= most, "{} bytes of {addr:?}", encoded.len());
 }
 
 #[test]
-fn any_record_is_written_as_in_the_diagram_and_read_back_with_and_without_a_certificate() {
+fn any_record_is_written_as_in_the_diagram_and_read_back_with_whatever_comes_beside_it() {
     let addresses = (any::<[u8; 16]>(), any::<u16>(), number());
-    check(300, (flags(), sender(), addresses, certificate()), |(flags, of, (ip, port, addr), certificate)| {
-        for certificate in [None, Some(certificate)] {
-            there_and_back(flags, of, addr, &forge::varint(addr), certificate);
-            there_and_back(flags, of, port, &forge::varint(port.into()), certificate);
-            there_and_back(flags, of, ip, &ip, certificate);
+    check(300, (flags(), sender(), addresses, beside()), |(flags, of, (ip, port, addr), beside)| {
+        for beside in [(0, 0, None), beside] {
+            there_and_back(flags, of, addr, &forge::varint(addr), beside);
+            there_and_back(flags, of, port, &forge::varint(port.into()), beside);
+            there_and_back(flags, of, ip, &ip, beside);
             let v6 = SocketAddr::new(IpAddr::from(ip), port);
-            there_and_back(flags, of, v6, &[&[1][..], &ip, &forge::varint(port.into())].concat(), certificate);
+            there_and_back(flags, of, v6, &[&[1][..], &ip, &forge::varint(port.into())].concat(), beside);
             let [a, b, c, d, ..] = ip;
             let v4 = SocketAddr::new(IpAddr::from([a, b, c, d]), port);
-            there_and_back(flags, of, v4, &[&[0, a, b, c, d][..], &forge::varint(port.into())].concat(), certificate);
+            there_and_back(flags, of, v4, &[&[0, a, b, c, d][..], &forge::varint(port.into())].concat(), beside);
         }
     });
 }
 
+/// Extensions of this version and of later ones: what each says, and its bytes.
+fn extensions() -> impl Strategy<Value = (u32, u32, Vec<u8>)> {
+    let unread = proptest::option::of((number(), vec(any::<u8>(), 0..300)));
+    (any::<u32>(), unread).prop_map(|(topics, behind)| {
+        let (seen, rest) = behind.unzip();
+        let seen_bytes = seen.map(forge::varint).unwrap_or_default();
+        let bytes = [&topics.to_le_bytes()[..], &seen_bytes, &rest.unwrap_or_default()].concat();
+        (topics, seen.unwrap_or(0), bytes)
+    })
+}
+
 #[test]
-fn an_extension_is_skipped_whole_or_the_record_refused() {
-    check(100, (flags(), sender(), any::<u16>(), vec(any::<u8>(), 0..300)), |(flags, of, addr, extension)| {
+fn what_a_later_version_adds_to_an_extension_is_skipped_and_one_cut_off_refused() {
+    check(100, (flags(), sender(), any::<u16>(), extensions()), |(flags, of, addr, (topics, seen, extension))| {
         let mut bytes = forge::record_at(flags | 1 << 6, of, &forge::varint(addr.into()));
         bytes.extend(forge::varint(extension.len() as u32));
         bytes.extend(&extension);
@@ -153,20 +178,29 @@ fn an_extension_is_skipped_whole_or_the_record_refused() {
         assert_eq!(cut, None, "the extension is cut off");
         bytes.push(0xee);
         read(&bytes, |mut reader| {
-            assert_eq!(reader.certified(), Some((record(flags, of, addr), None)));
+            assert_eq!(next(&mut reader), Some((Record { topics, ..record(flags, of, addr) }, seen, None)));
             assert!(!reader.is_empty(), "what follows is left");
         });
     });
+    // Shorter than its topics, and with a number that does not end.
+    for short in [&[][..], &[1, 2, 3], &[1, 2, 3, 4, 0x80], &[1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff, 0x1f]] {
+        let mut bytes = forge::record_at(1 << 6, FROM, &[5]);
+        bytes.extend(forge::varint(short.len() as u32));
+        bytes.extend(short);
+        assert_eq!(read(&bytes, |mut reader| next::<u16>(&mut reader)), None, "{short:?}");
+    }
     let odd = read(&forge::record_at(3, FROM, &[5]), |mut reader| reader.record::<u16>());
     assert_eq!(odd, None, "there is no fourth liveness");
 }
 
 #[test]
 fn a_certificate_stands_behind_the_extension_if_there_is_one() {
-    let extensions = prop_oneof![Just(None), vec(any::<u8>(), 0..300).prop_map(Some)];
-    check(100, (flags(), sender(), any::<u16>(), extensions, certificate()), |(flags, of, addr, extension, found)| {
+    let optional = proptest::option::of(extensions());
+    check(100, (flags(), sender(), any::<u16>(), optional, certificate()), |(flags, of, addr, extension, found)| {
         let extended = flags | u8::from(extension.is_some()) << 6;
         let mut bytes = forge::record_at(extended | 1 << 7, of, &forge::varint(addr.into()));
+        let (topics, seen, extension) =
+            extension.map_or((0, 0, None), |(topics, seen, bytes)| (topics, seen, Some(bytes)));
         if let Some(extension) = extension {
             bytes.extend(forge::varint(extension.len() as u32));
             bytes.extend(&extension);
@@ -174,12 +208,12 @@ fn a_certificate_stands_behind_the_extension_if_there_is_one() {
         let start = bytes.len();
         bytes.extend(forge::certificate(found.jurors.map(|juror| juror.get()), found.question));
         for cut in start..bytes.len() {
-            let cut_off = read(&bytes[..cut], |mut reader| reader.certified::<u16>());
+            let cut_off = read(&bytes[..cut], |mut reader| next::<u16>(&mut reader));
             assert_eq!(cut_off, None, "{} bytes are no certificate", cut - start);
         }
         bytes.push(0xee);
         read(&bytes, |mut reader| {
-            assert_eq!(reader.certified(), Some((record(flags, of, addr), Some(found))));
+            assert_eq!(next(&mut reader), Some((Record { topics, ..record(flags, of, addr) }, seen, Some(found))));
             assert!(!reader.is_empty(), "what follows is left");
         });
     });
@@ -188,9 +222,9 @@ fn a_certificate_stands_behind_the_extension_if_there_is_one() {
 #[test]
 fn a_record_of_the_longest_address_and_the_greatest_counters_takes_the_most_bytes_and_no_fewer() {
     fn takes_the_most<A: Address>(addr: A) {
-        let record = record(63 & !1, GREATEST, addr);
+        let record = Record { topics: u32::MAX, ..record(63 & !1, GREATEST, addr) };
         let certificate = Certificate { jurors: [NodeId::new(u64::MAX); 2], question: u32::MAX };
-        let (done, written) = write(200, |writer| writer.certified(&record, Some(&certificate)));
+        let (done, written) = write(200, |writer| writer.told(&record, u32::MAX, Some(&certificate)));
         assert_eq!((done, written.len()), (Some(()), HEAD_LEN + most_of_record::<A>()), "{addr:?}");
     }
     takes_the_most(u8::MAX);
@@ -281,20 +315,18 @@ fn what_another_version_sends_is_told_from_what_is_foreign_and_what_is_sealed() 
 
 // Frames.
 
-fn le(numbers: &[u64]) -> Vec<u8> {
+pub(super) fn le(numbers: &[u64]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
-/// A record and what it rests on.
-type Told = (Record<u16>, Option<Certificate>);
-
 /// Decodes a body, and says in words what came of it.
-fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, DropReason> {
+pub(super) fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, DropReason> {
     read(&forge::frame(kind, body), |mut reader| {
         let (found, body) = reader.frame().expect("it is whole");
         assert_eq!(found, kind);
         assert!(reader.is_empty(), "the frame ends where it says");
-        let records = |mut records: Reader<'_>| -> Vec<Told> { core::iter::from_fn(|| records.certified()).collect() };
+        let records =
+            |mut records: Reader<'_>| -> Vec<Said<u16>> { core::iter::from_fn(|| next(&mut records)).collect() };
         let numbers = |mut numbers: Reader<'_>| -> Vec<u32> { core::iter::from_fn(|| numbers.u32()).collect() };
         decode(kind, body).map(|frame| match frame {
             Frame::News(list) => std::format!("news {:?}", records(list)),
@@ -318,7 +350,7 @@ fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, DropReason> {
 }
 
 /// A kind, the body of such a frame, what it says, and how many bytes may be missing at its end.
-type Example = (u8, Vec<u8>, std::string::String, usize);
+pub(super) type Example = (u8, Vec<u8>, std::string::String, usize);
 
 /// Bodies by hand.
 fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
@@ -326,10 +358,13 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
     let (id, roots) = (NodeId::new(long), Roots { membership: !number, progress: number as u16 });
     let six = [&roots.membership.to_le_bytes()[..], &roots.progress.to_le_bytes()].concat();
     let (low, high) = (long / 2, long);
-    // One that rests on nothing, and one that does.
+    // One that rests on nothing, and one that does and comes with all else that there may be.
     let certificate = Certificate { jurors: [NodeId::new(low), id], question: !number };
-    let bytes = [forge::record(1 << 2, of, 300), forge::certified(1, of, &[7], [low, high], !number)].concat();
-    let records: Vec<Told> = std::vec![(record(1 << 2, of, 300), None), (record(1, of, 7), Some(certificate))];
+    let beside = (number | 1, number, Some(certificate));
+    let bytes = [forge::record(1 << 2, of, 300), told(1, of, &[7], beside)].concat();
+    let whole_record = Record { topics: number | 1, ..record(1, of, 7) };
+    let records: Vec<Said<u16>> =
+        std::vec![(record(1 << 2, of, 300), 0, None), (whole_record, number, Some(certificate))];
     let shorts = [number, !number, number.wrapping_mul(3)];
     let mixed = [le(&[low, high]), n.to_vec()].concat();
     let with_numbers = |kind, said: &str| {
@@ -441,7 +476,7 @@ fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     let relay = |low: u32, high: u32| decoded(14, &[number, low.to_le_bytes(), high.to_le_bytes()].concat());
     assert_eq!(relay(10, 9), malformed, "a share that ends before it begins");
     assert!(relay(9, 9).is_ok(), "a share of one cell");
-    for kind in [0, 20, 21, 255] {
+    for kind in [0, 28, 29, 255] {
         assert_eq!(decoded(kind, &[0; 40]), Err(DropReason::UnknownFrame), "kind {kind}");
     }
     for (oldest, newest, speaks) in [(0, 0, false), (0, 1, true), (1, 9, true), (2, 9, false), (2, 1, false)] {

@@ -34,7 +34,7 @@ pub mod world;
 // The wire format is no part of the crate's interface. It is read by its source, which looks for these in the root of
 // its crate.
 #[path = "../../../src/wire/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 pub(crate) mod codec;
 // What events borrow from; its types are the crate's own.
 mod broadcast {

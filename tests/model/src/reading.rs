@@ -1,4 +1,4 @@
-//! What a datagram says, as its addressee would read it: by `src/wire.rs` itself.
+//! What a datagram says, as its addressee would read it: by `src/wire/` itself.
 
 use crate::account::Account;
 use crate::codec::{self, Frame, Reader, Seal, Word};
@@ -68,9 +68,9 @@ impl Reading {
     }
 
     fn add_records(&mut self, mut records: Reader<'_>, kind: &'static str) -> &'static str {
-        while let Some((record, certificate)) = records.certified::<u16>() {
-            let jurors = certificate.map(|certificate| certificate.jurors.map(|juror| juror.get()));
-            self.records.push((record.id.get(), account_of(&record), jurors));
+        while let Some(told) = records.told::<u16>() {
+            let jurors = told.certificate.map(|certificate| certificate.jurors.map(|juror| juror.get()));
+            self.records.push((told.record.id.get(), account_of(&told.record), jurors));
         }
         kind
     }
