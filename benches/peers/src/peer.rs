@@ -120,9 +120,23 @@ impl Peer {
         }
     }
 
+    /// Calls foca, if it was started, and passes on at once what it has learnt that is new.
+    fn call<E>(
+        &mut self,
+        now: Instant,
+        call: impl FnOnce(&mut Inner, &mut AccumulatingRuntime<Name>) -> Result<(), E>,
+    ) {
+        self.act(now, call);
+        let new = self.items.take_new();
+        if !new.is_empty() {
+            self.reports.extend(new);
+            self.act(now, |inner, runtime| inner.broadcast(runtime));
+        }
+    }
+
     /// Calls foca, if it was started, and sees to what it wants. Errors are about single datagrams and late timers, and
     /// foca carries on after them by itself.
-    fn call<E>(
+    fn act<E>(
         &mut self,
         now: Instant,
         call: impl FnOnce(&mut Inner, &mut AccumulatingRuntime<Name>) -> Result<(), E>,
@@ -136,11 +150,6 @@ impl Peer {
         }
         while let Some(notification) = self.runtime.to_notify() {
             self.note(now, notification);
-        }
-        let news = self.items.take_new();
-        if !news.is_empty() {
-            self.reports.extend(news);
-            self.call(now, |inner, runtime| inner.broadcast(runtime));
         }
     }
 
