@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use experiments::Subject;
 use report::{Times, in_parallel, progress, seconds, shown};
-use tidings::sim::Scenario;
-use tidings::{Config, HeapNode, Limits};
+use tidings::sim::{Scenario, TOPIC};
+use tidings::{Config, HeapNode, Instant, Limits};
 
 /// Experiments with simulated clusters. The same arguments give the same figures, on every machine.
 ///
@@ -65,6 +65,16 @@ struct Replay {
 impl Subject for HeapNode<u32> {
     fn new(nodes: u32) -> Self {
         HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(2 * nodes as usize))
+    }
+
+    fn listening(nodes: u32) -> Self {
+        let mut node = <Self as Subject>::new(nodes);
+        node.subscribe(Instant::ZERO, TOPIC).expect("it listens to nothing yet");
+        node
+    }
+
+    fn payloads(&self) -> u64 {
+        self.stats().casts_in
     }
 }
 

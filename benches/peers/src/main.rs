@@ -43,6 +43,7 @@ use indicatif::ProgressBar;
 use peer::Peer;
 use rows::{Cause, Plan, Row};
 use runs::Allowance;
+use tidings::sim::TOPIC;
 use tidings::{Config, HeapNode, Limits};
 use trial::{Trial, Value};
 
@@ -52,6 +53,16 @@ type Ours = HeapNode<SocketAddrV4>;
 impl Subject for Ours {
     fn new(nodes: u32) -> Self {
         HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(2 * nodes as usize))
+    }
+
+    fn listening(nodes: u32) -> Self {
+        let mut node = <Self as Subject>::new(nodes);
+        node.subscribe(tidings::Instant::ZERO, TOPIC).expect("it listens to nothing yet");
+        node
+    }
+
+    fn payloads(&self) -> u64 {
+        self.stats().casts_in
     }
 }
 
