@@ -10,13 +10,13 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 use owo_colors::OwoColorize;
-use tidings::{Clock, HeapNode, Instant, Limits, MAX_DATAGRAM, NodeId, Phase, SendFailure};
+use tidings::{Clock, HeapNode, Instant, Limits, MAX_DATAGRAM, Phase, SendFailure};
 
 use crate::Options;
 use crate::carry::Attempt;
 use crate::command::Command;
 use crate::console::{Console, Input};
-use crate::desk::{Desk, Job};
+use crate::desk::{Desk, Job, NAMES};
 
 /// What a shell reports of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -70,13 +70,12 @@ impl Agent {
         let console = if terse { Console::closed() } else { Console::open(waker).map_err(failed)? };
         let mut desk = Desk::new(console, options.answer.clone());
         desk.terse = terse;
-        let id = NodeId::from_name(&name);
-        if options.name.is_some() {
-            desk.learn_name(&name);
-        }
+        let id = desk.learn_name(&name);
+        // One of the 16 that a node can listen to; there is room.
+        let _ = node.subscribe(clock.now(), NAMES);
         for topic in &options.listen {
             let listened = node.subscribe(clock.now(), desk.learn_topic(topic));
-            listened.map_err(|_| "--listen names more topics than a node can listen to, which is 16")?;
+            listened.map_err(|_| "--listen names more topics than an agent can listen to, which is 15")?;
         }
         node.start(clock.now(), id, addr, &mut rand::rng());
         desk.jobs.extend(command.map(|command| Job { command, since: clock.now(), awaits: None }));
@@ -84,7 +83,8 @@ impl Agent {
         if !terse {
             let asking = if options.join.is_empty() { "" } else { ", asking to join" };
             let cluster = &options.cluster;
-            desk.console.line(format_args!("node {} at {addr} in cluster \"{cluster}\"{asking}", id.bold()));
+            let called = if options.name.is_some() { format!(", {name},") } else { String::new() };
+            desk.console.line(format_args!("node {}{called} at {addr} in cluster \"{cluster}\"{asking}", id.bold()));
         }
         if desk.console.has_prompt() {
             desk.console.line("help lists the commands".dimmed());
@@ -177,7 +177,7 @@ impl Agent {
     fn work(&mut self) -> bool {
         let now = self.clock.now();
         self.arrive(now);
-        let worked = self.try_jobs(now) | self.take_input(now);
+        let worked = self.introduce(now) | self.try_jobs(now) | self.take_input(now);
         let done = self.over && self.desk.jobs.is_empty() && self.stay.is_none();
         if done || LEAVING.load(Ordering::Relaxed) || self.stay.is_some_and(|stay| now >= stay) {
             return self.leave(now) || worked;
@@ -203,6 +203,21 @@ impl Agent {
         }
     }
 
+    /// Asks all for their names, once it has been admitted, and tells whoever asks its own.
+    fn introduce(&mut self, now: Instant) -> bool {
+        let name = self.desk.who(self.node.id());
+        let curious = std::mem::take(&mut self.desk.curious);
+        for question in &curious {
+            // Who is gone needs no answer.
+            let _ = self.node.answer(now, *question, name.as_bytes());
+        }
+        if !self.desk.joined || self.seeds.is_empty() || self.desk.roll_call.is_some() {
+            return !curious.is_empty();
+        }
+        self.desk.roll_call = self.node.ask(now, NAMES, name.as_bytes(), u32::MAX, self.within).ok();
+        true
+    }
+
     fn nobody(&self) -> String {
         let seeds: Vec<_> = self.seeds.iter().map(SocketAddr::to_string).collect();
         format!("nobody to join: no answer from {}", seeds.join(", "))
@@ -212,14 +227,17 @@ impl Agent {
     fn try_jobs(&mut self, now: Instant) -> bool {
         let mut worked = false;
         for mut job in std::mem::take(&mut self.desk.jobs) {
+            if job.awaits.is_some() {
+                self.desk.jobs.push_back(job);
+                continue;
+            }
             let lonely = job.command.needs_others() && !self.desk.arrived && !self.desk.console.has_prompt();
-            let attempt = match (job.awaits, lonely) {
-                (Some(_), _) => Attempt::Awaits,
-                (None, true) if self.warned && !self.desk.joined => Attempt::Failed(self.nobody()),
-                (None, true) => Attempt::Later,
-                (None, false) => self.carry_out(&mut job, now),
+            let attempt = match lonely {
+                true if self.warned && !self.desk.joined => Attempt::Failed(self.nobody()),
+                true => Attempt::Later,
+                false => self.carry_out(&mut job, now),
             };
-            worked |= job.awaits.is_some() || !matches!(attempt, Attempt::Later);
+            worked |= !matches!(attempt, Attempt::Later);
             match attempt {
                 Attempt::Later if !lonely && now >= job.since + self.within => {
                     self.desk.conclude(now, Err("too much is on its way already; try again in a moment".to_string()));

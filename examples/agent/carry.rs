@@ -36,7 +36,7 @@ impl Agent {
             Command::Answer { number, text } => self.answer(*number, text, now),
             Command::Listen(topic) => match self.node.subscribe(now, self.desk.learn_topic(topic)) {
                 Ok(()) => Err(Attempt::Done(Some(format!("listening to {topic}")))),
-                Err(_) => Err(Attempt::Failed("16 topics are listened to already; unlisten one first".to_string())),
+                Err(_) => Err(Attempt::Failed("15 topics are listened to already; unlisten one first".to_string())),
             },
             Command::Unlisten(topic) => {
                 self.node.unsubscribe(now, self.desk.learn_topic(topic));

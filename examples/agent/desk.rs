@@ -14,6 +14,9 @@ use crate::show;
 
 /// What is said to one member alone has no topic of its own.
 pub const DIRECT: Topic = Topic::new(0);
+/// Where agents ask each other for their names, as no name travels with a member. A name can be trusted: the id is made
+/// of it.
+pub const NAMES: Topic = Topic::from_name("agent/names");
 /// How many of the latest questions can still be answered.
 const QUESTIONS: usize = 100;
 
@@ -37,8 +40,11 @@ pub struct Desk {
     /// The latest others' questions and their numbers.
     questions: VecDeque<(u32, Question)>,
     asked: u32,
-    /// Names that are known to belong to ids, as no name travels.
     names: BTreeMap<NodeId, String>,
+    /// The question for everybody's name.
+    pub roll_call: Option<MessageId>,
+    /// Those who have asked for this node's name.
+    pub curious: Vec<Question>,
     topics: BTreeMap<Topic, String>,
     /// Whether this node has been admitted by another.
     pub joined: bool,
@@ -59,6 +65,8 @@ impl Desk {
             questions: VecDeque::new(),
             asked: 0,
             names: BTreeMap::new(),
+            roll_call: None,
+            curious: Vec::new(),
             topics: BTreeMap::new(),
             joined: false,
             arrived: false,
@@ -72,6 +80,19 @@ impl Desk {
         let id = NodeId::from_name(name);
         self.names.insert(id, name.to_string());
         id
+    }
+
+    /// What somebody says to be called, if it is true.
+    fn introduce(&mut self, at: Instant, id: NodeId, payload: &[u8]) {
+        let name = String::from_utf8_lossy(payload);
+        if NodeId::from_name(&name) != id || self.names.contains_key(&id) {
+            return;
+        }
+        let name = show::text(payload);
+        if self.arrived && !self.terse {
+            self.tell(at, format_args!("{id} is {name}").green());
+        }
+        self.names.insert(id, name);
     }
 
     pub fn learn_topic(&mut self, name: &str) -> Topic {
@@ -158,6 +179,11 @@ impl Desk {
                 let said = format!("{} {}:", self.who(origin), self.addressed(topic));
                 self.tell(at, format_args!("{} {}", said.cyan().bold(), show::text(payload)));
             }
+            Event::Question { question, topic: NAMES, payload } => {
+                self.introduce(at, question.asker(), payload);
+                self.curious.push(question);
+            }
+            Event::Answer { id, from, payload } if self.roll_call == Some(id) => self.introduce(at, from, payload),
             Event::Question { question, topic, payload } => {
                 let number = self.note(at, question);
                 let (who, addressed) = (self.who(question.asker()), self.addressed(topic));
@@ -212,11 +238,20 @@ impl Desk {
         if matches!(event, Event::Joined | Event::MemberUp(_)) {
             self.heard = at;
         }
+        if let Event::MemberUp(member) = event {
+            // Where no name was given to a node, its address is its name.
+            let addr = member.addr().to_string();
+            if NodeId::from_name(&addr) == member.id() {
+                self.names.insert(member.id(), addr);
+            }
+        }
         if self.terse || !self.arrived {
             return;
         }
-        let member =
-            |member: &Member<SocketAddr>, what: &str| format!("{} at {} {what}", self.who(member.id()), member.addr());
+        let member = |member: &Member<SocketAddr>, what: &str| {
+            let (who, addr) = (self.who(member.id()), member.addr().to_string());
+            if who == addr { format!("{addr} {what}") } else { format!("{who} at {addr} {what}") }
+        };
         let (text, style) = match event {
             Event::MemberUp(about) if about.life().generation() > 0 => {
                 (member(about, "is up in a new life"), Style::new().green())

@@ -64,7 +64,7 @@ struct Options {
     /// How far apart the nodes are: lan, wan or local
     #[arg(long, default_value = "lan", value_parser = preset)]
     preset: Config,
-    /// Show what is said and asked on this topic; may be given several times, for 16 topics
+    /// Show what is said and asked on this topic; may be given several times, for 15 topics
     #[arg(long, value_name = "TOPIC")]
     listen: Vec<String>,
     /// Answer every question with this text

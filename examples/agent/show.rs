@@ -24,11 +24,13 @@ pub fn members(node: &HeapNode, name: impl Fn(NodeId) -> Option<String>) -> Tabl
             Status::Down => Color::Red,
             Status::Left => Color::Blue,
         };
+        let addr = member.addr().to_string();
+        let name = name(member.id()).filter(|name| *name != addr);
         let myself = if member.id() == node.id() { ", this node" } else { "" };
         table.add_row([
             Cell::new(member.id()),
-            Cell::new(name(member.id()).unwrap_or_default()),
-            Cell::new(member.addr()),
+            Cell::new(name.unwrap_or_default()),
+            Cell::new(addr),
             Cell::new(format!("{}{myself}", member.status())).fg(color),
             Cell::new(u64::from(member.life().generation()) + 1),
         ]);
