@@ -109,7 +109,9 @@ impl Agent {
                 }
             }
             match self.node.phase() {
-                Phase::Left => return Ok(if self.desk.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
+                // At a prompt whoever saw a command fail has done about it what there was to do.
+                Phase::Left if self.desk.failed && !self.desk.console.has_prompt() => return Ok(ExitCode::FAILURE),
+                Phase::Left => return Ok(ExitCode::SUCCESS),
                 Phase::Idle => return Err("another live node has this name: choose another with --name".to_string()),
                 _ if self.interrupted => return Ok(ExitCode::from(INTERRUPTED)),
                 _ => {}
