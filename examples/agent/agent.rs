@@ -275,7 +275,7 @@ impl Agent {
         worked
     }
 
-    /// Leaves, unless that has begun. What is not done then has failed.
+    /// Leaves, unless that has begun. What is not done then has failed, and so has joining if there was time for it.
     fn leave(&mut self, now: Instant) -> bool {
         if matches!(self.node.phase(), Phase::Leaving | Phase::Left | Phase::Idle) {
             return false;
@@ -284,7 +284,7 @@ impl Agent {
         let undone = std::mem::take(&mut self.desk.jobs);
         if self.desk.console.has_prompt() {
             self.desk.console.line("leaving; Ctrl-C again to exit at once".dimmed());
-        } else if !self.desk.joined {
+        } else if !self.desk.joined && (self.warned || self.stay.is_some()) {
             self.desk.failed = true;
             if !self.warned {
                 self.desk.console.error(self.nobody());
