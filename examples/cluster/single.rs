@@ -67,8 +67,7 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
         }
         driver.speak(|event| match event {
             Event::Message { origin, payload, .. } => {
-                let text = String::from_utf8_lossy(payload);
-                screen.event(setup.clock.now(), format_args!("{origin} says: {}", text.escape_debug()).cyan());
+                screen.event(setup.clock.now(), format_args!("{origin} says: {}", printable(payload)).cyan());
             }
             event => News::of(event).map_or((), |news| show(&screen, setup.clock.now(), news)),
         });
@@ -124,6 +123,11 @@ fn reachable(bound: SocketAddr, advertise: Option<SocketAddr>) -> Result<SocketA
 fn show(screen: &Screen, at: Instant, News { what, about }: News) {
     let subject = about.map_or("this node".to_string(), |member| format!("{} at {}", member.id(), member.addr()));
     screen.event(at, what.of(&subject, false).style(what.style()));
+}
+
+/// A text without what could move the cursor or change colours.
+fn printable(payload: &[u8]) -> String {
+    String::from_utf8_lossy(payload).replace(char::is_control, " ")
 }
 
 fn status(phase: Phase, node: &HeapNode) -> String {
