@@ -1,6 +1,7 @@
-//! The demonstration: a cluster on loopback that loses a node, gets it back, and sees another leave.
+//! The demonstration: a cluster on loopback that hears what one says, loses a node, gets it back and hears it too, and
+//! sees another leave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -9,17 +10,19 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use owo_colors::OwoColorize;
-use tidings::{Clock, Instant, Member, NodeId, Stats, Status};
+use tidings::{Clock, Instant, Member, NodeId, Stats, Status, Topic};
 
 use crate::Network;
 use crate::driver::{Driver, Setup};
 use crate::journal::Journal;
 use crate::news::{News, What};
-use crate::screen::{Screen, name};
+use crate::screen::{Screen, name, names};
 use crate::view::{Truth, Views};
 
 /// How often the screen is brought up to date while nothing is reported.
 const TICK: Duration = Duration::from_millis(50);
+const TEXT: &str = "tidings";
+const TOPIC: Topic = Topic::from_name("demo");
 /// The most mistakes that are listed.
 const MISTAKES: usize = 10;
 /// How many times the silence that means death a scene may take: with half of the datagrams lost, it takes several.
@@ -41,12 +44,15 @@ struct Report {
     members: Vec<Member<SocketAddr>>,
 }
 
-struct Leave;
+enum Order {
+    Say,
+    Leave,
+}
 
 /// A node on a thread of its own. Dropping `orders` kills it.
 struct Running {
     addr: SocketAddr,
-    orders: Sender<Leave>,
+    orders: Sender<Order>,
     thread: JoinHandle<io::Result<Stats>>,
 }
 
@@ -69,7 +75,7 @@ impl Demo {
     fn new(network: &Network) -> Demo {
         let (reporter, reports) = channel();
         Demo {
-            setup: Setup { clock: Clock::start(), config: network.config(), loss: network.loss },
+            setup: Setup { clock: Clock::start(), config: network.config(), loss: network.loss, topic: TOPIC },
             screen: Screen::new(),
             running: BTreeMap::new(),
             reporter,
@@ -85,8 +91,10 @@ impl Demo {
     fn play(&mut self, nodes: u64) -> Result<(), String> {
         let (victim, leaver) = (nodes / 2 + 1, nodes);
         self.gather(nodes)?;
+        self.broadcast(leaver)?;
         self.kill(victim)?;
         self.restart(victim)?;
+        self.broadcast(victim)?;
         self.leave(leaver)
     }
 
@@ -102,6 +110,21 @@ impl Demo {
         }
         self.settle(|_| None)?;
         self.outcome(format!("every node sees all {nodes}, {:.3} s after the start", self.since(began)));
+        Ok(())
+    }
+
+    fn broadcast(&mut self, origin: u64) -> Result<(), String> {
+        self.scene(format!("{} broadcasts", name(origin)));
+        self.order(origin, Order::Say);
+        let others: BTreeSet<u64> = self.running.keys().copied().filter(|number| *number != origin).collect();
+        self.settle(|demo| {
+            let deaf = &others - &demo.who_heard(origin);
+            (!deaf.is_empty()).then(|| format!("{} did not hear {}", names(&deaf), name(origin)))
+        })?;
+        let at = |what| self.heard.iter().filter(move |(_, _, news)| news.what == what).map(|(at, _, _)| *at);
+        let took = at(What::Heard(origin)).max().zip(at(What::Broadcast).max());
+        let millis = took.map_or(0.0, |(last, said)| 1e3 * last.duration_since(said).as_secs_f64());
+        self.outcome(format!("all {} others have it, {millis:.1} ms after it was said", others.len()));
         Ok(())
     }
 
@@ -138,10 +161,7 @@ impl Demo {
     fn leave(&mut self, leaver: u64) -> Result<(), String> {
         self.scene(format!("{} leaves and says so", name(leaver)));
         let began = self.setup.clock.now();
-        if let Some(node) = self.running.get(&leaver) {
-            // A thread that has ended is found when it is stopped.
-            let _ = node.orders.send(Leave);
-        }
+        self.order(leaver, Order::Leave);
         self.truth.insert(leaver, Status::Left);
         self.settle(move |demo| {
             let gone = demo.heard.iter().any(|(_, observer, news)| *observer == leaver && news.what == What::Gone);
@@ -162,6 +182,13 @@ impl Demo {
         self.running.insert(number, Running { addr, orders, thread });
         self.truth.insert(number, Status::Alive);
         Ok(())
+    }
+
+    fn order(&self, number: u64, order: Order) {
+        if let Some(node) = self.running.get(&number) {
+            // A thread that has ended is found when it is stopped.
+            let _ = node.orders.send(order);
+        }
     }
 
     fn stop(&mut self, number: u64) -> Result<(), String> {
@@ -231,6 +258,12 @@ impl Demo {
         }
     }
 
+    /// Who has been told of the broadcast of this scene.
+    fn who_heard(&self, origin: u64) -> BTreeSet<u64> {
+        let told = self.heard.iter().filter(|(_, _, news)| news.what == What::Heard(origin));
+        told.map(|(_, observer, _)| *observer).collect()
+    }
+
     /// Who reported the victim down, in the order of time, in lines that fit the terminal.
     fn who_noticed(&self, victim: u64, killed: Instant) -> Vec<String> {
         let victim = NodeId::new(victim);
@@ -268,23 +301,26 @@ impl Demo {
 }
 
 /// The life of one node's thread.
-fn drive(mut driver: Driver, clock: Clock, orders: &Receiver<Leave>, reporter: &Sender<Report>) -> io::Result<Stats> {
+fn drive(mut driver: Driver, clock: Clock, orders: &Receiver<Order>, reporter: &Sender<Report>) -> io::Result<Stats> {
     let observer = driver.node.id().get();
     let mut reported = 0;
     loop {
+        // What is said is heard before it has been reported.
+        let (at, mut news) = (clock.now(), Vec::new());
         match orders.try_recv() {
-            Ok(Leave) => driver.leave(),
+            Ok(Order::Leave) => driver.leave(),
+            // That nothing has been said is found by who waits to hear it.
+            Ok(Order::Say) => news.extend(driver.say(TEXT).map(|()| News { what: What::Broadcast, about: None })),
             Err(TryRecvError::Disconnected) => return Ok(driver.node.stats().clone()),
             Err(TryRecvError::Empty) => {}
         }
-        let mut news = Vec::new();
         driver.speak(|event| news.extend(News::of(event)));
         // A node that moves on to its next life has no event for it, but another fingerprint.
         if !news.is_empty() || driver.node.fingerprint() != reported {
             reported = driver.node.fingerprint();
             let members = driver.node.members().collect();
             // Nobody listens to the last words.
-            let _ = reporter.send(Report { at: clock.now(), observer, news, members });
+            let _ = reporter.send(Report { at, observer, news, members });
         }
         driver.listen()?;
     }

@@ -4,7 +4,9 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use tidings::{CapacityError, Clock, Config, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, SendFailure};
+use tidings::{
+    BroadcastError, CapacityError, Clock, Config, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, SendFailure, Topic,
+};
 
 /// The longest time in which the caller of [`Driver::listen`] cannot do anything else.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -16,6 +18,8 @@ pub struct Setup {
     pub config: Config,
     /// Percentage of outgoing datagrams that are lost on purpose.
     pub loss: u8,
+    /// What they listen to, and say something on.
+    pub topic: Topic,
 }
 
 pub struct Driver {
@@ -36,6 +40,7 @@ impl Driver {
         let mut node = HeapNode::new(setup.config, Limits::DEFAULT);
         let now = setup.clock.now();
         seeds.iter().try_for_each(|seed| node.join(now, *seed))?;
+        node.subscribe(now, setup.topic)?;
         node.start(now, id, addr, &mut rand::rng());
         Ok(Driver { node, setup, socket, buf: vec![0; MAX_DATAGRAM] })
     }
@@ -66,6 +71,12 @@ impl Driver {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Says something to all others.
+    pub fn say(&mut self, text: &str) -> Result<(), BroadcastError> {
+        let said = self.node.broadcast(self.setup.clock.now(), self.setup.topic, text.as_bytes());
+        said.map(|_| ())
     }
 
     pub fn leave(&mut self) {

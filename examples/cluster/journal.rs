@@ -48,6 +48,7 @@ impl Journal {
     }
 
     pub fn print(&mut self, screen: &Screen) {
+        self.lines.sort_by_key(|line| line.at);
         for Line { at, what, about, observers } in draw_together(std::mem::take(&mut self.lines)) {
             let (subjects, say) = match (about.is_empty(), observers.len()) {
                 (true, _) => (&observers, String::new()),

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use owo_colors::Style;
 use tidings::{DropReason, Event, Member};
 
+use crate::screen::name;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum What {
     Joined,
@@ -19,6 +21,9 @@ pub enum What {
     IdTaken,
     Gone,
     Refused(DropReason),
+    Broadcast,
+    /// A broadcast of the node of that number has come.
+    Heard(u64),
 }
 
 /// An event that can outlive the call to the node.
@@ -45,6 +50,7 @@ impl News {
             Event::IdTaken => (What::IdTaken, None),
             Event::Left => (What::Gone, None),
             Event::Refused { reason } => (What::Refused(reason), None),
+            Event::Message { origin, .. } => (What::Heard(origin.get()), None),
             _ => return None,
         };
         Some(News { what, about })
@@ -68,12 +74,15 @@ impl What {
             What::IdTaken => format!("{subjects} found {its} id taken"),
             What::Gone => format!("{subjects} {is} gone"),
             What::Refused(reason) => format!("{subjects} refused a datagram: {reason}"),
+            What::Broadcast => format!("{subjects} {has} broadcast"),
+            What::Heard(origin) => format!("{subjects} {has} heard {}", name(origin)),
         }
     }
 
     pub fn style(self) -> Style {
         match self {
             What::Joined | What::Up | What::Restarted | What::Reconnected | What::Moved => Style::new().green(),
+            What::Broadcast | What::Heard(_) => Style::new().cyan(),
             What::Suspect => Style::new().yellow(),
             What::Down | What::Isolated | What::IdTaken => Style::new().red(),
             What::Left | What::Gone => Style::new().blue(),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use owo_colors::OwoColorize;
-use tidings::{Clock, HeapNode, Instant, NodeId, Phase, Status};
+use tidings::{Clock, Event, HeapNode, Instant, NodeId, Phase, Status, Topic};
 
 use crate::driver::{Driver, Setup};
 use crate::news::News;
@@ -35,6 +35,12 @@ pub struct Options {
     /// A name that makes the id of this node, the same after a restart [default: its address]
     #[arg(long, value_name = "NAME", requires = "bind")]
     name: Option<String>,
+    /// Show what others say on this topic
+    #[arg(long, value_name = "TOPIC", default_value = "demo", requires = "bind")]
+    topic: String,
+    /// Say this on the topic to all others, as soon as there are any
+    #[arg(long, value_name = "TEXT", requires_all = ["bind", "join"])]
+    say: Option<String>,
 }
 
 pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(), String> {
@@ -43,9 +49,14 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
     let bound = socket.local_addr().map_err(|error| format!("cannot tell the address of the socket: {error}"))?;
     let addr = reachable(bound, options.advertise)?;
     let id = NodeId::from_name(options.name.as_deref().unwrap_or(&addr.to_string()));
-    let setup = Setup { clock: Clock::start(), config: network.config(), loss: network.loss };
+    let topic = Topic::from_name(&options.topic);
+    let setup = Setup { clock: Clock::start(), config: network.config(), loss: network.loss, topic };
     let mut driver = Driver::start(setup, socket, (id, addr), &seeds)
         .map_err(|_| "--join names more addresses than a node keeps; one that answers is enough".to_string())?;
+    if let Some(text) = &options.say {
+        // It waits in the node until that has joined.
+        driver.say(text).map_err(|error| format!("--say: {error}"))?;
+    }
     let leaving = leave_on_ctrl_c()?;
 
     let screen = Screen::new();
@@ -54,10 +65,11 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
         if leaving.load(Ordering::Relaxed) {
             driver.leave();
         }
-        driver.speak(|event| {
-            if let Some(news) = News::of(event) {
-                show(&screen, setup.clock.now(), news);
+        driver.speak(|event| match event {
+            Event::Message { origin, payload, .. } => {
+                screen.event(setup.clock.now(), format_args!("{origin} says: {}", printable(payload)).cyan());
             }
+            event => News::of(event).map_or((), |news| show(&screen, setup.clock.now(), news)),
         });
         match driver.node.phase() {
             Phase::Left => return Ok(()),
@@ -111,6 +123,11 @@ fn reachable(bound: SocketAddr, advertise: Option<SocketAddr>) -> Result<SocketA
 fn show(screen: &Screen, at: Instant, News { what, about }: News) {
     let subject = about.map_or("this node".to_string(), |member| format!("{} at {}", member.id(), member.addr()));
     screen.event(at, what.of(&subject, false).style(what.style()));
+}
+
+/// A text without what could move the cursor or change colours.
+fn printable(payload: &[u8]) -> String {
+    String::from_utf8_lossy(payload).replace(char::is_control, " ")
 }
 
 fn status(phase: Phase, node: &HeapNode) -> String {

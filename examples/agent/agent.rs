@@ -1,0 +1,322 @@
+//! The loop around the node: datagrams, deadlines and commands, whichever comes first.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+use owo_colors::OwoColorize;
+use tidings::{Clock, HeapNode, Instant, Limits, MAX_DATAGRAM, Phase, SendFailure};
+
+use crate::Options;
+use crate::carry::Attempt;
+use crate::command::Command;
+use crate::console::{Console, Input};
+use crate::desk::{Desk, Job, NAMES};
+
+/// What a shell reports of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+/// How soon a command is tried again for which there was no room.
+const RETRY: Duration = Duration::from_millis(20);
+/// Set by Ctrl-C, where it is a signal.
+static LEAVING: AtomicBool = AtomicBool::new(false);
+
+pub struct Agent {
+    pub node: HeapNode,
+    socket: UdpSocket,
+    buf: Vec<u8>,
+    /// There may be a datagram to read. The system tells once, and again only after all have been read.
+    ready: bool,
+    /// Waits for the socket and for whoever hands over a line, both at once and without looking every so often: a
+    /// datagram to oneself would wake the loop too, but can be lost or forged.
+    poll: Poll,
+    clock: Clock,
+    pub desk: Desk,
+    seeds: Vec<SocketAddr>,
+    pub within: Duration,
+    /// When to leave in any case, and until when not to leave because there is nothing more to do.
+    stay: Option<Instant>,
+    /// No more commands will come.
+    over: bool,
+    /// That nobody can be joined has been told.
+    warned: bool,
+    /// Ctrl-C has been pressed twice at the prompt.
+    interrupted: bool,
+}
+
+impl Agent {
+    pub fn start(options: &Options) -> Result<Agent, String> {
+        let (bind, clock, command) = (options.bind, Clock::start(), options.command()?);
+        check(bind, &options.join)?;
+        let failed = |error: io::Error| format!("cannot wait for a socket: {error}");
+        let mut socket = UdpSocket::bind(bind).map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => format!("cannot bind {bind}: it is in use; port 0 stands for any free one"),
+            _ => format!("cannot bind {bind}: {error}"),
+        })?;
+        let addr = socket.local_addr().map_err(|error| format!("cannot tell the address of the socket: {error}"))?;
+        let poll = Poll::new().map_err(failed)?;
+        poll.registry().register(&mut socket, Token(0), Interest::READABLE).map_err(failed)?;
+        let waker = Arc::new(Waker::new(poll.registry(), Token(1)).map_err(failed)?);
+        leave_on_ctrl_c(waker.clone())?;
+
+        let mut node = HeapNode::new(options.config()?, Limits::DEFAULT);
+        let joined = options.join.iter().try_for_each(|seed| node.join(clock.now(), *seed));
+        joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
+        let (terse, name) = (command.is_some(), options.name.clone().unwrap_or(addr.to_string()));
+        let console = if terse { Console::closed() } else { Console::open(waker).map_err(failed)? };
+        let mut desk = Desk::new(console, options.answer.clone());
+        desk.terse = terse;
+        let id = desk.learn_name(&name);
+        // One of the 16 that a node can listen to; there is room.
+        let _ = node.subscribe(clock.now(), NAMES);
+        for topic in &options.listen {
+            let listened = node.subscribe(clock.now(), desk.learn_topic(topic));
+            listened.map_err(|_| "--listen names more topics than an agent can listen to, which is 15")?;
+        }
+        node.start(clock.now(), id, addr, &mut rand::rng());
+        desk.jobs.extend(command.map(|command| Job { command, since: clock.now(), awaits: None }));
+        (desk.heard, desk.joined) = (clock.now(), options.join.is_empty());
+        if !terse {
+            let asking = if options.join.is_empty() { "" } else { ", asking to join" };
+            let cluster = &options.cluster;
+            let called = if options.name.is_some() { format!(", {name},") } else { String::new() };
+            desk.console.line(format_args!("node {}{called} at {addr} in cluster \"{cluster}\"{asking}", id.bold()));
+        }
+        if desk.console.has_prompt() {
+            desk.console.line("help lists the commands".dimmed());
+        }
+        let (seeds, buf) = (options.join.clone(), vec![0; MAX_DATAGRAM]);
+        let (within, stay) = (options.within, options.stay.map(|stay| clock.now() + stay));
+        let (ready, over, warned, interrupted) = (false, terse, false, false);
+        Ok(Agent { node, socket, buf, ready, poll, clock, desk, seeds, within, stay, over, warned, interrupted })
+    }
+
+    /// Until the node has left. Whether all commands went well is the exit status.
+    pub fn run(mut self) -> Result<ExitCode, String> {
+        let failed = |error: io::Error| format!("cannot wait for a socket: {error}");
+        let mut events = Events::with_capacity(8);
+        loop {
+            self.hear()?;
+            loop {
+                self.speak();
+                self.tell();
+                if !self.work() {
+                    break;
+                }
+            }
+            match self.node.phase() {
+                // At a prompt whoever saw a command fail has done about it what there was to do.
+                Phase::Left if self.desk.failed && !self.desk.console.has_prompt() => return Ok(ExitCode::FAILURE),
+                Phase::Left => return Ok(ExitCode::SUCCESS),
+                Phase::Idle => return Err("another live node has this name: choose another with --name".to_string()),
+                _ if self.interrupted => return Ok(ExitCode::from(INTERRUPTED)),
+                _ => {}
+            }
+            let wait = if self.ready { Duration::ZERO } else { self.clock.until(self.due()) };
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && !tidings::is_transient(&error)
+            {
+                return Err(failed(error));
+            }
+            self.ready |= events.iter().any(|event| event.token() == Token(0));
+        }
+    }
+
+    // The node.
+
+    /// Reads one datagram at most, so that a flood keeps nobody from the commands.
+    fn hear(&mut self) -> Result<(), String> {
+        if self.ready {
+            match self.socket.recv_from(&mut self.buf) {
+                Ok((len, from)) => self.node.handle_datagram(self.clock.now(), from, &mut self.buf[..len]),
+                Err(error) if tidings::is_transient(&error) => self.ready = error.kind() != ErrorKind::WouldBlock,
+                Err(error) => return Err(format!("the socket failed: {error}")),
+            }
+        }
+        self.node.handle_timeout(self.clock.now());
+        Ok(())
+    }
+
+    fn speak(&mut self) {
+        while let Some(datagram) = self.node.poll_transmit(&mut self.buf) {
+            if let Err(error) = self.socket.send_to(datagram.payload, datagram.to) {
+                self.node.handle_send_error(self.clock.now(), datagram.to, SendFailure::from(&error));
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Some(event) = self.node.poll_event() {
+            self.desk.react(self.clock.now(), event, self.within);
+        }
+    }
+
+    /// When there is something to do even if nothing comes.
+    fn due(&self) -> Instant {
+        let mut due = self.node.poll_timeout().min(self.stay.unwrap_or(Instant::FAR_FUTURE));
+        match (self.desk.joined, self.desk.arrived) {
+            (true, false) => due = due.min(self.settled()),
+            (false, _) if !self.warned => due = due.min(Instant::ZERO + self.within),
+            _ => {}
+        }
+        let tries = self.desk.arrived && self.desk.jobs.iter().any(|job| job.awaits.is_none());
+        if tries { due.min(self.clock.now() + RETRY) } else { due }
+    }
+
+    /// When a newcomer has probably been told of everybody: nobody has been heard of for a while.
+    fn settled(&self) -> Instant {
+        let pause = if self.seeds.is_empty() { Duration::ZERO } else { self.node.config().probe_period() / 2 };
+        self.desk.heard + pause
+    }
+
+    // What is to be done.
+
+    /// Does what can be done; whether the node has been given anything.
+    fn work(&mut self) -> bool {
+        let now = self.clock.now();
+        self.arrive(now);
+        let worked = self.introduce(now) | self.try_jobs(now) | self.take_input(now);
+        let done = self.over && self.desk.jobs.is_empty() && self.stay.is_none();
+        if done || LEAVING.load(Ordering::Relaxed) || self.stay.is_some_and(|stay| now >= stay) {
+            return self.leave(now) || worked;
+        }
+        worked
+    }
+
+    /// Tells once that this node is among others, and once that it cannot find any.
+    fn arrive(&mut self, now: Instant) {
+        if self.desk.joined && !self.desk.arrived && now >= self.settled() {
+            self.desk.arrived = true;
+            if !self.desk.terse && !self.seeds.is_empty() {
+                let others = self.node.live().saturating_sub(1);
+                let text = format!("joined {others} other{}", if others == 1 { "" } else { "s" });
+                self.desk.tell(now, text.green());
+            }
+        }
+        if !self.desk.joined && !self.warned && now >= Instant::ZERO + self.within {
+            self.warned = true;
+            if !self.desk.terse {
+                self.desk.console.error(format_args!("{}; still asking", self.nobody()));
+            }
+        }
+    }
+
+    /// Asks all for their names, once it has been admitted, and tells whoever asks its own.
+    fn introduce(&mut self, now: Instant) -> bool {
+        let name = self.desk.who(self.node.id());
+        let curious = std::mem::take(&mut self.desk.curious);
+        for question in &curious {
+            // Who is gone needs no answer.
+            let _ = self.node.answer(now, *question, name.as_bytes());
+        }
+        if !self.desk.joined || self.seeds.is_empty() || self.desk.roll_call.is_some() {
+            return !curious.is_empty();
+        }
+        self.desk.roll_call = self.node.ask(now, NAMES, name.as_bytes(), u32::MAX, self.within).ok();
+        true
+    }
+
+    fn nobody(&self) -> String {
+        let seeds: Vec<_> = self.seeds.iter().map(SocketAddr::to_string).collect();
+        format!("nobody to join: no answer from {}", seeds.join(", "))
+    }
+
+    /// Carries out what waits, if now is the time.
+    fn try_jobs(&mut self, now: Instant) -> bool {
+        let mut worked = false;
+        for mut job in std::mem::take(&mut self.desk.jobs) {
+            if job.awaits.is_some() {
+                self.desk.jobs.push_back(job);
+                continue;
+            }
+            let lonely = job.command.needs_others() && !self.desk.arrived && !self.desk.console.has_prompt();
+            let attempt = match lonely {
+                true if self.warned && !self.desk.joined => Attempt::Failed(self.nobody()),
+                true => Attempt::Later,
+                false => self.carry_out(&mut job, now),
+            };
+            worked |= !matches!(attempt, Attempt::Later);
+            match attempt {
+                Attempt::Later if !lonely && now >= job.since + self.within => {
+                    self.desk.conclude(now, Err("too much is on its way already; try again in a moment".to_string()));
+                }
+                Attempt::Later | Attempt::Awaits => self.desk.jobs.push_back(job),
+                Attempt::Done(text) => self.desk.conclude(now, Ok(text)),
+                Attempt::Failed(sentence) => self.desk.conclude(now, Err(sentence)),
+            }
+        }
+        worked
+    }
+
+    /// Takes commands: each at once from a prompt, and otherwise each when the one before is done.
+    fn take_input(&mut self, now: Instant) -> bool {
+        let mut worked = false;
+        while self.desk.console.has_prompt() || self.desk.jobs.is_empty() {
+            match self.desk.console.input() {
+                None => break,
+                Some(Input::End) => self.over = true,
+                Some(Input::Interrupt) => self.interrupted = LEAVING.swap(true, Ordering::Relaxed),
+                Some(Input::Line(_)) if self.node.phase() == Phase::Leaving => {}
+                Some(Input::Line(line)) => match Command::parse(&line) {
+                    Ok(None) => {}
+                    Ok(Some(Command::Leave)) => LEAVING.store(true, Ordering::Relaxed),
+                    Ok(Some(command)) => {
+                        self.desk.jobs.push_back(Job { command, since: now, awaits: None });
+                        worked |= self.try_jobs(now);
+                    }
+                    Err(sentence) => self.desk.conclude(now, Err(sentence)),
+                },
+            }
+        }
+        worked
+    }
+
+    /// Leaves, unless that has begun. What is not done then has failed, and so has joining if there was time for it.
+    fn leave(&mut self, now: Instant) -> bool {
+        if matches!(self.node.phase(), Phase::Leaving | Phase::Left | Phase::Idle) {
+            return false;
+        }
+        self.node.leave(now);
+        let undone = std::mem::take(&mut self.desk.jobs);
+        if self.desk.console.has_prompt() {
+            self.desk.console.line("leaving; Ctrl-C again to exit at once".dimmed());
+        } else if !self.desk.joined && (self.warned || self.stay.is_some()) {
+            self.desk.failed = true;
+            if !self.warned {
+                self.desk.console.error(self.nobody());
+            }
+        } else if !undone.is_empty() {
+            self.desk.conclude(now, Err("the command was not done when it was time to leave".to_string()));
+        }
+        true
+    }
+}
+
+/// What a socket at `bind` can be used for.
+fn check(bind: SocketAddr, seeds: &[SocketAddr]) -> Result<(), String> {
+    if bind.ip().is_unspecified() {
+        return Err(format!("nobody can send to {bind}: --bind needs an address at which others reach this node"));
+    }
+    match seeds.iter().find(|seed| seed.is_ipv4() != bind.is_ipv4()) {
+        Some(seed) => Err(format!("--join {seed} and --bind {bind} must both be IPv4, or both IPv6")),
+        None => Ok(()),
+    }
+}
+
+/// At a prompt Ctrl-C is a key, and this is for whoever sends the signal.
+fn leave_on_ctrl_c(waker: Arc<Waker>) -> Result<(), String> {
+    let handler = move || {
+        if LEAVING.swap(true, Ordering::Relaxed) {
+            // It does nothing where no prompt has changed the terminal.
+            let _ = crossterm::terminal::disable_raw_mode();
+            process::exit(INTERRUPTED.into());
+        }
+        // If it cannot be woken, it leaves at its next deadline.
+        let _ = waker.wake();
+    };
+    ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
+}

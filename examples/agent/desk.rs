@@ -1,0 +1,271 @@
+//! What waits for an outcome, what has been asked, and what is told of it all.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use owo_colors::{OwoColorize, Style};
+use tidings::{Event, Instant, Member, MessageId, NodeId, Question, Topic};
+
+use crate::command::Command;
+use crate::console::Console;
+use crate::show;
+
+/// What is said to one member alone has no topic of its own.
+pub const DIRECT: Topic = Topic::new(0);
+/// Where agents ask each other for their names, as no name travels with a member. A name can be trusted: the id is made
+/// of it.
+pub const NAMES: Topic = Topic::from_name("agent/names");
+/// How many of the latest questions can still be answered.
+const QUESTIONS: usize = 100;
+
+/// A command that is not done.
+pub struct Job {
+    pub command: Command,
+    pub since: Instant,
+    /// The message whose outcome is the command's.
+    pub awaits: Option<MessageId>,
+}
+
+pub struct Desk {
+    pub console: Console,
+    /// A single command, whose outcome is all that is to be seen.
+    pub terse: bool,
+    pub jobs: VecDeque<Job>,
+    /// Whether a command has failed.
+    pub failed: bool,
+    /// What every question is answered with.
+    pub auto: Option<String>,
+    /// The latest others' questions and their numbers.
+    questions: VecDeque<(u32, Question)>,
+    asked: u32,
+    names: BTreeMap<NodeId, String>,
+    /// The question for everybody's name.
+    pub roll_call: Option<MessageId>,
+    /// Those who have asked for this node's name.
+    pub curious: Vec<Question>,
+    topics: BTreeMap<Topic, String>,
+    /// Whether this node has been admitted by another.
+    pub joined: bool,
+    /// Whether that has been told. Before, members are not told one by one.
+    pub arrived: bool,
+    /// When the last member was heard of.
+    pub heard: Instant,
+}
+
+impl Desk {
+    pub fn new(console: Console, auto: Option<String>) -> Desk {
+        Desk {
+            console,
+            terse: false,
+            jobs: VecDeque::new(),
+            failed: false,
+            auto,
+            questions: VecDeque::new(),
+            asked: 0,
+            names: BTreeMap::new(),
+            roll_call: None,
+            curious: Vec::new(),
+            topics: BTreeMap::new(),
+            joined: false,
+            arrived: false,
+            heard: Instant::ZERO,
+        }
+    }
+
+    // Names.
+
+    pub fn learn_name(&mut self, name: &str) -> NodeId {
+        let id = NodeId::from_name(name);
+        self.names.insert(id, name.to_string());
+        id
+    }
+
+    /// What somebody says to be called, if it is true.
+    fn introduce(&mut self, at: Instant, id: NodeId, payload: &[u8]) {
+        let name = String::from_utf8_lossy(payload);
+        if NodeId::from_name(&name) != id || self.names.contains_key(&id) {
+            return;
+        }
+        let name = show::text(payload);
+        if self.arrived && !self.terse {
+            self.tell(at, format_args!("{id} is {name}").green());
+        }
+        self.names.insert(id, name);
+    }
+
+    pub fn learn_topic(&mut self, name: &str) -> Topic {
+        let topic = Topic::from_name(name);
+        self.topics.insert(topic, name.to_string());
+        topic
+    }
+
+    pub fn name(&self, id: NodeId) -> Option<String> {
+        self.names.get(&id).cloned()
+    }
+
+    /// The name of a member, or its id.
+    pub fn who(&self, id: NodeId) -> String {
+        self.name(id).unwrap_or_else(|| id.to_string())
+    }
+
+    fn addressed(&self, topic: Topic) -> String {
+        match self.topics.get(&topic) {
+            Some(name) => format!("on {name}"),
+            None if topic == DIRECT => "to you".to_string(),
+            None => format!("on topic {topic}"),
+        }
+    }
+
+    // Telling.
+
+    /// Prints what happened, and when.
+    pub fn tell(&self, at: Instant, text: impl Display) {
+        if self.terse {
+            return self.console.line(text);
+        }
+        let seconds = at.duration_since(Instant::ZERO).as_secs_f64();
+        self.console.line(format_args!("{}  {text}", format_args!("{seconds:8.3} s").dimmed()));
+    }
+
+    /// Prints what the outcome of a command is.
+    pub fn conclude(&mut self, at: Instant, outcome: Result<Option<String>, String>) {
+        match outcome {
+            Ok(Some(text)) => self.tell(at, text.green()),
+            Ok(None) => {}
+            Err(sentence) => {
+                self.failed = true;
+                self.console.error(sentence);
+            }
+        }
+    }
+
+    // Questions.
+
+    /// A question by its number, or the latest.
+    pub fn question(&self, number: Option<u32>) -> Result<Question, String> {
+        let found = match number {
+            Some(number) => self.questions.iter().find(|(known, _)| *known == number),
+            None => self.questions.back(),
+        };
+        found.map(|(_, question)| *question).ok_or_else(|| match (self.questions.back(), number) {
+            (Some((latest, _)), Some(number)) => {
+                format!("there is no question {number}; if it is a text: answer {latest} {number} ..")
+            }
+            _ => "nobody has asked anything yet".to_string(),
+        })
+    }
+
+    fn note(&mut self, at: Instant, question: Question) -> u32 {
+        self.asked += 1;
+        self.questions.push_back((self.asked, question));
+        if self.questions.len() > QUESTIONS {
+            self.questions.pop_front();
+        }
+        if let Some(text) = self.auto.clone() {
+            let command = Command::Answer { number: Some(self.asked), text };
+            self.jobs.push_back(Job { command, since: at, awaits: None });
+        }
+        self.asked
+    }
+
+    // Events.
+
+    /// Takes in an event. Nothing of it is borrowed for longer.
+    pub fn react(&mut self, at: Instant, event: Event<'_, SocketAddr>, within: Duration) {
+        match event {
+            Event::Message { origin, topic, payload, .. } => {
+                let said = format!("{} {}:", self.who(origin), self.addressed(topic));
+                self.tell(at, format_args!("{} {}", said.cyan().bold(), show::text(payload)));
+            }
+            Event::Question { question, topic: NAMES, payload } => {
+                self.introduce(at, question.asker(), payload);
+                self.curious.push(question);
+            }
+            Event::Answer { id, from, payload } if self.roll_call == Some(id) => self.introduce(at, from, payload),
+            Event::Question { question, topic, payload } => {
+                let number = self.note(at, question);
+                let (who, addressed) = (self.who(question.asker()), self.addressed(topic));
+                let asks = format!("{who} asks {}, question {number}:", addressed.replace("to you", "you"));
+                self.tell(at, format_args!("{} {}", asks.magenta().bold(), show::text(payload)));
+            }
+            Event::Answer { from, payload, .. } => {
+                let answers = format!("{} answers:", self.who(from));
+                self.tell(at, format_args!("{} {}", answers.magenta(), show::text(payload)));
+            }
+            Event::Answered { id, answers } => self.end_of_question(at, id, answers, within),
+            Event::Sent { id, to } => self.finish(at, id, Ok(Some(format!("{} has it", self.who(to))))),
+            Event::Unreachable { id, to } => {
+                let sentence = format!("{} is unreachable; it may have got it all the same", self.who(to));
+                self.finish(at, id, Err(sentence));
+            }
+            Event::Gap { origin, first, last } => {
+                let count = u64::from(last.wrapping_sub(first)) + 1;
+                let (messages, are) = if count == 1 { ("message", "is") } else { ("messages", "are") };
+                let lost = format!("{count} {messages} of {} {are} lost: nobody has them any more", self.who(origin));
+                self.tell(at, lost.yellow());
+            }
+            _ => self.member_news(at, &event),
+        }
+    }
+
+    fn end_of_question(&mut self, at: Instant, id: MessageId, answers: u32, within: Duration) {
+        let seconds = within.as_secs_f64();
+        let whom = self.jobs.iter().find(|job| job.awaits == Some(id)).map(|job| &job.command);
+        let outcome = match (answers, whom) {
+            (0, Some(Command::AskOne { to, .. })) => Err(format!("{to} did not answer within {seconds} s")),
+            (0, _) => Err(format!("nobody answered within {seconds} s")),
+            (_, Some(Command::AskOne { .. })) => Ok(None),
+            (1, _) => Ok(Some("1 answer".to_string())),
+            (several, _) => Ok(Some(format!("{several} answers"))),
+        };
+        self.finish(at, id, outcome);
+    }
+
+    /// The outcome of a message is that of the command that sent it.
+    fn finish(&mut self, at: Instant, id: MessageId, outcome: Result<Option<String>, String>) {
+        if let Some(index) = self.jobs.iter().position(|job| job.awaits == Some(id)) {
+            self.jobs.remove(index);
+            self.conclude(at, outcome);
+        }
+    }
+
+    fn member_news(&mut self, at: Instant, event: &Event<'_, SocketAddr>) {
+        if let Event::Joined = event {
+            self.joined = true;
+        }
+        if matches!(event, Event::Joined | Event::MemberUp(_)) {
+            self.heard = at;
+        }
+        if let Event::MemberUp(member) = event {
+            // Where no name was given to a node, its address is its name.
+            let addr = member.addr().to_string();
+            if NodeId::from_name(&addr) == member.id() {
+                self.names.insert(member.id(), addr);
+            }
+        }
+        if self.terse || !self.arrived {
+            return;
+        }
+        let member = |member: &Member<SocketAddr>, what: &str| {
+            let (who, addr) = (self.who(member.id()), member.addr().to_string());
+            if who == addr { format!("{addr} {what}") } else { format!("{who} at {addr} {what}") }
+        };
+        let (text, style) = match event {
+            Event::MemberUp(about) if about.life().generation() > 0 => {
+                (member(about, "is up in a new life"), Style::new().green())
+            }
+            Event::MemberUp(about) => (member(about, "is up"), Style::new().green()),
+            Event::MemberMoved(about) => (member(about, "has moved there"), Style::new().green()),
+            Event::MemberSuspect(about) => (member(about, "is silent"), Style::new().yellow()),
+            Event::MemberDown(about) => (member(about, "is down"), Style::new().red()),
+            Event::MemberLeft(about) => (member(about, "has left"), Style::new().blue()),
+            Event::Isolated => ("isolated: nobody answers".to_string(), Style::new().red()),
+            Event::Reconnected => ("connected again".to_string(), Style::new().green()),
+            // Refusals are counted, and seldom a reason to worry; the last events of a life are told by who ends it.
+            _ => return,
+        };
+        self.tell(at, text.style(style));
+    }
+}

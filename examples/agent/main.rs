@@ -1,0 +1,125 @@
+//! A node with a prompt: say something to all who listen, tell one member, ask, answer. Or a single command from a
+//! script, with an exit status that says what became of it.
+//!
+//! `agent.rs` is the loop around the node, `carry.rs` carries out the commands of `command.rs`, and `desk.rs` keeps what
+//! waits for an outcome and tells what happens. `console.rs` and `editor.rs` are the prompt.
+
+mod agent;
+mod carry;
+mod command;
+mod console;
+mod desk;
+mod editor;
+mod show;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use owo_colors::OwoColorize;
+use tidings::Config;
+
+use crate::agent::Agent;
+use crate::command::Command;
+
+const AFTER_HELP: &str = "\
+Commands, at the prompt, one a line in the input, or one after the options (-- in between does no harm):
+{commands}
+
+At a terminal there is a prompt, and whatever happens is printed above it.
+From a file or a pipe each command waits for the outcome of the one before, and at the end the agent leaves.
+On the command line a command needs --join; the agent waits for its outcome and leaves.
+
+The exit status is 0 if all went well, 1 if a command failed or nobody answered, 2 if the options are wrong.
+
+Examples, each after `cargo run --release --example agent --`:
+  Two, in two terminals:
+    --bind 127.0.0.1:7001 --name ann --listen alarms
+    --bind 127.0.0.1:7002 --name bob --listen alarms --join 127.0.0.1:7001
+  From a script:
+    --join 127.0.0.1:7001 say alarms \"fire in hall 2\"
+    --join 127.0.0.1:7001 tell bob come home
+    --join 127.0.0.1:7001 ask alarms \"who is on duty?\"
+  One that answers for a minute:
+    --join 127.0.0.1:7001 --listen alarms --answer \"I am\" --for 60";
+
+/// Runs one node of a cluster on a real socket, with commands to talk to the others.
+#[derive(Parser)]
+#[command(name = "agent", after_help = AFTER_HELP.replace("{commands}", command::HELP))]
+struct Options {
+    /// Address of the node's socket, where others reach it; port 0 stands for any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
+    bind: SocketAddr,
+    /// Join the cluster through the node at this address; may be given several times
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    join: Vec<SocketAddr>,
+    /// A name that makes the id of this node, the same after a restart [default: its address]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Name of the cluster; nodes of other clusters are ignored
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    cluster: String,
+    /// How far apart the nodes are: lan, wan or local
+    #[arg(long, default_value = "lan", value_parser = preset)]
+    preset: Config,
+    /// Show what is said and asked on this topic; may be given several times, for 15 topics
+    #[arg(long, value_name = "TOPIC")]
+    listen: Vec<String>,
+    /// Answer every question with this text
+    #[arg(long, value_name = "TEXT")]
+    answer: Option<String>,
+    /// Leave after so long, and not before because the input has ended or the command is done
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+    stay: Option<Duration>,
+    /// How long a command may take: to find somebody to join, to reach a member, to get answers
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    within: Duration,
+    /// One command, instead of those in the input
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    command: Vec<String>,
+}
+
+impl Options {
+    fn config(&self) -> Result<Config, String> {
+        let builder = Config::builder(self.preset).cluster(&self.cluster).delivery_timeout(self.within);
+        builder.build().map_err(|error| format!("--within {:?}: {error}", self.within))
+    }
+
+    /// The command that was given after the options.
+    fn command(&self) -> Result<Option<Command>, String> {
+        let command = Command::parse(&self.command.join(" "))?;
+        if self.join.is_empty() && command.as_ref().is_some_and(Command::needs_others) {
+            return Err(format!("nobody to join: \"{}\" needs --join with the address of a node", self.command[0]));
+        }
+        Ok(command)
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = Agent::start(&options).and_then(Agent::run);
+    outcome.unwrap_or_else(|sentence| {
+        let _ = writeln!(anstream::stderr(), "{} {sentence}", "error:".red().bold());
+        ExitCode::FAILURE
+    })
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:7001 or [::1]:7001".to_string())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    parsed.filter(|span| !span.is_zero()).ok_or("expected a number of seconds, such as 10 or 0.5".to_string())
+}
+
+fn preset(name: &str) -> Result<Config, String> {
+    match name {
+        "lan" => Ok(Config::LAN),
+        "wan" => Ok(Config::WAN),
+        "local" => Ok(Config::LOCAL),
+        _ => Err("expected lan (one data centre), wan (several continents) or local (one host)".to_string()),
+    }
+}
