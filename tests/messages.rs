@@ -250,7 +250,7 @@ fn those_who_do_not_listen_are_spared_the_payload() {
 fn a_payload_of_many_datagrams_arrives_whole() {
     let mut sim = cluster(16, 10);
     sim.set_conditions(Conditions::LAN.with_loss(0.2));
-    let payload: Vec<u8> = (0..30_000u32).map(|at| (at * at >> 3) as u8).collect();
+    let payload: Vec<u8> = (0..30_000u32).map(|at| ((at * at) >> 3) as u8).collect();
     say(&mut sim, 0, &payload);
     sim.run_for(10 * SECOND);
     for host in 1..16 {

@@ -195,8 +195,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
-                let _ = self.members.admit(record, self.now, &mut self.stats);
-                self.begin_window(record.id, told.seen);
+                if let Ok(index) = self.members.admit(record, self.now, &mut self.stats) {
+                    // What it said before, when this node did not know it, is old.
+                    self.members.begin_window(index, Some(told.seen));
+                }
             }
         }
     }

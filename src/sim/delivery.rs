@@ -32,12 +32,15 @@ struct Said {
     owed: Vec<(usize, Life)>,
 }
 
+/// Whose broadcasts, and the first and the last of them.
+type Lost = (NodeId, u32, u32);
+
 #[derive(Debug, Default)]
 struct Ledger {
     said: BTreeMap<u64, Said>,
     /// By host and life: what it was told.
     told: BTreeMap<(usize, Life), BTreeSet<u64>>,
-    gaps: BTreeMap<(usize, Life), Vec<(NodeId, u32, u32)>>,
+    gaps: BTreeMap<(usize, Life), Vec<Lost>>,
     /// By host, life and origin: the number of the last broadcast that was told.
     last: BTreeMap<(usize, Life, NodeId), u32>,
     /// Since when each host has been a member in its life.
@@ -138,7 +141,7 @@ impl Deliveries {
             for (host, life) in &said.owed {
                 let Some(node) = alive(*host, *life) else { continue };
                 let same_life = node.member(said.origin).is_some_and(|origin| origin.life() == said.life);
-                let gap = |(origin, first, last): &(NodeId, u32, u32)| {
+                let gap = |(origin, first, last): &Lost| {
                     *origin == said.origin && (*first..=*last).contains(&said.seq)
                 };
                 let lost = ledger.gaps.get(&(*host, *life)).is_some_and(|gaps| gaps.iter().any(gap));
