@@ -7,11 +7,14 @@ mod property;
 
 mod budget;
 mod gossip;
+mod log;
 mod member;
 mod members;
 mod message;
+mod pieces;
 mod relay;
 mod sync;
 mod table_model;
 mod time;
+mod window;
 mod wire;
