@@ -6,6 +6,7 @@ mod forge;
 mod property;
 
 mod budget;
+mod direct;
 mod gossip;
 mod log;
 mod member;
@@ -13,6 +14,7 @@ mod members;
 mod message;
 mod pieces;
 mod relay;
+mod repair;
 mod sync;
 mod table_model;
 mod time;
