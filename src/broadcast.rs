@@ -19,7 +19,8 @@ mod repair;
 mod window;
 
 pub(crate) use direct::{SENDS as MOST_SENDS, Send, Sends};
-use log::piece_len;
+#[cfg(test)]
+pub(crate) use log::HEADER;
 pub(crate) use log::{At, DIRECT, DONE, Entry, Log, ORDERED, UNTOLD};
 pub use question::Question;
 pub(crate) use question::Questions;
@@ -838,12 +839,8 @@ pub(crate) fn own_origin<A: Address, S: Storage>(members: &Members<A, S>) -> Opt
 }
 
 /// Into how many pieces of at most this length a payload is cut; `None` if into too many.
-fn pieces_for(len: u32, most: usize) -> Option<u8> {
+pub(crate) fn pieces_for(len: u32, most: usize) -> Option<u8> {
+    // So few that pieces of one length leave something for the last.
     let needed = (len as usize).div_ceil(most.max(1)).max(1);
-    let mut pieces = u8::try_from(needed).ok().filter(|pieces| *pieces <= MOST_PIECES)?;
-    // Pieces of one length must not leave nothing for the last.
-    while pieces > 1 && piece_len(len, pieces) * usize::from(pieces - 1) >= len as usize {
-        pieces -= 1;
-    }
-    Some(pieces)
+    u8::try_from(needed).ok().filter(|pieces| *pieces <= MOST_PIECES)
 }

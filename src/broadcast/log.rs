@@ -95,7 +95,7 @@ impl Entry {
 }
 
 /// How long each piece but the last is.
-pub(crate) fn piece_len(len: u32, pieces: u8) -> usize {
+fn piece_len(len: u32, pieces: u8) -> usize {
     (len as usize).div_ceil(usize::from(pieces).max(1))
 }
 

@@ -119,7 +119,9 @@ impl Repairs {
         lack: &crate::wire::Lack,
         cx: &mut Context<'_, A, S>,
     ) -> Option<Option<u32>> {
-        let asked = |held: &&mut Repair| held.number == lack.pull.number && held.peer == from && held.asked > 0;
+        // No question has the number 0: what one that was answered is left with.
+        let number = Some(lack.pull.number).filter(|number| *number != 0)?;
+        let asked = |held: &&mut Repair| held.number == number && held.peer == from && held.asked > 0;
         let held = self.0.iter_mut().find(asked).filter(|held| held.origin == lack.pull.origin)?;
         let gave = lack.pull.wanted == 0;
         // If it had all that was asked for, it may have more; if not, another is asked.
@@ -164,7 +166,8 @@ impl Repair {
         if self.asked > 0 {
             self.peer = self.other_peer(cx);
         }
-        self.asked = self.asked.saturating_add(1);
+        // The origin's turn comes however often it has come.
+        self.asked = self.asked.checked_add(1).unwrap_or(u8::MAX - 1);
         self.number = cx.rng.next_u32() | 1;
         self.seen =
             cx.members.find_life(self.origin.id, self.origin.tag).map_or(0, |index| cx.members.window(index).seen());

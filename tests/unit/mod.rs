@@ -6,12 +6,17 @@ mod forge;
 mod property;
 
 mod budget;
+mod direct;
 mod gossip;
+mod log;
 mod member;
 mod members;
 mod message;
+mod pieces;
 mod relay;
+mod repair;
 mod sync;
 mod table_model;
 mod time;
+mod window;
 mod wire;
