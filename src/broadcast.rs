@@ -25,6 +25,8 @@ pub(crate) use log::{At, DIRECT, DONE, Entry, Log, ORDERED, UNTOLD};
 pub use question::Question;
 pub(crate) use question::Questions;
 pub(crate) use repair::{Give, Repairs};
+#[cfg(test)]
+pub(crate) use window::SPAN;
 pub(crate) use window::{Place, Window};
 
 use core::fmt;

@@ -188,6 +188,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_on_hearsay_shuts_out_nothing_that_really_comes() {
+        let mut window = Window::behind(5);
+        assert_eq!(window.give_up_hearsay(60_000), Some((6, 60_000)));
+        assert_eq!((window.place(5), window.place(9)), (Place::Settled, Place::Missing));
+        assert!(window.take(9) && !window.take(9) && !window.take(8), "what comes says where the numbers are");
+        assert_eq!((window.floor(), window.seen()), (9, 9));
+        let mut window = Window::behind(5);
+        assert_eq!(window.give_up_hearsay(8), Some((6, 8)));
+        assert!(window.take(9) && !window.take(7), "it was true");
+    }
+
+    #[test]
     fn the_last_of_all_numbers_overflows_nothing() {
         let mut window = Window::behind(u32::MAX - 1);
         assert!(window.take(u32::MAX) && !window.take(u32::MAX));

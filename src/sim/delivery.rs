@@ -141,9 +141,7 @@ impl Deliveries {
             for (host, life) in &said.owed {
                 let Some(node) = alive(*host, *life) else { continue };
                 let same_life = node.member(said.origin).is_some_and(|origin| origin.life() == said.life);
-                let gap = |(origin, first, last): &Lost| {
-                    *origin == said.origin && (*first..=*last).contains(&said.seq)
-                };
+                let gap = |(origin, first, last): &Lost| *origin == said.origin && (*first..=*last).contains(&said.seq);
                 let lost = ledger.gaps.get(&(*host, *life)).is_some_and(|gaps| gaps.iter().any(gap));
                 if same_life && !lost && !has(*host, *life) && text.len() < 1_000 {
                     let (from, seq, at) = (said.host, said.seq, said.at);

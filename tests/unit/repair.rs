@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use crate::broadcast::{Repairs, SPAN};
+use crate::broadcast::Repairs;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::Stats;
@@ -182,8 +182,8 @@ fn what_others_only_say_that_there_is_shuts_out_nothing_that_a_living_origin_sen
 }
 
 #[test]
-fn of_an_origin_that_is_gone_no_more_than_a_window_is_given_up_at_once() {
-    for (said, expected) in [(7, 7), (u32::MAX, 3 + SPAN)] {
+fn of_an_origin_that_is_gone_all_that_others_know_of_is_given_up() {
+    for (said, expected) in [(7, 7), (u32::MAX, u32::MAX)] {
         let mut bed = Bed::new(1);
         bed.take(&[3]);
         bed.note(said, 10);
