@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Node;
 use super::send::Owed;
-use crate::broadcast::{self, At, DIRECT, Entry, MessageId, Question, Topic, own_origin, write_frame};
+use crate::broadcast::{self, At, DIRECT, Entry, MessageId, Question, Topic, own_origin};
 use crate::budget::Class;
 use crate::context::{Context, Deadline};
 use crate::event::{BroadcastError, CapacityError, Event, SendError, WakeReason};
@@ -12,7 +12,7 @@ use crate::member::{Address, NodeId, Record};
 use crate::members::MYSELF;
 use crate::storage::Storage;
 use crate::time::{Instant, micros};
-use crate::wire::{ANSWER, QUESTION, Writer, kind, write_part, write_piece};
+use crate::wire::{ANSWER, QUESTION, Writer, kind, write_frame, write_part, write_piece};
 
 /// What is to be told next of messages.
 pub(super) enum News {

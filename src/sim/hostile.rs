@@ -5,12 +5,12 @@ use std::vec::Vec;
 use super::machine::{HostAddress, TOPIC};
 use super::network::SimRng;
 use super::world::{Sim, Tamper};
-use crate::broadcast::write_frame;
 use crate::member::{Certificate, Life, Liveness, MAX_JUMP, Member, NodeId, Record};
 use crate::node::Node;
 use crate::storage::Storage;
 use crate::wire::{
-    self, Frame, Head, Lack, Origin, Part, Piece, Pull, Reader, Roots, Seal, Writer, kind, write_part, write_piece,
+    self, Frame, Head, Lack, Origin, Part, Piece, Pull, Reader, Roots, Seal, Writer, kind, write_frame, write_part,
+    write_piece,
 };
 
 /// Nobody is at the addresses from this number on, so that whatever is sent there answers to a lie.

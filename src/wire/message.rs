@@ -123,6 +123,16 @@ impl Part<'_> {
     }
 }
 
+/// Writes a frame of any length, or nothing.
+pub(crate) fn write_frame(
+    kind: u8,
+    writer: &mut Writer<'_>,
+    body: impl FnOnce(&mut Writer<'_>) -> Option<()>,
+) -> Option<()> {
+    let frame = writer.begin(kind)?;
+    if body(writer).is_some() { writer.end(frame) } else { writer.cancel(frame) }
+}
+
 /// Writes a broadcast or one piece of it, behind what else the frame begins with; or nothing.
 pub(crate) fn write_piece(piece: &Piece<'_>, writer: &mut Writer<'_>) -> Option<()> {
     writer.id(piece.origin.id)?;

@@ -86,7 +86,7 @@ mod writer;
 
 pub(crate) use message::{
     ANSWER, HOLLOW, HOPS, Lack, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, PART, Part, Piece, Pull, QUESTION,
-    write_part, write_piece,
+    write_frame, write_part, write_piece,
 };
 pub(crate) use reader::Reader;
 pub(crate) use writer::Writer;

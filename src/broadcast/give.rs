@@ -1,0 +1,87 @@
+//! What others who lack broadcasts are given.
+
+use super::log::{DIRECT, Entry};
+use super::{Broadcasts, Topic, own_origin};
+use crate::member::{Address, NodeId};
+use crate::members::Members;
+use crate::storage::Storage;
+use crate::wire::{HOLLOW, Lack, MOST_PIECES, Origin, Pull, Writer, kind, write_frame, write_piece};
+
+impl<S: Storage> Broadcasts<S> {
+    /// Which of the broadcasts that are asked for can be given to one who listens to these topics.
+    pub(crate) fn had(&self, pull: &Pull, topics: u32) -> u64 {
+        let mut had = 0;
+        for (_, entry) in self.log.all() {
+            let listens = topics & Topic::new(entry.topic).bit() != 0;
+            if entry.form & HOLLOW == 0 || !listens {
+                self.wanted_pieces(&entry, pull).for_each(|(_, bit)| had |= bit);
+            }
+        }
+        had
+    }
+
+    /// The pieces of a message that are asked for and have come, each with its bit.
+    fn wanted_pieces(&self, entry: &Entry, pull: &Pull) -> impl Iterator<Item = (u8, u64)> + use<S> {
+        let (entry, pull) = (*entry, *pull);
+        let of_origin = entry.origin == pull.origin.id && entry.tag == pull.origin.tag && !entry.is(DIRECT);
+        let came = move |piece: &u8| of_origin && entry.came >> piece & 1 == 1;
+        (0..entry.pieces.min(MOST_PIECES)).filter(came).filter_map(move |piece| {
+            let ahead = entry.seq.checked_add(piece.into())?.checked_sub(pull.first)?;
+            let bit = 1u64.checked_shl(ahead)?;
+            (pull.wanted & bit != 0).then_some((piece, bit))
+        })
+    }
+
+    /// Writes as much as fits of what the first asker is to be given, and when it is all given, what it is not.
+    pub(crate) fn write_give<A: Address>(&mut self, members: &Members<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+        let give = self.gives.first().cloned()?;
+        let topics = members.find_record(give.to)?.topics;
+        let (mut left, before) = (give.left, writer.len());
+        for (at, entry) in self.log.all() {
+            if left == 0 {
+                break;
+            }
+            let hollow = entry.form & HOLLOW != 0 || topics & Topic::new(entry.topic).bit() == 0;
+            for (piece, bit) in self.wanted_pieces(&entry, &Pull { wanted: left, ..give.pull }) {
+                let piece = self.piece_of(at, &entry, piece, hollow);
+                if write_frame(kind::GIVE, writer, |writer| write_piece(&piece, writer)).is_some() {
+                    left &= !bit;
+                }
+            }
+        }
+        let own = own_origin(members).filter(|own| *own == give.pull.origin);
+        let (oldest, newest) = own.map_or((0, 0), |own| (self.oldest(own), self.last));
+        // What has gone since it was asked for is lacking as well, or nothing more would ever be said.
+        let gone = if left == give.left { left } else { 0 };
+        let mut done = false;
+        if left == 0 || writer.len() == before {
+            let pull = Pull { wanted: give.lacking | gone, ..give.pull };
+            let lack = Lack { pull, oldest, newest };
+            done = writer.frame(kind::LACK, |body| lack.write(body)).is_some();
+        }
+        if let Some(first) = self.gives.first_mut() {
+            (first.left, first.done, first.written) = (left, done, writer.len() > before);
+        }
+        (writer.len() > before).then_some(())
+    }
+
+    /// One datagram has gone to the first asker, or it is gone itself.
+    pub(crate) fn settle_give(&mut self, to: NodeId) {
+        match self.gives.first_mut().filter(|give| give.to == to) {
+            Some(give) if give.written && !give.done => give.written = false,
+            Some(_) => drop(self.gives.remove(0)),
+            None => {}
+        }
+    }
+
+    /// The first own broadcast from which on all are still there.
+    fn oldest(&self, own: Origin) -> u32 {
+        let kept = self.log.all().filter(|(_, entry)| entry.has(own.id, own.tag, entry.seq));
+        kept.map(|(_, entry)| entry.seq).min().unwrap_or(self.last.saturating_add(1))
+    }
+
+    /// Whether something of repair is to be sent.
+    pub(crate) fn owes_sync(&self) -> bool {
+        !self.gives.is_empty() || self.compare.is_some()
+    }
+}

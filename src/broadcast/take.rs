@@ -1,0 +1,242 @@
+//! What comes: pieces into their messages, what will not come any more, and the room for both.
+
+use heapless::{Deque, Vec};
+
+use super::log::{At, DIRECT, DONE, Entry, ORDERED, UNTOLD};
+use super::window::{Place, Window};
+use super::{Broadcasts, GAPS, Job, LEGS, OUTBOX, TAKEN, direct};
+use crate::context::Context;
+use crate::event::{DropReason, Stats};
+use crate::hash;
+use crate::member::{Address, NodeId};
+use crate::members::{Index, Members};
+use crate::storage::{List, Storage};
+use crate::wire::{HOLLOW, HOPS, Origin, PART, Part, Piece};
+
+/// How many direct messages are known again when they come twice, at most.
+const DIRECTS: usize = 1_024;
+
+/// Broadcasts that will not come any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Gap {
+    pub(crate) origin: NodeId,
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    New(At),
+    /// It came before.
+    Known,
+    Refused(DropReason),
+}
+
+impl<S: Storage> Broadcasts<S> {
+    /// Whether a cast of this number has been taken before.
+    pub(crate) fn has_taken(&self, number: u32) -> bool {
+        self.taken.contains(&number)
+    }
+
+    pub(crate) fn note_taken(&mut self, number: u32) {
+        if let Some(place) = self.taken.get_mut(usize::from(self.next_taken)) {
+            *place = number;
+        }
+        self.next_taken = (self.next_taken + 1) % TAKEN as u8;
+    }
+
+    /// Takes a piece of a broadcast of the member in this slot.
+    pub(crate) fn take<A: Address>(&mut self, piece: &Piece<'_>, index: Index, cx: &mut Context<'_, A, S>) -> Taken {
+        match cx.members.window(index).place(piece.seq) {
+            Place::Settled => return Taken::Known,
+            Place::Beyond => return Taken::Refused(DropReason::BeyondWindow),
+            Place::Missing => {}
+        }
+        if cx.members.window(index).is_unknown() {
+            self.note_gap(piece.origin.id, piece.seq - 1, cx);
+        }
+        let listens = self.listens(piece.part.topic);
+        let hollow = piece.part.form & HOLLOW != 0;
+        if hollow && listens.is_some() {
+            // It was sent by one who did not know yet that this node listens. It is asked for.
+            return Taken::Refused(DropReason::Hollow);
+        }
+        let marks = match listens {
+            Some(ordered) => UNTOLD | if ordered { ORDERED } else { 0 },
+            None => 0,
+        };
+        let number = piece.seq - u32::from(piece.part.piece);
+        let at = match self.store(piece.origin, number, &piece.part, marks, cx) {
+            Ok(at) => at,
+            Err(reason) => return Taken::Refused(reason),
+        };
+        cx.members.with_window(index, |window| window.take(piece.seq));
+        self.quiet = false;
+        self.repairs.note_progress(piece.origin, cx.now);
+        Taken::New(at)
+    }
+
+    /// Puts a piece where the others of its message are, or begins its message.
+    fn store<A: Address>(
+        &mut self,
+        origin: Origin,
+        seq: u32,
+        part: &Part<'_>,
+        marks: u8,
+        cx: &mut Context<'_, A, S>,
+    ) -> Result<At, DropReason> {
+        let Part { form, topic, piece, pieces, len, bytes } = *part;
+        let (form, hops) = (form & 0xf & !PART, form >> HOPS);
+        let of_message = |entry: &Entry| {
+            let same = entry.origin == origin.id && entry.tag == origin.tag && entry.seq == seq;
+            same && entry.pieces == pieces && (entry.marks ^ marks) & DIRECT == 0
+        };
+        let held = if pieces > 1 { self.log.newest().find(|(_, entry)| of_message(entry)) } else { None };
+        let (at, entry) = match held {
+            Some((_, entry)) if entry.len != len || entry.topic != topic || entry.form != form => {
+                return Err(DropReason::Malformed);
+            }
+            Some(held) => held,
+            None => {
+                let (origin, tag) = (origin.id, origin.tag);
+                let entry = Entry { origin, tag, seq, topic, len, came: 0, pieces, form, marks, hops };
+                (self.add(entry, cx).ok_or(DropReason::MessageRoom)?, entry)
+            }
+        };
+        self.log.fill(at, entry.range(piece), bytes);
+        self.log.set(at, Entry { came: entry.came | 1 << (piece & 31), hops: entry.hops.max(hops), ..entry });
+        Ok(at)
+    }
+
+    /// Adds a message in place of old ones; `None`, and nothing changed, if there is no room.
+    pub(super) fn add<A: Address>(&mut self, entry: Entry, cx: &mut Context<'_, A, S>) -> Option<At> {
+        let len = entry.len as usize;
+        if !self.log.has_room(len) && !self.make_room(len, cx) {
+            return None;
+        }
+        self.log.push(entry)
+    }
+
+    fn make_room<A: Address>(&mut self, len: usize, cx: &mut Context<'_, A, S>) -> bool {
+        let Broadcasts { log, tree, outbox, sends, gaps, topics, .. } = self;
+        let used =
+            |at: At| tree.jobs().any(|job| job.at == at) || outbox.iter().any(|(own, _)| *own == at) || sends.uses(at);
+        let stays = |at: At, entry: &Entry| used(at) || entry.is(UNTOLD) && entry.is(DIRECT);
+        let members = &mut *cx.members;
+        let stats = &mut *cx.stats;
+        let lost = |entry: Entry| {
+            // None of its other pieces is of use any more.
+            if let Some(index) = members.find_life(entry.origin, entry.tag) {
+                members.with_window(index, |window| window.take_all(entry.seq, entry.last()));
+            }
+            if !topics.is_empty() {
+                note_gap(gaps, Gap { origin: entry.origin, first: entry.seq, last: entry.last() }, stats);
+            }
+        };
+        let mut moves = Vec::<(At, At), { LEGS + OUTBOX + direct::SENDS }>::new();
+        let made = log.make_room(len, stays, lost, |from, to| {
+            if from != to && used(from) {
+                let _ = moves.push((from, to));
+            }
+        });
+        let new = |at: At| moves.iter().find(|(from, _)| *from == at).map_or(at, |(_, to)| *to);
+        tree.rename(|job| Job { at: new(job.at), ..job });
+        outbox.iter_mut().for_each(|(at, _)| *at = new(*at));
+        sends.rename(new);
+        made
+    }
+
+    /// Gives up the broadcasts of this origin that are missing up to that one: it says so itself, or nobody has them.
+    pub(crate) fn give_up<A: Address>(
+        &mut self,
+        origin: Origin,
+        (last, by_origin): (u32, bool),
+        cx: &mut Context<'_, A, S>,
+    ) {
+        let Some(index) = cx.members.find_life(origin.id, origin.tag) else { return };
+        let give_up = |window: &mut Window| {
+            if last > window.seen() && !by_origin { window.give_up_hearsay(last) } else { window.give_up(last) }
+        };
+        while let Some((first, last)) = cx.members.with_window(index, give_up) {
+            let gap = self.widen(Gap { origin: origin.id, first, last }, (origin, index), cx.members);
+            self.quiet = false;
+            if !self.topics.is_empty() {
+                note_gap(&mut self.gaps, gap, cx.stats);
+            }
+        }
+    }
+
+    /// A message that lacks a piece is lost whole.
+    fn widen<A: Address>(&mut self, gap: Gap, (origin, index): (Origin, Index), members: &mut Members<A, S>) -> Gap {
+        let mut wide = gap;
+        let torn = |(_, entry): &(At, Entry)| {
+            let own = entry.origin == origin.id && entry.tag == origin.tag && !entry.is(DIRECT | DONE);
+            own && !entry.is_complete() && entry.seq <= gap.last && gap.first <= entry.last()
+        };
+        while let Some((at, entry)) = { self.log.all().find(torn) } {
+            self.log.set(at, Entry { marks: entry.marks & !UNTOLD | DONE, ..entry });
+            wide.first = wide.first.min(entry.seq);
+            wide.last = wide.last.max(entry.last());
+            members.with_window(index, |window| window.take_all(entry.seq, entry.last()));
+        }
+        wide
+    }
+
+    /// A member is known again whose broadcasts may have come before or not: none of them is told any more.
+    pub(crate) fn note_gap<A: Address>(&mut self, origin: NodeId, last: u32, cx: &mut Context<'_, A, S>) {
+        if !self.topics.is_empty() && last > 0 {
+            note_gap(&mut self.gaps, Gap { origin, first: 1, last }, cx.stats);
+        }
+    }
+
+    // Direct messages.
+
+    /// Whether this direct message has been taken whole.
+    pub(crate) fn has_heard(&self, origin: Origin, number: u32) -> bool {
+        self.directs.all().contains(&direct_name(origin, number))
+    }
+
+    /// Takes a piece of a direct message; whether that made it whole. `None` if there is no room.
+    pub(crate) fn take_direct<A: Address>(
+        &mut self,
+        origin: Origin,
+        number: u32,
+        part: &Part<'_>,
+        cx: &mut Context<'_, A, S>,
+    ) -> Result<bool, DropReason> {
+        let at = self.store(origin, number, part, DIRECT | UNTOLD, cx)?;
+        let whole = self.log.get(at).is_some_and(|entry| entry.is_complete());
+        if whole {
+            self.note_heard(direct_name(origin, number));
+            self.quiet = false;
+        }
+        Ok(whole)
+    }
+
+    pub(crate) fn note_heard(&mut self, name: u32) {
+        let most = self.directs.limit().min(DIRECTS) as u32;
+        if (self.directs.all().len() as u32) < most && self.directs.push(name) {
+            return;
+        }
+        if let Some(place) = self.directs.all_mut().get_mut(self.next_direct as usize) {
+            *place = name;
+        }
+        self.next_direct = (self.next_direct + 1) % most.max(1);
+    }
+}
+
+/// Notes a gap, with one that it adjoins if it can; what there is no room for is counted.
+fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut Stats) {
+    let lost = u64::from(gap.last - gap.first) + 1;
+    stats.messages_lost = stats.messages_lost.wrapping_add(lost);
+    let adjoins = |held: &&mut Gap| held.origin == gap.origin && held.last.checked_add(1) == Some(gap.first);
+    match gaps.iter_mut().find(adjoins) {
+        Some(held) => held.last = gap.last,
+        None => drop(gaps.push_back(gap)),
+    }
+}
+
+fn direct_name(origin: Origin, number: u32) -> u32 {
+    (hash::mix(origin.id.get() ^ hash::mix(u64::from(origin.tag) << 32 | u64::from(number))) >> 32) as u32
+}

@@ -1,0 +1,67 @@
+//! What the application is told next, and in which order.
+
+use super::log::{At, DIRECT, DONE, Entry, Log, ORDERED, UNTOLD};
+use super::take::Gap;
+use super::{Broadcasts, question};
+use crate::member::Address;
+use crate::members::Members;
+use crate::storage::Storage;
+use crate::wire::ANSWER;
+
+impl<S: Storage> Broadcasts<S> {
+    /// The next gap to tell of.
+    pub(crate) fn next_gap(&mut self) -> Option<Gap> {
+        self.gaps.pop_front()
+    }
+
+    /// The next message to tell of, which then counts as told.
+    pub(crate) fn next_message<A: Address>(&mut self, members: &Members<A, S>) -> Option<(At, Entry)> {
+        if self.quiet || !self.log.has_untold() {
+            return None;
+        }
+        let next = self.log.all().find(|(_, entry)| self.is_its_turn(entry, members));
+        let Some((at, entry)) = next else {
+            self.quiet = true;
+            return None;
+        };
+        self.log.set(at, Entry { marks: entry.marks & !UNTOLD, ..entry });
+        Some((at, entry))
+    }
+
+    fn is_its_turn<A: Address>(&self, entry: &Entry, members: &Members<A, S>) -> bool {
+        if !entry.is(UNTOLD) || !entry.is_complete() {
+            return false;
+        }
+        if !entry.is(ORDERED) {
+            return true;
+        }
+        let Some(index) = members.find_life(entry.origin, entry.tag) else { return true };
+        let earlier = |(_, other): (At, Entry)| {
+            let same = other.origin == entry.origin && other.tag == entry.tag && !other.is(DIRECT);
+            same && other.is(UNTOLD) && other.is(ORDERED) && other.seq < entry.seq
+        };
+        members.window(index).floor() >= entry.last() && !self.log.all().any(earlier)
+    }
+
+    /// A question that is over, and whose answers have all been told.
+    pub(crate) fn next_over(&mut self) -> Option<question::Open> {
+        let Broadcasts { log, questions, .. } = self;
+        questions.next_over(|number| has_answer(log, number))
+    }
+
+    /// A message is not to be told after all.
+    pub(crate) fn drop_untold(&mut self, at: At) {
+        if let Some(entry) = self.log.get(at) {
+            self.log.set(at, Entry { marks: entry.marks & !UNTOLD | DONE, ..entry });
+        }
+    }
+}
+
+/// Whether there is an answer that has not been told to the question of this number.
+fn has_answer<S: Storage>(log: &Log<S>, number: u32) -> bool {
+    let answers = |(at, entry): (At, Entry)| {
+        let untold = entry.is(UNTOLD) && entry.is_complete() && entry.form & ANSWER != 0;
+        untold && log.payload(at).first_chunk() == Some(&number.to_le_bytes())
+    };
+    log.has_untold() && log.all().any(answers)
+}
