@@ -30,7 +30,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A node that listens to the news.
 fn listener(broadcast_bytes: usize) -> App {
-    let limits = Limits::DEFAULT.with_members(300).with_broadcast_bytes(broadcast_bytes);
+    let limits = Limits::DEFAULT.with_members(1_100).with_broadcast_bytes(broadcast_bytes);
     let mut node = HeapNode::new(Config::LAN, limits);
     node.subscribe(Instant::ZERO, NEWS).expect("it listens to nothing yet");
     App::new(node)
@@ -300,26 +300,38 @@ fn who_says_too_much_is_told_so_and_loses_nothing_of_what_was_taken() {
 }
 
 #[test]
-fn a_hundred_messages_a_second_and_members_that_come_and_go_do_not_starve_each_other() {
-    let mut sim = cluster(100, 13);
+fn a_hundred_messages_a_second_and_members_of_1000_that_come_and_go_do_not_starve_each_other() {
+    const STABLE: usize = 980;
+    let mut sim = cluster(1_000, 13);
     sim.set_conditions(Conditions::LAN.with_loss(0.02));
-    for number in 0..1_000u32 {
-        // Every second one of ten crashes and is back four seconds later.
-        match number % 100 {
-            0 => sim.crash(90 + (number / 100) as usize),
-            50 if number >= 450 => sim.restart(90 + (number / 100 - 4) as usize, listener(64 << 10), &[0]),
-            _ => {}
+    for number in 0..500usize {
+        // Each of twenty crashes, one after the other.
+        if number % 25 == 0 {
+            sim.crash(STABLE + number / 25);
         }
-        say(&mut sim, (number * 37 % 90) as usize, &number.to_le_bytes());
+        say(&mut sim, number * 37 % STABLE, &(number as u32).to_le_bytes());
         sim.run_for(Duration::from_millis(10));
     }
-    sim.run_for(15 * SECOND);
-    for host in 0..90 {
-        let own = (0..1_000).filter(|number| number * 37 % 90 == host as u32).count();
-        assert_eq!(app(&sim, host).payloads().len(), 1_000 - own, "host {host}");
-        let view = app(&sim, host).node.members().filter(|member| member.status().is_live()).count();
-        assert_eq!(view, sim.running().count(), "host {host} sees who is there");
+    let down = sim.run_until_true(
+        |sim| (0..STABLE).all(|host| app(sim, host).node.live() == STABLE),
+        SECOND / 10,
+        10 * SECOND,
+    );
+    assert!(down.is_some(), "all crashes are known to all");
+    (STABLE..1_000).for_each(|host| sim.restart(host, listener(64 << 10), &[0]));
+    for number in 500..700usize {
+        say(&mut sim, number * 37 % STABLE, &(number as u32).to_le_bytes());
+        sim.run_for(Duration::from_millis(10));
     }
+    let all_told = |sim: &Sim<App>| {
+        (0..STABLE).all(|host| {
+            let own = (0..700).filter(|number| number * 37 % STABLE == host).count();
+            app(sim, host).payloads().len() == 700 - own
+        })
+    };
+    let told = sim.run_until_true(all_told, SECOND, 10 * SECOND);
+    assert!(told.is_some(), "all have all that others said");
+    assert!(sim.agrees(), "all see who is there");
 }
 
 // Direct messages.

@@ -139,14 +139,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         &mut self,
         (low, high): (u64, u64),
         answer: bool,
-        entries: Reader<'_>,
+        mut entries: Reader<'_>,
         speaker: &mut Speaker<A>,
     ) {
-        let mut rest = entries;
-        let (mut behind, mut count, mut other_life) = (false, 0, None);
-        while !rest.is_empty() {
+        let (mut count, mut other_life) = (0, None);
+        while !entries.is_empty() {
             count += 1;
-            let Some((origin, seen)) = rest.progress().filter(|_| count <= MOST_ENTRIES) else {
+            let Some((origin, seen)) = entries.progress().filter(|_| count <= MOST_ENTRIES) else {
                 return self.refuse(DropReason::Malformed);
             };
             let Some(index) = self.members.find_life(origin.id, origin.tag) else {
@@ -155,7 +154,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             };
             self.members.mourn(index, self.now);
             let own = self.members.window(index).seen();
-            behind |= seen < own;
             if seen > own && index != MYSELF {
                 self.hear_of_progress(index, origin, seen, speaker.head.sender);
             }
@@ -164,20 +162,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(id) = other_life.filter(|_| speaker.home) {
             self.respond(speaker, Say::About(id));
         }
-        if !answer && (behind || self.has_more(low, high, entries)) && speaker.home {
+        // Where this node has come further is said in turn: the roots differ, and the latest may be what the other lacks.
+        if !answer && speaker.home {
             self.respond(speaker, Say::Progress { low, high });
         }
-    }
-
-    /// Whether this node has come some way with an origin in this range of which the other does not speak.
-    fn has_more(&self, low: u64, high: u64, entries: Reader<'_>) -> bool {
-        let spoken_of = |id: NodeId| {
-            let mut rest = entries;
-            core::iter::from_fn(|| rest.progress()).any(|(origin, _)| origin.id == id)
-        };
-        let own = self.members.ordered_from(low).take_while(|(place, _)| *place <= high);
-        let known = own.filter(|(_, index)| self.members.counts(*index));
-        known.filter_map(|(_, index)| self.members.get(index)).any(|record| !spoken_of(record.id))
     }
 
     /// Another has come further with this origin.
