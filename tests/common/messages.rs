@@ -34,9 +34,9 @@ const TOPICS: [Topic; 4] = [Topic::new(1), Topic::new(2), Topic::new(3), Topic::
 /// A node with one kind of room or another.
 #[derive(Clone, PartialEq)]
 enum Any {
-    Small(FixedNode<MEMBERS, u16, 0, 256>),
-    Medium(FixedNode<MEMBERS, u16, 0, 512>),
-    Large(HeapNode<u16>),
+    Small(Box<FixedNode<MEMBERS, u16, 0, 256>>),
+    Medium(Box<FixedNode<MEMBERS, u16, 0, 512>>),
+    Large(Box<HeapNode<u16>>),
 }
 
 macro_rules! on {
@@ -91,9 +91,9 @@ impl World {
         let config = Config::LOCAL.with_cluster(CLUSTER).with_max_datagram(most).with_byte_budget(budget);
         let limits = Limits::DEFAULT.with_members(MEMBERS).with_broadcast_bytes(4_096);
         let nodes = [
-            Any::Small(FixedNode::new(config)),
-            Any::Medium(FixedNode::new(config)),
-            Any::Large(HeapNode::new(config, limits)),
+            Any::Small(Box::new(FixedNode::new(config))),
+            Any::Medium(Box::new(FixedNode::new(config))),
+            Any::Large(Box::new(HeapNode::new(config, limits))),
         ];
         let hosts = nodes.map(|node| Host { node, reader: Reader::default() }).into();
         let mut world =
@@ -413,5 +413,31 @@ fn any_body(kind: u8, origin: &[u8], script: &mut Script<'_>) -> Vec<u8> {
         26 => [&number[..], &any_part(script)].concat(),
         // Acknowledgements.
         _ => [&number[..], script.bytes(2)].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_faults_everything_is_told() {
+        // All listen to the first topic, with datagrams of 300 bytes.
+        let mut world = World::new(2);
+        for at in 0..NODES {
+            assert_eq!(on!(&world.hosts[at].node, node => node.live()), NODES, "a cluster");
+        }
+        // A short one, one in pieces for those with room for it, a message, and a question with its answer.
+        for bytes in [&[0x28, 0, 20][..], &[0x28, 0, 160], &[0x2a, 1, 0, 9], &[0x2b, 0xe2, 0, 3]] {
+            world.step(&mut Script::new(bytes));
+            world.run_for(200_000);
+            (0..NODES).for_each(|at| world.read(at, usize::MAX));
+        }
+        world.step(&mut Script::new(&[0x0c, 0, 5]));
+        world.run_for(200_000);
+        (0..NODES).for_each(|at| world.read(at, usize::MAX));
+        let told = |world: &World| world.hosts.iter().map(|host| host.reader.told()).collect::<Vec<_>>();
+        assert_eq!(told(&world), ["1 messages, 1 questions", "3 messages, 1 questions", "0 messages, 0 questions"]);
+        assert_eq!(world.said.said(), 5, "with the answer");
     }
 }

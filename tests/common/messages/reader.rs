@@ -58,6 +58,11 @@ impl Said {
         self.forged.insert(id_of(at));
     }
 
+    #[cfg(test)]
+    pub fn said(&self) -> usize {
+        self.payloads.len()
+    }
+
     fn is_honest(&self, id: NodeId) -> bool {
         !self.forged.contains(&id.get())
     }
@@ -101,6 +106,11 @@ impl Reader {
 
     pub fn questions(&self) -> &[Question] {
         &self.questions
+    }
+
+    #[cfg(test)]
+    pub fn told(&self) -> String {
+        format!("{} messages, {} questions", self.messages.len(), self.questions.len())
     }
 
     /// Takes an event of the node at this place, and checks it against all before it and what was really said.
