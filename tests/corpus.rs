@@ -8,7 +8,7 @@ mod targets;
 use std::fs;
 use std::path::Path;
 
-use targets::{bad_days, calls, datagrams, wire};
+use targets::{bad_days, calls, datagrams, messages, wire};
 // The sources that the target `wire` includes expect these in the root of their crate.
 use targets::{broadcast, event, hash, member};
 
@@ -38,6 +38,11 @@ fn any_calls_in_any_order_keep_the_laws() {
 #[test]
 fn after_any_bad_day_the_simulated_cluster_agrees() {
     replay("cluster", 20, bad_days::run);
+}
+
+#[test]
+fn whatever_is_sent_is_told_once_and_as_it_was_sent() {
+    replay("messages", 20, messages::run);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod script;
 pub mod bad_days;
 pub mod calls;
 pub mod datagrams;
+pub mod messages;
 pub mod wire;
 
 // The wire format is no part of the crate's interface. `wire` is tested from its source, which looks for these in the
