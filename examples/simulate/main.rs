@@ -2,6 +2,7 @@
 //!
 //! Every figure repeats exactly for the same arguments, on every machine.
 
+mod broadcasts;
 mod experiments;
 mod report;
 mod tables;
@@ -46,6 +47,8 @@ enum Experiment {
     Oneway(tables::Oneway),
     /// Crash and restart nodes all the time.
     Churn(tables::Churn),
+    /// Broadcast to a settled cluster, once and then every second: who gets it, when, and what that costs.
+    Broadcast(broadcasts::Broadcast),
     /// Run random scenarios with every check on, or the saved one of a failure.
     Replay(Replay),
 }
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Experiment::Cutoff(cutoff) => cutoff.run(),
         Experiment::Oneway(oneway) => oneway.run(),
         Experiment::Churn(churn) => churn.run(),
+        Experiment::Broadcast(broadcast) => broadcast.run(),
         Experiment::Replay(replay) => replay.run(),
     };
     match outcome {

@@ -12,28 +12,28 @@ use crate::report::{Times, in_parallel, mean, most, progress, shown, table};
 type Node = HeapNode<u32>;
 
 /// Percentages that are lost; beyond 60 nothing is left of any protocol.
-fn percentage() -> clap::builder::RangedI64ValueParser<u32> {
+pub fn percentage() -> clap::builder::RangedI64ValueParser<u32> {
     value_parser!(u32).range(0..=60)
 }
 
-fn size() -> clap::builder::RangedI64ValueParser<u32> {
+pub fn size() -> clap::builder::RangedI64ValueParser<u32> {
     value_parser!(u32).range(4..=10_000)
 }
 
-fn runs() -> clap::builder::RangedU64ValueParser {
+pub fn runs() -> clap::builder::RangedU64ValueParser {
     value_parser!(u64).range(1..=100_000)
 }
 
-fn part(percent: u32) -> f64 {
+pub fn part(percent: u32) -> f64 {
     f64::from(percent) / 100.0
 }
 
-fn bytes(figure: f64) -> String {
+pub fn bytes(figure: f64) -> String {
     format!("{figure:.1}")
 }
 
 /// Prints a row for each of `cells`: its first columns, and what `row` makes of its runs.
-fn tabulate<C, T: Send>(
+pub fn tabulate<C, T: Send>(
     head: &[&str],
     cells: impl IntoIterator<Item = C>,
     seeds: u64,
@@ -61,7 +61,7 @@ where
 }
 
 /// Every combination.
-fn product<A: Copy, B: Copy>(left: &[A], right: &[B]) -> Vec<(A, B)> {
+pub fn product<A: Copy, B: Copy>(left: &[A], right: &[B]) -> Vec<(A, B)> {
     left.iter().flat_map(|left| right.iter().map(|right| (*left, *right))).collect()
 }
 

@@ -3,14 +3,14 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use foca::{AccumulatingRuntime, Config, Foca, Member, PostcardCodec, Timer};
+use foca::{AccumulatingRuntime, Config, Foca, Member, NoCustomBroadcast, PostcardCodec, Timer};
 use tidings::sim::{Conditions, Sim, SimRng};
 
 use crate::Ours;
 use crate::bed::{Bed, FULL};
 use crate::experiments::{SECOND, Subject};
 use crate::figures::Target;
-use crate::peer::{Inner, Name, Peer};
+use crate::peer::{Name, Peer};
 use crate::rows::{Cause, Row};
 use crate::trial::Value;
 
@@ -117,6 +117,9 @@ impl Pinged {
 
 /// How many members take turns to ping: where the one that pings is in foca's list makes a difference.
 const ASKERS: u32 = 50;
+
+/// foca alone, as whoever wants no broadcasts has it.
+type Inner = Foca<Name, PostcardCodec, SimRng, NoCustomBroadcast>;
 
 struct FocaPinged {
     inner: Inner,

@@ -12,6 +12,8 @@ pub enum Target {
     Within { median: Option<f64>, most: Option<f64> },
     /// On average, in this unit.
     AtMost(f64, &'static str),
+    /// The same, the other way round.
+    AtLeast(f64, &'static str),
     /// Nobody is expelled.
     Nobody,
     /// Nothing is asked; the figure is for comparison.
@@ -21,7 +23,7 @@ pub enum Target {
 impl Target {
     fn unit(self) -> &'static str {
         match self {
-            Target::AtMost(_, unit) | Target::Nothing(unit) => unit,
+            Target::AtMost(_, unit) | Target::AtLeast(_, unit) | Target::Nothing(unit) => unit,
             _ => "",
         }
     }
@@ -34,6 +36,7 @@ impl std::fmt::Display for Target {
             Target::Within { median: Some(median), .. } => write!(out, "≤ {median} s"),
             Target::Within { most: Some(most), .. } => write!(out, "max ≤ {most} s"),
             Target::AtMost(most, unit) => write!(out, "≤ {most}{unit}"),
+            Target::AtLeast(least, unit) => write!(out, "≥ {least}{unit}"),
             Target::Nobody => write!(out, "0"),
             Target::Within { .. } | Target::Nothing(_) => write!(out, "–"),
         }
@@ -90,6 +93,7 @@ impl Figure {
                     _ => median,
                 }
             }
+            Figure::Amount { mean, .. } if mean.is_nan() => "–".into(),
             Figure::Amount { mean, .. } => format!("{}{}", number(*mean), target.unit()),
             Figure::Expelled { declared: 0, rejoins: 0, .. } => "0".into(),
             Figure::Expelled { declared, rejoins, runs } => {
@@ -113,6 +117,7 @@ impl Figure {
                 Some(within(times.median(), median) && within(times.most(), most))
             }
             (Figure::Amount { mean, .. }, Target::AtMost(most, _)) => Some(*mean <= most),
+            (Figure::Amount { mean, .. }, Target::AtLeast(least, _)) => Some(*mean >= least),
             (Figure::Expelled { declared, rejoins, .. }, Target::Nobody) => Some(declared + rejoins == 0),
             (_, Target::Nothing(_)) => None,
             _ => Some(false),
@@ -145,6 +150,7 @@ impl Figure {
 
 fn times_as_much(ours: f64, theirs: f64) -> String {
     match (ours == 0.0, theirs == 0.0) {
+        _ if ours.is_nan() || theirs.is_nan() => "–".into(),
         (true, true) => "–".into(),
         (true, false) => "∞".into(),
         _ => format!("{} ×", number(theirs / ours)),

@@ -17,6 +17,7 @@ mod experiments;
 mod figures;
 #[path = "../../../tests/common/forge.rs"]
 mod forge;
+mod items;
 mod patience;
 mod peer;
 #[path = "../../../examples/simulate/report.rs"]

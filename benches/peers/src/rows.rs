@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::experiments::crash;
 use crate::experiments::flapping::Way;
 use crate::figures::Target;
-use crate::trial::{BOOTSTRAP_LIMIT, JOIN_LIMIT, PARTITION_LIMIT, Trial, seconds};
+use crate::trial::{BOOTSTRAP_LIMIT, JOIN_LIMIT, MESSAGE_LIMITS, PARTITION_LIMIT, Trial, seconds};
 
 /// A line of the table.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ fn percent(part: f64) -> String {
 
 /// All of them, in the order of the targets.
 pub fn all() -> Vec<Plan> {
-    [crashes(), quiet(), cut_off(), stopped(), half_deaf(), growth()].into_iter().flatten().collect()
+    [crashes(), quiet(), cut_off(), stopped(), half_deaf(), growth(), broadcasts()].into_iter().flatten().collect()
 }
 
 fn crashes() -> Vec<Plan> {
@@ -233,6 +233,31 @@ fn growth() -> Vec<Plan> {
         let row = Row { limit: PARTITION_LIMIT, ..row(name, 0, within(3.0, 5.0)) };
         let plan = Plan::of(Trial::Partition { apart: seconds(apart) }, [row]);
         plans.push(if apart == 60 { plan.quick() } else { plan });
+    }
+    plans
+}
+
+fn broadcasts() -> Vec<Plan> {
+    let [single, stream] = MESSAGE_LIMITS;
+    let mut plans = Vec::new();
+    for (nodes, most) in [(128, 0.02), (1_024, 0.025)] {
+        let name = format!("64 B broadcast to all, 0 % loss, N = {}", count(nodes));
+        let rows = [
+            row(format!("{name}: all have it"), 0, Target::Within { median: Some(most), most: None }),
+            row(format!("{name}: payloads per member"), 1, Target::AtMost(1.02, "")),
+        ];
+        let plan = Plan::of(Trial::Shot { nodes }, rows.map(|row| Row { limit: single, ..row }));
+        plans.push(if nodes == 128 { plan.quick() } else { plan });
+    }
+    for nodes in [16, 128, 1_024] {
+        let name = format!("64 B broadcast a second by random members, 20 % loss, N = {}", count(nodes));
+        let rows = [
+            row(format!("{name}: reached all"), 0, Target::AtLeast(100.0, " %")),
+            row(format!("{name}: payloads received too many"), 1, Target::AtMost(0.4, "")),
+            row(format!("{name}: 99 % of deliveries"), 2, Target::Within { median: Some(0.2), most: None }),
+            row(format!("{name}: bytes per message and member"), 3, Target::Nothing(" B")),
+        ];
+        plans.push(Plan::of(Trial::Stream { nodes, loss: 0.2 }, rows.map(|row| Row { limit: stream, ..row })));
     }
     plans
 }

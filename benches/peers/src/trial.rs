@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::experiments::broadcast::{self, Senders, Stream, TAIL};
 use crate::experiments::flapping::{self, Troubled, Way};
 use crate::experiments::{SECOND, Slander, Subject, crash, growth, some, steady};
 use crate::peer;
@@ -30,6 +31,10 @@ pub enum Trial {
     Bootstrap { nodes: u32, loss: f64 },
     /// Halves of 128 are apart for so long.
     Partition { apart: Duration },
+    /// A member sends a message to all.
+    Shot { nodes: u32 },
+    /// Random members send a message to all every second, for a minute, under this loss.
+    Stream { nodes: u32, loss: f64 },
 }
 
 /// A figure of one run.
@@ -37,7 +42,7 @@ pub enum Trial {
 pub enum Value {
     /// How long something took, if it ever came.
     Time(Option<Duration>),
-    /// Bytes, or a number of times.
+    /// Bytes, or a number of times; not a number if that is not known.
     Amount(f64),
     /// How often members that should not have been were declared down by others, and how often such members found
     /// themselves declared down and had to rejoin.
@@ -50,6 +55,8 @@ pub const JOIN_LIMIT: Duration = Duration::from_secs(1_200);
 pub const PARTITION_LIMIT: Duration = Duration::from_secs(300);
 /// How long all views of a bootstrap are waited for.
 pub const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(120);
+/// How long single messages are waited for, and the last of a stream.
+pub const MESSAGE_LIMITS: [Duration; 2] = [broadcast::LIMIT, TAIL];
 
 impl Trial {
     /// The size of its cluster.
@@ -58,6 +65,8 @@ impl Trial {
             Trial::Crash { nodes, .. }
             | Trial::Steady { nodes, .. }
             | Trial::Join { nodes }
+            | Trial::Shot { nodes }
+            | Trial::Stream { nodes, .. }
             | Trial::Bootstrap { nodes, .. } => nodes,
             _ => NODES,
         }
@@ -96,8 +105,26 @@ impl Trial {
             Trial::Partition { apart } => {
                 vec![Value::Time(growth::partition::<M>(NODES, apart, PARTITION_LIMIT, seed)?)]
             }
+            Trial::Shot { nodes } => {
+                let shots = broadcast::shots::<M>(nodes, 1, 0.0, seed)?;
+                shots.first().map(|shot| vec![Value::Time(shot.all), Value::Amount(shot.copies)]).unwrap_or_default()
+            }
+            Trial::Stream { nodes, loss } => stream::<M>(nodes, loss, seed)?,
         })
     }
+}
+
+/// A minute of messages: the part that all had, needless copies for each that was needed, the time within which 99 % of
+/// the deliveries were made, and bytes.
+fn stream<M: Subject>(nodes: u32, loss: f64, seed: u64) -> Result<Vec<Value>, String> {
+    let stream = Stream { nodes, loss, senders: Senders::Random, messages: 60, crashed: 0 };
+    let run = stream.run::<M>(seed)?;
+    Ok(vec![
+        Value::Amount(100.0 * run.whole.complete()),
+        Value::Amount(run.redundancy.unwrap_or(f64::NAN)),
+        Value::Time(run.delays.within(0.99)),
+        Value::Amount(run.bytes.unwrap_or(f64::NAN)),
+    ])
 }
 
 /// What one in trouble did to others, by others' word and by its own; and how it looked to them.

@@ -1,9 +1,11 @@
 //! The experiments: what is done to a cluster, and what is counted. They know a protocol only as a [`Subject`], so that
 //! whatever else implements it is put through the very same days, seed by seed.
 
+pub mod broadcast;
 pub mod crash;
 pub mod flapping;
 pub mod growth;
+pub mod ledger;
 pub mod steady;
 
 use std::collections::HashSet;
@@ -20,20 +22,41 @@ pub trait Subject: Machine + Sized {
     /// centre.
     fn new(nodes: u32) -> Self;
 
+    /// The same, and it takes broadcasts, where that must be asked for.
+    fn listening(nodes: u32) -> Self {
+        Self::new(nodes)
+    }
+
+    /// How many copies of broadcast payloads have reached it so far, those of messages that it had included; zero where
+    /// nobody counts them.
+    fn payloads(&self) -> u64 {
+        0
+    }
+
     /// A cluster in which all know each other, some seconds old.
     fn cluster(nodes: u32, seed: u64) -> Result<Sim<Self>, String> {
-        let mut sim = Sim::new(seed, Conditions::LAN);
-        for host in 0..nodes as usize {
-            sim.add(Self::new(nodes));
-            sim.start(host, &[0]);
-        }
-        let limit = 120 * SECOND;
-        sim.run_until_agreed(SECOND / 10, limit)
-            .ok_or(format!("{nodes} nodes (seed {seed}) did not form a cluster within {limit:?}"))?;
-        sim.run_for(5 * SECOND);
-        sim.take_reports();
-        Ok(sim)
+        formed(nodes, seed, Self::new)
     }
+
+    /// A cluster in which all take broadcasts and know each other, some seconds old.
+    fn listening_cluster(nodes: u32, seed: u64) -> Result<Sim<Self>, String> {
+        formed(nodes, seed, Self::listening)
+    }
+}
+
+/// A cluster of such machines, some seconds after all know each other.
+fn formed<M: Machine>(nodes: u32, seed: u64, machine: impl Fn(u32) -> M) -> Result<Sim<M>, String> {
+    let mut sim = Sim::new(seed, Conditions::LAN);
+    for host in 0..nodes as usize {
+        sim.add(machine(nodes));
+        sim.start(host, &[0]);
+    }
+    let limit = 120 * SECOND;
+    sim.run_until_agreed(SECOND / 10, limit)
+        .ok_or(format!("{nodes} nodes (seed {seed}) did not form a cluster within {limit:?}"))?;
+    sim.run_for(5 * SECOND);
+    sim.take_reports();
+    Ok(sim)
 }
 
 /// How often members were declared down that were not.
