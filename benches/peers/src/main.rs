@@ -4,6 +4,8 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! ```
 //!
+//! With `--features iroh`, broadcasts are compared with those of iroh-gossip as well, in a second table.
+//!
 //! The experiments are those of the example `simulate`, and know neither of the two. foca is what its makers published,
 //! with the settings that they propose for a data centre; see `peer.rs` for what is around it.
 
@@ -17,6 +19,8 @@ mod experiments;
 mod figures;
 #[path = "../../../tests/common/forge.rs"]
 mod forge;
+#[cfg(feature = "iroh")]
+mod iroh;
 mod items;
 mod patience;
 mod peer;
@@ -111,9 +115,10 @@ impl Arguments {
             report::table(&["", "tidings", "runs", "foca 2.0.0", "runs", "foca / tidings", "target", "met?"]);
         let runs: u64 = plans.iter().map(|plan| 2 * self.seeds(plan.trial)).sum();
         let progress = report::progress(runs + tasks.len() as u64);
-        for (plan, outcome) in plans.iter().zip(self.try_all(&plans, &progress)?) {
+        let outcomes = self.try_all(&plans, &progress)?;
+        for (plan, outcome) in plans.iter().zip(&outcomes) {
             for row in plan.rows.iter().filter(|row| self.wants(row)) {
-                table.add_row(line(row, &outcome));
+                table.add_row(line(row, outcome));
             }
         }
         for plan in &tasks {
@@ -122,9 +127,31 @@ impl Arguments {
             table.add_row(line(&plan.row, &Outcome { ours, theirs, longest: Duration::ZERO }));
             progress.inc(1);
         }
+        #[cfg(feature = "iroh")]
+        let third = self.third(&plans, &outcomes, &progress)?;
         progress.finish_and_clear();
         print(table);
+        anstream::println!("\n{NOTES}");
+        #[cfg(feature = "iroh")]
+        print(third);
         Ok(())
+    }
+
+    /// Broadcasts beside those of iroh-gossip.
+    #[cfg(feature = "iroh")]
+    fn third(&self, plans: &[Plan], outcomes: &[Outcome], progress: &ProgressBar) -> Result<Table, String> {
+        let mut table = report::table(&["", "tidings", "runs", "iroh-gossip 0.101", "runs", "iroh-gossip / tidings"]);
+        for (plan, outcome) in plans.iter().zip(outcomes).filter(|(plan, _)| plan.trial.is_of_broadcasts()) {
+            let seeds = self.seeds(plan.trial);
+            progress.set_message(plan.rows[0].name.clone());
+            progress.inc_length(seeds);
+            let theirs = report::in_parallel(seeds, progress, |seed| plan.trial.run::<iroh::Iroh>(seed))?;
+            let outcome = Outcome { ours: outcome.ours.clone(), theirs, longest: Duration::ZERO };
+            for row in plan.rows.iter().filter(|row| self.wants(row)) {
+                table.add_row(line(row, &outcome).into_iter().take(6));
+            }
+        }
+        Ok(table)
     }
 
     /// Runs of tidings in an experiment.
@@ -219,5 +246,5 @@ minutes at 40 % one knows 68 of 128 on average, and 8 of 16.
 fn print(mut table: Table) {
     table.column_iter_mut().take(1).for_each(|column| column.set_cell_alignment(CellAlignment::Left));
     table.load_style(presets::ASCII_MARKDOWN);
-    anstream::println!("{table}\n\n{NOTES}");
+    anstream::println!("{table}");
 }

@@ -136,11 +136,7 @@ impl Peer {
 
     /// Calls foca, if it was started, and sees to what it wants. Errors are about single datagrams and late timers, and
     /// foca carries on after them by itself.
-    fn act<E>(
-        &mut self,
-        now: Instant,
-        call: impl FnOnce(&mut Inner, &mut AccumulatingRuntime<Name>) -> Result<(), E>,
-    ) {
+    fn act<E>(&mut self, now: Instant, call: impl FnOnce(&mut Inner, &mut AccumulatingRuntime<Name>) -> Result<(), E>) {
         patience::check();
         let Some(inner) = &mut self.inner else { return };
         let _ = call(inner, &mut self.runtime);

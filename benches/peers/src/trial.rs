@@ -72,6 +72,12 @@ impl Trial {
         }
     }
 
+    /// Whether a protocol that knows not all members can go through it.
+    #[cfg(feature = "iroh")]
+    pub fn is_of_broadcasts(self) -> bool {
+        matches!(self, Trial::Shot { .. } | Trial::Stream { .. })
+    }
+
     /// Does it, on this thread; its figures in the order that the rows count them.
     pub fn run<M: Subject>(self, seed: u64) -> Result<Vec<Value>, String> {
         peer::take_rejoins();
