@@ -33,8 +33,8 @@ pub enum Trial {
     Partition { apart: Duration },
     /// A member sends a message to all.
     Shot { nodes: u32 },
-    /// Random members send a message to all every second, for a minute, under this loss.
-    Stream { nodes: u32, loss: f64 },
+    /// Random members send a message to all every second, for a minute, under this loss; so many crash at once meanwhile.
+    Stream { nodes: u32, loss: f64, crashed: u32 },
 }
 
 /// A figure of one run.
@@ -72,10 +72,10 @@ impl Trial {
         }
     }
 
-    /// Whether a protocol that knows not all members can go through it.
+    /// Whether a protocol that knows neither all members nor of crashes can go through it.
     #[cfg(feature = "iroh")]
     pub fn is_of_broadcasts(self) -> bool {
-        matches!(self, Trial::Shot { .. } | Trial::Stream { .. })
+        matches!(self, Trial::Shot { .. } | Trial::Stream { crashed: 0, .. })
     }
 
     /// Does it, on this thread; its figures in the order that the rows count them.
@@ -115,21 +115,23 @@ impl Trial {
                 let shots = broadcast::shots::<M>(nodes, 1, 0.0, seed)?;
                 shots.first().map(|shot| vec![Value::Time(shot.all), Value::Amount(shot.copies)]).unwrap_or_default()
             }
-            Trial::Stream { nodes, loss } => stream::<M>(nodes, loss, seed)?,
+            Trial::Stream { nodes, loss, crashed } => stream::<M>(nodes, loss, crashed, seed)?,
         })
     }
 }
 
 /// A minute of messages: the part that all had, needless copies for each that was needed, the time within which 99 % of
-/// the deliveries were made, and bytes.
-fn stream<M: Subject>(nodes: u32, loss: f64, seed: u64) -> Result<Vec<Value>, String> {
-    let stream = Stream { nodes, loss, senders: Senders::Random, messages: 60, crashed: 0 };
+/// the deliveries were made, and bytes; then the part of the deliveries that were made just after a crash, and later.
+fn stream<M: Subject>(nodes: u32, loss: f64, crashed: u32, seed: u64) -> Result<Vec<Value>, String> {
+    let stream = Stream { nodes, loss, senders: Senders::Random, messages: 60, crashed };
     let run = stream.run::<M>(seed)?;
     Ok(vec![
         Value::Amount(100.0 * run.whole.complete()),
         Value::Amount(run.redundancy.unwrap_or(f64::NAN)),
         Value::Time(run.delays.within(0.99)),
         Value::Amount(run.bytes.unwrap_or(f64::NAN)),
+        Value::Amount(100.0 * run.confused.delivered()),
+        Value::Amount(100.0 * run.later.delivered()),
     ])
 }
 
