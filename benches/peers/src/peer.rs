@@ -7,7 +7,8 @@
 //! them fastest is to call its `broadcast`, which sends them to three members at once, again and again until each has
 //! gone out as often as foca finds right for a cluster of this size; both where one is added and where one has come
 //! that was new. So it is done here: it takes a hundredth of a second to all of 128 then, and a seventh of one where
-//! `broadcast` is called but once and the gossip does the rest, with just as many copies.
+//! `broadcast` is called but once and the gossip does the rest. That costs as many copies, and does better under loss,
+//! as they are not all sent while somebody is expelled: at 20 %, 29 instead of 18 % of the messages reached all of 128.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
