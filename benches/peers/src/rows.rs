@@ -246,12 +246,8 @@ fn broadcasts() -> Vec<Plan> {
     for (nodes, most) in [(128, 0.02), (1_024, 0.025)] {
         let name = format!("64 B broadcast to all, 0 % loss, N = {}", count(nodes));
         let rows = [
-<<<<<<< HEAD
-            row(format!("{name}: all have it"), 0, Target::Within { median: Some(most), most: None }),
-=======
             row(format!("{name}: all have it"), 0, Target::Within { median: Some(most), most: None })
                 .from(Cause::Unrepaired),
->>>>>>> peers
             row(format!("{name}: payloads per member"), 1, Target::AtMost(1.02, "")),
         ];
         let plan = Plan::of(Trial::Shot { nodes }, rows.map(|row| Row { limit: single, ..row }));
