@@ -245,7 +245,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let casts = self.broadcasts.casts_due(self.may_begin_casts(), self.now);
         due.sooner(self.no_sooner(Class::Casts, casts), WakeReason::Message);
         due.sooner(self.no_sooner(Class::Sync, self.broadcasts.repairs.due()), WakeReason::Repair);
-        if self.broadcasts.owes_sync() {
+        // Otherwise it goes out with this very call.
+        if self.broadcasts.owes_sync() && !self.may_send(Class::Sync) {
             due.sooner(self.no_sooner(Class::Sync, self.now), WakeReason::Repair);
         }
     }
