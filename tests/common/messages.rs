@@ -64,6 +64,10 @@ struct World {
     said: Said,
     patience: u32,
     starts: u64,
+    /// There is a hostile peer; less can be checked then.
+    hostile: bool,
+    /// Nodes restart and leave; what they say is numbered anew then.
+    unsteady: bool,
 }
 
 /// Runs a script.
@@ -96,8 +100,9 @@ impl World {
             Any::Large(Box::new(HeapNode::new(config, limits))),
         ];
         let hosts = nodes.map(|node| Host { node, reader: Reader::default() }).into();
-        let mut world =
-            World { now: 0, hosts, flight: VecDeque::new(), said: Said::default(), patience: PATIENCE, starts: 0 };
+        let (hostile, unsteady) = (kind & 0xc0 == 0x40, kind & 0xc0 == 0x80);
+        let (flight, said) = (VecDeque::new(), Said::default());
+        let mut world = World { now: 0, hosts, flight, said, patience: PATIENCE, starts: 0, hostile, unsteady };
         for at in 0..NODES {
             on!(&mut world.hosts[at].node, node => node.join(Instant::ZERO, 0)).expect("there is room for a seed");
             // Before they are members, so that all hear of it with them.
@@ -145,7 +150,8 @@ impl World {
             1 => return self.tick_next(),
             2 | 3 => return self.run_for(2_000 * (1 + u64::from(script.byte()))),
             4..=6 => return self.disturb(operation, script),
-            7 => self.forge(at, script),
+            7 if self.hostile => self.forge(at, script),
+            7 => return self.disturb(5, script),
             8 | 9 => self.broadcast(at, script),
             10 => self.send(at, script),
             11 => self.ask(at, twist, script),
@@ -168,8 +174,8 @@ impl World {
     fn upset(&mut self, at: usize, choice: u8) {
         let now = self.now();
         match choice {
-            0..16 => self.start(at),
-            16..24 => on!(&mut self.hosts[at].node, node => node.leave(now)),
+            0..16 if self.unsteady => self.start(at),
+            16..24 if self.unsteady => on!(&mut self.hosts[at].node, node => node.leave(now)),
             _ => {
                 let (most, wait) = ([96, 127, 300, 1_200][usize::from(choice & 3)], 100 << (choice >> 2 & 7));
                 let config = on!(&self.hosts[at].node, node => *node.config());
