@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tidings::{Config, FixedNode, Instant, SendFailure};
+use tidings::{Config, FixedNode, Instant, NodeId, SendFailure, Topic};
 
 use super::forge;
 use super::pair::{Datagram, MEMBERS, Pair};
@@ -18,6 +18,8 @@ const NODES: usize = 3;
 const PATIENCE: u32 = 400;
 /// What nodes have sent and may be handed in; beyond, the oldest is forgotten.
 const SENT: usize = 32;
+/// What is said is some of it.
+const PAYLOAD: [u8; 1_200] = [0x5a; 1_200];
 /// So late that deadlines may saturate, and "later than now" is no longer to be had.
 const END_OF_TIME: Instant = Instant::from_micros(u64::MAX - (1 << 50));
 
@@ -50,17 +52,43 @@ fn settle(pair: &mut Pair) -> Vec<Datagram> {
 /// One call, and its arguments but for the time.
 #[derive(Clone, Debug)]
 enum Call {
-    Start { id: u64, addr: u16, seed: u64 },
+    Start {
+        id: u64,
+        addr: u16,
+        seed: u64,
+    },
     Join(u16),
     Leave,
     SetConfig(Config),
     SetAddr(u16),
-    HandleDatagram { from: u16, bytes: Vec<u8> },
+    HandleDatagram {
+        from: u16,
+        bytes: Vec<u8>,
+    },
     HandleTimeout,
     HandleSendError(u16, SendFailure),
-    PollTransmit { room: usize },
+    PollTransmit {
+        room: usize,
+    },
     PollEvent,
     Settle,
+    /// Broadcasts, or asks all.
+    Say {
+        topic: Topic,
+        len: usize,
+        asks: bool,
+    },
+    /// Sends to one, or asks it, or sends to some.
+    Send {
+        to: u64,
+        topic: Topic,
+        len: usize,
+        how: u8,
+    },
+    Listen {
+        topic: Topic,
+        how: u8,
+    },
 }
 
 impl Call {
@@ -84,6 +112,24 @@ impl Call {
             Call::PollTransmit { room } => return pair.poll_transmit(room).into_iter().collect(),
             Call::PollEvent => _ = pair.poll_event(),
             Call::Settle => return settle(pair),
+            Call::Say { topic, len, asks: false } => {
+                _ = both!(pair, node => node.broadcast(now, topic, &PAYLOAD[..len]))
+            }
+            Call::Say { topic, len, asks: true } => {
+                _ = both!(pair, node => node.ask(now, topic, &PAYLOAD[..len], 2, Duration::from_millis(len as u64)));
+            }
+            Call::Send { to, topic, len, how } => {
+                _ = match how {
+                    0 => both!(pair, node => node.spread(now, topic, &PAYLOAD[..len], to as usize)),
+                    1 => {
+                        both!(pair, node => node.ask_one(now, NodeId::new(to), topic, &PAYLOAD[..len], Duration::ZERO))
+                    }
+                    _ => both!(pair, node => node.send(now, NodeId::new(to), topic, &PAYLOAD[..len])),
+                }
+            }
+            Call::Listen { topic, how: 0 } => both!(pair, node => node.unsubscribe(now, topic)),
+            Call::Listen { topic, how: 1 } => _ = both!(pair, node => node.subscribe_in_order(now, topic)),
+            Call::Listen { topic, .. } => _ = both!(pair, node => node.subscribe(now, topic)),
         }
         Vec::new()
     }
@@ -168,6 +214,12 @@ impl Caller {
             24 => Call::PollTransmit { room: script.word().into() },
             25 => Call::PollEvent,
             26 | 27 => Call::HandleTimeout,
+            28 => Call::Say { topic: any_topic(script), len: any_len(script), asks: script.byte() & 3 == 0 },
+            29 => {
+                let (to, topic) = (any_id(script), any_topic(script));
+                Call::Send { to, topic, len: any_len(script), how: script.byte() & 3 }
+            }
+            30 => Call::Listen { topic: any_topic(script), how: script.byte() & 3 },
             _ => Call::Settle,
         }
     }
@@ -210,6 +262,15 @@ fn any_time(node: &FixedNode<MEMBERS, u16>, script: &mut Script<'_>) -> Instant 
         // Up to some 12 days.
         _ => now.saturating_add(script.magnitude() & 0xff_ffff_ffff),
     })
+}
+
+fn any_topic(script: &mut Script<'_>) -> Topic {
+    Topic::new(u32::from(script.byte() & 0x1f))
+}
+
+/// Of a payload: short, of some pieces, or more than any node takes.
+fn any_len(script: &mut Script<'_>) -> usize {
+    (usize::from(script.word()) % (PAYLOAD.len() + 1)) >> (script.byte() & 7)
 }
 
 /// Few, so that nodes meet, and meet others of the same id; 0 is also what a node says before it is started.
