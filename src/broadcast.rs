@@ -56,6 +56,9 @@ const LEAST_ROOM: usize = 4;
 const OUTBOX: usize = 8;
 /// How many of the latest casts are known again when they come twice.
 const TAKEN: usize = 32;
+/// How many direct messages are known again however small the table is: each of eight members may have sixteen on their
+/// way.
+const LATEST_DIRECTS: usize = 128;
 /// The most topics that a node can listen to.
 pub(crate) const TOPICS: usize = 16;
 /// The most gaps that wait to be told.
@@ -89,7 +92,9 @@ pub(crate) struct Broadcasts<S: Storage> {
     /// The numbers under which casts came, the latest overwriting the oldest.
     taken: [u32; TAKEN],
     next_taken: u8,
-    /// The same of direct messages that are complete.
+    /// The same of direct messages that are complete: the latest, and those before them.
+    latest_directs: [u32; LATEST_DIRECTS],
+    next_latest: u8,
     directs: S::PerMember<u32>,
     next_direct: u32,
     /// Nothing untold can be told for now.
@@ -107,6 +112,7 @@ impl<S: Storage> core::hash::Hash for Broadcasts<S> {
         (&self.sends, &self.repairs, &self.gives, &self.questions).hash(state);
         self.gaps.iter().for_each(|gap| gap.hash(state));
         (&self.topics, self.taken, self.next_taken, &self.directs, self.next_direct).hash(state);
+        (self.latest_directs, self.next_latest).hash(state);
         (self.quiet, self.compare, self.cursor, self.next_mourning).hash(state);
     }
 }
@@ -126,6 +132,8 @@ impl<S: Storage> Broadcasts<S> {
             topics: Vec::new(),
             taken: [0; TAKEN],
             next_taken: 0,
+            latest_directs: [0; LATEST_DIRECTS],
+            next_latest: 0,
             directs,
             next_direct: 0,
             quiet: true,
@@ -143,6 +151,7 @@ impl<S: Storage> Broadcasts<S> {
         (self.sends, self.repairs, self.gives) = (Sends::NONE, Repairs::NONE, Vec::new());
         (self.questions, self.gaps) = (Questions::NONE, Deque::new());
         (self.taken, self.next_taken) = ([0; TAKEN], 0);
+        (self.latest_directs, self.next_latest) = ([0; LATEST_DIRECTS], 0);
         self.directs.clear();
         (self.next_direct, self.quiet, self.compare, self.cursor) = (0, true, None, 0);
     }
@@ -173,6 +182,11 @@ impl<S: Storage> Broadcasts<S> {
     /// How long a payload may be, with datagrams of this size.
     pub(crate) fn most(&self, datagram: usize) -> usize {
         (usize::from(MOST_PIECES) * (datagram - MOST_BEFORE_PAYLOAD)).min(self.log.most())
+    }
+
+    /// Whether a payload of this length can be sent at all.
+    pub(crate) fn can_hold(&self, len: usize, datagram: usize) -> bool {
+        len <= self.most(datagram) && self.log.can_hold(len)
     }
 
     /// Adds a message of this node's own, direct or to all, with a number before the payload if there is one.

@@ -453,6 +453,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if late > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
             self.detector.forgive(late, self.now, &self.config);
+            self.broadcasts.repairs.forgive(late, self.now);
+            self.broadcasts.sends.forgive(late);
             // As the detector does: a coarse loop is slow to judge, but does judge.
             if late >= self.config.suspicion / 4 {
                 self.challenges.rearm(self.now);
@@ -481,6 +483,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
             self.leave = None;
             self.phase = Phase::Left;
+            self.broadcasts.sends.conclude();
             return self.notices.raise(Notice::Left);
         }
         if self.leave.is_none() {
@@ -548,7 +551,11 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.relays.clear();
                 self.notices.raise(Notice::Isolated);
             }
-            (true, false) => self.notices.raise(Notice::Reconnected),
+            (true, false) => {
+                // Nobody could be asked meanwhile.
+                self.broadcasts.repairs.forgive(u64::MAX, self.now);
+                self.notices.raise(Notice::Reconnected);
+            }
             _ => {}
         }
     }

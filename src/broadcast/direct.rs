@@ -101,6 +101,18 @@ impl Sends {
         self.0.iter_mut().for_each(|send| send.at = new(send.at));
     }
 
+    /// So long this node did nothing: it is not held against the addressees.
+    pub(crate) fn forgive(&mut self, late: u64) {
+        self.0.iter_mut().for_each(|send| send.until = send.until.after(late));
+    }
+
+    /// This node is gone: what has not been acknowledged will not be.
+    pub(crate) fn conclude(&mut self) {
+        let pending = self.0.iter_mut().filter(|send| send.outcome == Outcome::Pending);
+        pending.for_each(|send| send.conclude(Outcome::Failed));
+        self.forget_quiet();
+    }
+
     pub(crate) fn due(&self) -> Instant {
         let pending = self.0.iter().filter(|send| send.outcome == Outcome::Pending);
         pending.map(|send| send.next.min(send.until)).min().unwrap_or(Instant::FAR_FUTURE)

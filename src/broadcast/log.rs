@@ -123,6 +123,11 @@ impl<S: Storage> Log<S> {
         self.bytes.limit().saturating_sub(HEADER)
     }
 
+    /// Whether there could ever be room for a payload of this length.
+    pub(crate) fn can_hold(&self, len: usize) -> bool {
+        len.checked_add(HEADER).is_some_and(|size| size <= self.bytes.limit())
+    }
+
     pub(crate) fn has_untold(&self) -> bool {
         self.untold > 0
     }

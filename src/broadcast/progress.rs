@@ -32,8 +32,10 @@ impl<S: Storage> Broadcasts<S> {
             writer.u64(low)?;
             let bound = writer.hole()?;
             writer.u8(u8::from(answer))?;
+            // No more than half of the room: the others must have their turn.
+            let half = writer.room() / 2;
             for index in self.latest_origins(members) {
-                if write_step(index, members, writer).is_none() {
+                if writer.room() < half || write_step(index, members, writer).is_none() {
                     break;
                 }
             }

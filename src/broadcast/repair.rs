@@ -30,6 +30,8 @@ struct Repair {
     asked: u8,
     /// How far this node had come when it asked last.
     seen: u32,
+    /// And what it lacked then.
+    lacked: Option<(u32, u64)>,
     since: Instant,
     next: Instant,
     owed: bool,
@@ -66,7 +68,23 @@ impl Repairs {
             return;
         }
         let (since, next) = (now, now.after(wait));
-        let _ = self.0.push(Repair { origin, last, peer, number: 0, asked: 0, seen: 0, since, next, owed: false });
+        let _ = self.0.push(Repair {
+            origin,
+            last,
+            peer,
+            number: 0,
+            asked: 0,
+            seen: 0,
+            lacked: None,
+            since,
+            next,
+            owed: false,
+        });
+    }
+
+    /// Up to which of this origin's broadcasts others say that there is something.
+    pub(crate) fn last_of(&self, origin: Origin) -> u32 {
+        self.0.iter().find(|held| held.origin == origin).map_or(0, |held| held.last)
     }
 
     /// Something of this origin came: there is hope for the rest.
@@ -74,6 +92,11 @@ impl Repairs {
         if let Some(held) = self.0.iter_mut().find(|held| held.origin == origin) {
             held.since = now;
         }
+    }
+
+    /// So long nobody could be asked: it does not count.
+    pub(crate) fn forgive(&mut self, late: u64, now: Instant) {
+        self.0.iter_mut().for_each(|held| held.since = held.since.after(late).min(now));
     }
 
     pub(crate) fn due(&self) -> Instant {
@@ -125,8 +148,11 @@ impl Repairs {
         let held = self.0.iter_mut().find(asked).filter(|held| held.origin == lack.pull.origin)?;
         let gave = lack.pull.wanted == 0;
         // If it had all that was asked for, it may have more; if not, another is asked.
-        held.asked = if gave { 0 } else { held.asked };
-        (held.next, held.number) = (cx.now.after(cx.config.gossip_gap), 0);
+        // What was given and is lacking still, there was no room for: it need not be given again at once.
+        let came = held.lacked != held.missing(cx.members);
+        held.asked = if gave && came { 0 } else { held.asked };
+        let wait = if gave && !came { cx.config.probe_period } else { cx.config.gossip_gap };
+        (held.next, held.number) = (cx.now.after(wait), 0);
         if from != lack.pull.origin.id {
             return Some(None);
         }
@@ -171,6 +197,7 @@ impl Repair {
         self.number = cx.rng.next_u32() | 1;
         self.seen =
             cx.members.find_life(self.origin.id, self.origin.tag).map_or(0, |index| cx.members.window(index).seen());
+        self.lacked = self.missing(cx.members);
         self.owed = true;
         self.next = cx.now.after((unit << self.asked.min(5)).min(cx.config.probe_period));
     }

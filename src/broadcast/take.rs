@@ -4,13 +4,15 @@ use heapless::{Deque, Vec};
 
 use super::log::{At, DIRECT, DONE, Entry, ORDERED, UNTOLD};
 use super::window::{Place, Window};
-use super::{Broadcasts, GAPS, Job, LEGS, OUTBOX, TAKEN, direct};
+use super::{Broadcasts, GAPS, Job, LATEST_DIRECTS, LEGS, OUTBOX, TAKEN, direct};
+use crate::config::Config;
 use crate::context::Context;
 use crate::event::{DropReason, Stats};
 use crate::hash;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::{List, Storage};
+use crate::time::Instant;
 use crate::wire::{HOLLOW, HOPS, Origin, PART, Part, Piece};
 
 /// How many direct messages are known again when they come twice, at most.
@@ -53,9 +55,7 @@ impl<S: Storage> Broadcasts<S> {
             Place::Beyond => return Taken::Refused(DropReason::BeyondWindow),
             Place::Missing => {}
         }
-        if cx.members.window(index).is_unknown() {
-            self.note_gap(piece.origin.id, piece.seq - 1, cx);
-        }
+        let unknown = cx.members.window(index).is_unknown();
         let listens = self.listens(piece.part.topic);
         let hollow = piece.part.form & HOLLOW != 0;
         if hollow && listens.is_some() {
@@ -69,8 +69,21 @@ impl<S: Storage> Broadcasts<S> {
         let number = piece.seq - u32::from(piece.part.piece);
         let at = match self.store(piece.origin, number, &piece.part, marks, cx) {
             Ok(at) => at,
+            // There never will be room for it.
+            Err(DropReason::MessageRoom) if !self.log.can_hold(piece.part.len as usize) => {
+                let last = number.saturating_add(u32::from(piece.part.pieces) - 1);
+                let settled = cx.members.with_window(index, |window| window.take_all(number, last));
+                self.quiet = false;
+                if let Some((first, last)) = settled.filter(|_| listens.is_some()) {
+                    note_gap(&mut self.gaps, Gap { origin: piece.origin.id, first, last }, cx.stats);
+                }
+                return Taken::Known;
+            }
             Err(reason) => return Taken::Refused(reason),
         };
+        if unknown {
+            self.note_gap(piece.origin.id, piece.seq - 1, cx);
+        }
         cx.members.with_window(index, |window| window.take(piece.seq));
         self.quiet = false;
         self.repairs.note_progress(piece.origin, cx.now);
@@ -122,10 +135,16 @@ impl<S: Storage> Broadcasts<S> {
         let Broadcasts { log, tree, outbox, sends, gaps, topics, .. } = self;
         let used =
             |at: At| tree.jobs().any(|job| job.at == at) || outbox.iter().any(|(own, _)| *own == at) || sends.uses(at);
-        let stays = |at: At, entry: &Entry| used(at) || entry.is(UNTOLD) && entry.is(DIRECT);
+        let stays = |at: At, entry: &Entry| {
+            let direct = entry.is(UNTOLD) && entry.is(DIRECT);
+            used(at) || direct && (entry.is_complete() || !is_over(entry, cx.now, cx.config))
+        };
         let members = &mut *cx.members;
         let stats = &mut *cx.stats;
         let lost = |entry: Entry| {
+            if entry.is(DIRECT) {
+                return;
+            }
             // None of its other pieces is of use any more.
             if let Some(index) = members.find_life(entry.origin, entry.tag) {
                 members.with_window(index, |window| window.take_all(entry.seq, entry.last()));
@@ -183,6 +202,14 @@ impl<S: Storage> Broadcasts<S> {
         wide
     }
 
+    /// This life of a member is over, as it has begun another: what is missing of it never comes.
+    pub(crate) fn bury<A: Address>(&mut self, origin: Origin, cx: &mut Context<'_, A, S>) {
+        let seen = cx.members.find_life(origin.id, origin.tag).map_or(0, |index| cx.members.window(index).seen());
+        let last = self.repairs.last_of(origin).max(seen);
+        self.give_up(origin, (last, false), cx);
+        self.quiet = false;
+    }
+
     /// A member is known again whose broadcasts may have come before or not: none of them is told any more.
     pub(crate) fn note_gap<A: Address>(&mut self, origin: NodeId, last: u32, cx: &mut Context<'_, A, S>) {
         if !self.topics.is_empty() && last > 0 {
@@ -194,7 +221,8 @@ impl<S: Storage> Broadcasts<S> {
 
     /// Whether this direct message has been taken whole.
     pub(crate) fn has_heard(&self, origin: Origin, number: u32) -> bool {
-        self.directs.all().contains(&direct_name(origin, number))
+        let name = direct_name(origin, number);
+        self.latest_directs.contains(&name) || self.directs.all().contains(&name)
     }
 
     /// Takes a piece of a direct message; whether that made it whole. `None` if there is no room.
@@ -205,8 +233,13 @@ impl<S: Storage> Broadcasts<S> {
         part: &Part<'_>,
         cx: &mut Context<'_, A, S>,
     ) -> Result<bool, DropReason> {
+        if part.pieces > 1 && !self.has_share(origin, number, part) {
+            return Err(DropReason::MessageRoom);
+        }
         let at = self.store(origin, number, part, DIRECT | UNTOLD, cx)?;
-        let whole = self.log.get(at).is_some_and(|entry| entry.is_complete());
+        let Some(entry) = self.log.get(at) else { return Ok(false) };
+        self.log.set(at, Entry { hops: stamp(cx.now, cx.config), ..entry });
+        let whole = entry.is_complete();
         if whole {
             self.note_heard(direct_name(origin, number));
             self.quiet = false;
@@ -214,7 +247,23 @@ impl<S: Storage> Broadcasts<S> {
         Ok(whole)
     }
 
+    /// Whether there is room for another message of this sender that is not whole: together they may have a quarter of all,
+    /// so that one who never ends leaves some for others.
+    fn has_share(&self, origin: Origin, number: u32, part: &Part<'_>) -> bool {
+        let of_sender = |entry: &Entry| entry.is(DIRECT) && entry.origin == origin.id && entry.tag == origin.tag;
+        let torn = self.log.all().filter(|(_, entry)| of_sender(entry) && !entry.is_complete());
+        let (mut begun, mut bytes) = (false, 0);
+        for (_, entry) in torn {
+            begun |= entry.seq == number;
+            bytes += entry.len as usize;
+        }
+        begun || bytes == 0 || bytes + part.len as usize <= self.log.most() / 4
+    }
+
     pub(crate) fn note_heard(&mut self, name: u32) {
+        let place = self.latest_directs.get_mut(usize::from(self.next_latest));
+        self.next_latest = (self.next_latest + 1) % LATEST_DIRECTS as u8;
+        let name = place.map_or(name, |place| core::mem::replace(place, name));
         let most = self.directs.limit().min(DIRECTS) as u32;
         if (self.directs.all().len() as u32) < most && self.directs.push(name) {
             return;
@@ -227,14 +276,32 @@ impl<S: Storage> Broadcasts<S> {
 }
 
 /// Notes a gap, with one that it adjoins if it can; what there is no room for is counted.
-fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut Stats) {
+pub(super) fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut Stats) {
     let lost = u64::from(gap.last - gap.first) + 1;
     stats.messages_lost = stats.messages_lost.wrapping_add(lost);
     let adjoins = |held: &&mut Gap| held.origin == gap.origin && held.last.checked_add(1) == Some(gap.first);
-    match gaps.iter_mut().find(adjoins) {
-        Some(held) => held.last = gap.last,
-        None => drop(gaps.push_back(gap)),
+    if let Some(held) = gaps.iter_mut().find(adjoins) {
+        held.last = gap.last;
+        return;
     }
+    if gaps.push_back(gap).is_ok() {
+        return;
+    }
+    // Some of what is between them may have come.
+    if let Some(held) = gaps.iter_mut().rev().find(|held| held.origin == gap.origin) {
+        (held.first, held.last) = (held.first.min(gap.first), held.last.max(gap.last));
+    }
+}
+
+/// When something of a direct message came last: in units of which the delivery timeout has 32 to 64, wrapping.
+fn stamp(now: Instant, config: &Config) -> u8 {
+    let shift = config.delivery_timeout.max(64).ilog2() - 5;
+    (now.as_micros() >> shift) as u8
+}
+
+/// Whether so much time has passed since that nothing more will come.
+fn is_over(entry: &Entry, now: Instant, config: &Config) -> bool {
+    stamp(now, config).wrapping_sub(entry.hops) > 64
 }
 
 fn direct_name(origin: Origin, number: u32) -> u32 {

@@ -1,8 +1,9 @@
 //! What the application is told next, and in which order.
 
 use super::log::{At, DIRECT, DONE, Entry, Log, ORDERED, UNTOLD};
-use super::take::Gap;
+use super::take::{Gap, note_gap};
 use super::{Broadcasts, question};
+use crate::event::Stats;
 use crate::member::Address;
 use crate::members::Members;
 use crate::storage::Storage;
@@ -15,10 +16,15 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// The next message to tell of, which then counts as told.
-    pub(crate) fn next_message<A: Address>(&mut self, members: &Members<A, S>) -> Option<(At, Entry)> {
+    pub(crate) fn next_message<A: Address>(
+        &mut self,
+        members: &Members<A, S>,
+        stats: &mut Stats,
+    ) -> Option<(At, Entry)> {
         if self.quiet || !self.log.has_untold() {
             return None;
         }
+        self.drop_torn(members, stats);
         let next = self.log.all().find(|(_, entry)| self.is_its_turn(entry, members));
         let Some((at, entry)) = next else {
             self.quiet = true;
@@ -28,6 +34,19 @@ impl<S: Storage> Broadcasts<S> {
         Some((at, entry))
     }
 
+    /// Messages of which a piece will never come: it went by without its payload, or the member has begun another life.
+    fn drop_torn<A: Address>(&mut self, members: &Members<A, S>, stats: &mut Stats) {
+        let torn = |(_, entry): &(At, Entry)| {
+            let index = members.find_life(entry.origin, entry.tag);
+            let settled = index.is_none_or(|index| members.window(index).floor() >= entry.last());
+            entry.is(UNTOLD) && !entry.is(DIRECT) && !entry.is_complete() && settled
+        };
+        while let Some((at, entry)) = { self.log.all().find(torn) } {
+            self.drop_untold(at);
+            note_gap(&mut self.gaps, Gap { origin: entry.origin, first: entry.seq, last: entry.last() }, stats);
+        }
+    }
+
     fn is_its_turn<A: Address>(&self, entry: &Entry, members: &Members<A, S>) -> bool {
         if !entry.is(UNTOLD) || !entry.is_complete() {
             return false;
@@ -35,12 +54,12 @@ impl<S: Storage> Broadcasts<S> {
         if !entry.is(ORDERED) {
             return true;
         }
-        let Some(index) = members.find_life(entry.origin, entry.tag) else { return true };
         let earlier = |(_, other): (At, Entry)| {
             let same = other.origin == entry.origin && other.tag == entry.tag && !other.is(DIRECT);
             same && other.is(UNTOLD) && other.is(ORDERED) && other.seq < entry.seq
         };
-        members.window(index).floor() >= entry.last() && !self.log.all().any(earlier)
+        let index = members.find_life(entry.origin, entry.tag);
+        index.is_none_or(|index| members.window(index).floor() >= entry.last()) && !self.log.all().any(earlier)
     }
 
     /// A question that is over, and whose answers have all been told.

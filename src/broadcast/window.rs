@@ -16,13 +16,25 @@ pub(crate) struct Window {
     settled: u64,
     /// It is not known which messages of this member came before: those up to the first of which this node hears are old.
     unknown: bool,
-    /// The floor rose on mere hearsay: what really comes behind `sure` says where it is.
-    hearsay: bool,
+    /// On what the floor rests.
+    word: Word,
+    /// Where the word is another's: up to here it is this node's own.
     sure: u32,
     /// The member is dead, and counts all the same.
     pub(crate) mourned: bool,
     /// One bit for each open question of this node's that the member has answered.
     answered: u8,
+}
+
+/// On whose word the floor is where it is. What really comes is stronger than what others say: a liar must not shut out
+/// what a member sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Word {
+    Own,
+    /// Others said that there was so much, and nobody gave it.
+    Others,
+    /// Others said so when this node came to know the member. What is only a little older is old, and late.
+    Newcomer,
 }
 
 /// Where a message stands.
@@ -40,11 +52,16 @@ impl Window {
 
     /// That of a member whose messages up to this one are old.
     pub(crate) const fn behind(floor: u32) -> Self {
-        Window { floor, seen: floor, settled: 0, unknown: false, hearsay: false, sure: 0, mourned: false, answered: 0 }
+        Window { floor, seen: floor, settled: 0, unknown: false, word: Word::Own, sure: 0, mourned: false, answered: 0 }
     }
 
     /// That of a member of whose messages some may have come before, nobody knows which.
     pub(crate) const UNKNOWN: Self = Window { unknown: true, ..Window::NEW };
+
+    /// That of a member of which others say that its messages up to this one are old.
+    pub(crate) const fn said_behind(floor: u32) -> Self {
+        Window { word: Word::Newcomer, ..Window::behind(floor) }
+    }
 
     pub(crate) fn is_unknown(&self) -> bool {
         self.unknown
@@ -61,7 +78,13 @@ impl Window {
     }
 
     pub(crate) fn place(&self, seq: u32) -> Place {
-        if self.unknown || self.hearsay && self.sure < seq && seq <= self.floor {
+        // Somebody lied, or it would not come.
+        let belies = match self.word {
+            Word::Own => false,
+            Word::Others => self.sure < seq && seq <= self.floor,
+            Word::Newcomer => 0 < seq && seq <= self.floor.saturating_sub(SPAN),
+        };
+        if self.unknown || belies {
             return Place::Missing;
         }
         match seq.checked_sub(self.floor).and_then(|ahead| ahead.checked_sub(1)) {
@@ -77,22 +100,28 @@ impl Window {
         if self.place(seq) != Place::Missing || seq == 0 {
             return false;
         }
-        if self.unknown || seq <= self.floor {
+        let begins = self.unknown;
+        if begins || seq <= self.floor {
             let (answered, mourned) = (self.answered, self.mourned);
-            *self = Window { answered, mourned, ..Window::behind(seq - 1) };
+            *self = Window { answered, mourned, ..Window::said_behind(seq - 1) };
         }
-        self.hearsay = false;
+        // The first may be a lie itself; a second that goes with it is not.
+        self.word = if begins { Word::Newcomer } else { Word::Own };
         self.settled |= 1 << (seq - self.floor - 1);
         self.seen = self.seen.max(seq);
         self.rise(self.settled.trailing_ones());
         true
     }
 
-    /// Settles all in this range.
-    pub(crate) fn take_all(&mut self, first: u32, last: u32) {
+    /// Settles those in this range that are missing: from the first of them to the last.
+    pub(crate) fn take_all(&mut self, first: u32, last: u32) -> Option<(u32, u32)> {
+        let mut taken = None;
         for seq in first..=last.min(first.saturating_add(SPAN)) {
-            self.take(seq);
+            if self.take(seq) {
+                taken = Some((taken.map_or(seq, |(first, _)| first), seq));
+            }
         }
+        taken
     }
 
     /// Notes that the member has answered the question of this bit; false if it had.
@@ -119,7 +148,7 @@ impl Window {
 
     /// The first that is missing of those up to `last`, and a bit for it and each of the 63 behind it that is.
     pub(crate) fn missing(&self, last: u32) -> Option<(u32, u64)> {
-        let ahead = last.checked_sub(self.floor).filter(|ahead| *ahead > 0)?;
+        let ahead = last.checked_sub(self.floor).filter(|ahead| *ahead > 0 && !self.unknown)?;
         let wanted = if ahead >= SPAN { u64::MAX } else { (1 << ahead) - 1 };
         Some((self.floor + 1, wanted & !self.settled))
     }
@@ -142,9 +171,9 @@ impl Window {
 
     /// The same for those of which this node has only been told.
     pub(crate) fn give_up_hearsay(&mut self, last: u32) -> Option<(u32, u32)> {
-        let sure = if self.hearsay { self.sure } else { self.floor };
+        let sure = if self.word == Word::Others { self.sure } else { self.seen };
         let run = self.give_up(last)?;
-        (self.hearsay, self.sure) = (true, sure);
+        (self.word, self.sure) = (Word::Others, sure);
         Some(run)
     }
 

@@ -32,7 +32,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Begins a member's window anew: its messages up to this one are old, or it is not known which are.
     pub(crate) fn begin_window(&mut self, index: Index, floor: Option<u32>) {
-        self.with_window(index, |window| *window = floor.map_or(Window::UNKNOWN, Window::behind));
+        self.with_window(index, |window| *window = floor.map_or(Window::UNKNOWN, Window::said_behind));
     }
 
     /// What stands for how far this node has come with all members who have broadcast and are alive, or died not long ago:

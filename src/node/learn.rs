@@ -231,6 +231,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Takes over a record that supersedes what is held, and has others told.
     pub(super) fn adopt(&mut self, index: Index, record: Record<A>, telling: Telling) {
+        let held = self.members.get(index).filter(|held| held.life != record.life && index != MYSELF);
+        if let Some(origin) = held.map(|held| Origin { id: held.id, tag: held.tag() }) {
+            self.broadcasts.bury(origin, &mut context!(self));
+        }
         self.members.replace(index, record, self.now);
         self.tell_of(index, telling);
     }

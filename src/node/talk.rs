@@ -89,7 +89,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     ) -> Result<MessageId, BroadcastError> {
         let origin = self.speaks().ok_or(BroadcastError::NotRunning)?;
         let prefix = question.map_or(0, |_| 4);
-        if payload.len().saturating_add(prefix) > self.broadcasts.most(self.config.max_datagram()) {
+        if !self.broadcasts.can_hold(payload.len().saturating_add(prefix), self.config.max_datagram()) {
             return Err(BroadcastError::TooLarge);
         }
         let sent = self.broadcasts.broadcast(topic, question, payload, &mut context!(self));
@@ -205,7 +205,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Err(SendError::Unknown);
         }
         let prefix = number.map_or(0, |_| 4);
-        if payload.len().saturating_add(prefix) > self.broadcasts.most(self.config.max_datagram()) {
+        if !self.broadcasts.can_hold(payload.len().saturating_add(prefix), self.config.max_datagram()) {
             return Err(SendError::TooLarge);
         }
         if self.broadcasts.sends.room() < to.len() {
@@ -327,7 +327,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(gap) = self.broadcasts.next_gap() {
             return Some(News::Gap(gap));
         }
-        while let Some((at, entry)) = self.broadcasts.next_message(&self.members) {
+        while let Some((at, entry)) = self.broadcasts.next_message(&self.members, &mut self.stats) {
             if self.message_event(at, &entry).is_some() {
                 return Some(News::Message(at, entry));
             }
@@ -358,7 +358,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         Some(match entry.form & (QUESTION | ANSWER) {
             0 => {
                 let id = MessageId { origin, tag: entry.tag, seq: entry.seq };
-                Event::Message { origin, topic, id, payload, hops: entry.hops }
+                let hops = if entry.is(DIRECT) { 1 } else { entry.hops };
+                Event::Message { origin, topic, id, payload, hops }
             }
             QUESTION => {
                 let (number, payload) = numbered()?;
