@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::hash;
-use crate::member::NodeId;
+use crate::member::{NodeId, topic_bit};
 
 /// What a message is about: who does not listen to its topic is spared its payload.
 ///
@@ -35,7 +35,7 @@ impl Topic {
 
     /// What stands for it in a member's record.
     pub(crate) fn bit(self) -> u32 {
-        1 << (hash::mix(self.0.into()) >> 59)
+        topic_bit(self.0)
     }
 }
 

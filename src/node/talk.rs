@@ -150,10 +150,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.broadcasts.questions.has_room() {
             return Err(BroadcastError::WouldBlock);
         }
+        let undrawn = self.rng.clone();
         let number = self.rng.next_u32();
-        let id = self.announce_message(topic, Some(number), payload)?;
-        self.open_question(id, number, wanted, within);
-        Ok(id)
+        let sent = self.announce_message(topic, Some(number), payload);
+        match sent {
+            Ok(id) => self.open_question(id, number, wanted, within),
+            Err(_) => self.rng = undrawn,
+        }
+        sent
     }
 
     /// Asks one member, as [`ask`](Self::ask) does all. If it cannot be reached, the question is over when its time is.
@@ -169,10 +173,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.broadcasts.questions.has_room() {
             return Err(SendError::WouldBlock);
         }
+        let undrawn = self.rng.clone();
         let number = self.rng.next_u32();
-        let id = self.post(&[to], (topic, QUESTION, true), Some(number), payload)?;
-        self.open_question(id, number, 1, within);
-        Ok(id)
+        let sent = self.post(&[to], (topic, QUESTION, true), Some(number), payload);
+        match sent {
+            Ok(id) => self.open_question(id, number, 1, within),
+            Err(_) => self.rng = undrawn,
+        }
+        sent
     }
 
     fn open_question(&mut self, id: MessageId, number: u32, wanted: u32, within: Duration) {
@@ -211,10 +219,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.broadcasts.sends.room() < to.len() {
             return Err(SendError::WouldBlock);
         }
+        let undrawn = self.rng.clone();
         let name = self.rng.next_u32() | 1;
         let message = (name, topic, form, DIRECT);
         let composed = self.broadcasts.compose(message, (number, payload), &mut context!(self));
-        let (at, pieces) = composed.ok_or(SendError::WouldBlock)?;
+        let Some((at, pieces)) = composed else {
+            self.rng = undrawn;
+            return Err(SendError::WouldBlock);
+        };
         let until = self.now.after(self.config.delivery_timeout);
         for id in to {
             let send = broadcast::Send::new(*id, name, (at, pieces), quiet, (self.now, until));
