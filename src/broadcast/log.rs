@@ -106,16 +106,18 @@ pub(crate) struct Log<S: Storage> {
     last: At,
     /// How many of the messages are untold, complete or not.
     untold: u32,
+    /// All before this one have been told.
+    told: At,
 }
 
 impl<S: Storage> Log<S> {
     pub(crate) const fn new(bytes: S::Bytes) -> Self {
-        Log { bytes, last: 0, untold: 0 }
+        Log { bytes, last: 0, untold: 0, told: 0 }
     }
 
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        (self.last, self.untold) = (0, 0);
+        (self.last, self.untold, self.told) = (0, 0, 0);
     }
 
     /// The longest payload that there could ever be room for.
@@ -152,7 +154,15 @@ impl<S: Storage> Log<S> {
 
     /// All, the oldest first.
     pub(crate) fn all(&self) -> impl Iterator<Item = (At, Entry)> {
-        let mut next = 0;
+        self.from(0)
+    }
+
+    /// Those of which the application is to be told and has not been, the oldest first.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = (At, Entry)> {
+        self.from(self.told).filter(|(_, entry)| entry.is(UNTOLD))
+    }
+
+    fn from(&self, mut next: At) -> impl Iterator<Item = (At, Entry)> {
         core::iter::from_fn(move || {
             let (entry, size, _) = self.header(next)?;
             let at = next;
@@ -189,6 +199,9 @@ impl<S: Storage> Log<S> {
     pub(crate) fn set(&mut self, at: At, entry: Entry) {
         let Some((old, size, before)) = self.header(at) else { return };
         self.untold = self.untold + u32::from(entry.is(UNTOLD)) - u32::from(old.is(UNTOLD));
+        if entry.is(UNTOLD) {
+            self.told = self.told.min(at);
+        }
         let start = at as usize;
         if let Some(place) = self.bytes.all_mut().get_mut(start..start + HEADER) {
             place.copy_from_slice(&Entry { len: old.len, ..entry }.to_bytes(size, before));
@@ -221,6 +234,13 @@ impl<S: Storage> Log<S> {
         self.untold += u32::from(entry.is(UNTOLD));
         self.last = at as At;
         Some(self.last)
+    }
+
+    /// Passes over those in the beginning that have been told.
+    pub(crate) fn skip_told(&mut self) {
+        while let Some((_, size, _)) = self.header(self.told).filter(|(entry, ..)| !entry.is(UNTOLD)) {
+            self.told += size;
+        }
     }
 
     pub(crate) fn has_room(&self, len: usize) -> bool {
@@ -271,6 +291,7 @@ impl<S: Storage> Log<S> {
             from += size;
         }
         self.last = if to == 0 { 0 } else { self.last };
+        self.told = 0;
         self.bytes.truncate(to as usize);
         true
     }

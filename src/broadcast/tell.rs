@@ -24,8 +24,9 @@ impl<S: Storage> Broadcasts<S> {
         if self.quiet || !self.log.has_untold() {
             return None;
         }
+        self.log.skip_told();
         self.drop_torn(members, stats);
-        let next = self.log.all().find(|(_, entry)| self.is_its_turn(entry, members));
+        let next = self.log.untold().find(|(_, entry)| self.is_its_turn(entry, members));
         let Some((at, entry)) = next else {
             self.quiet = true;
             return None;
@@ -37,18 +38,20 @@ impl<S: Storage> Broadcasts<S> {
     /// Messages of which a piece will never come: it went by without its payload, or the member has begun another life.
     fn drop_torn<A: Address>(&mut self, members: &Members<A, S>, stats: &mut Stats) {
         let torn = |(_, entry): &(At, Entry)| {
+            if entry.is(DIRECT) || entry.is_complete() {
+                return false;
+            }
             let index = members.find_life(entry.origin, entry.tag);
-            let settled = index.is_none_or(|index| members.window(index).floor() >= entry.last());
-            entry.is(UNTOLD) && !entry.is(DIRECT) && !entry.is_complete() && settled
+            index.is_none_or(|index| members.window(index).floor() >= entry.last())
         };
-        while let Some((at, entry)) = { self.log.all().find(torn) } {
+        while let Some((at, entry)) = { self.log.untold().find(torn) } {
             self.drop_untold(at);
             note_gap(&mut self.gaps, Gap { origin: entry.origin, first: entry.seq, last: entry.last() }, stats);
         }
     }
 
     fn is_its_turn<A: Address>(&self, entry: &Entry, members: &Members<A, S>) -> bool {
-        if !entry.is(UNTOLD) || !entry.is_complete() {
+        if !entry.is_complete() {
             return false;
         }
         if !entry.is(ORDERED) {
@@ -56,10 +59,10 @@ impl<S: Storage> Broadcasts<S> {
         }
         let earlier = |(_, other): (At, Entry)| {
             let same = other.origin == entry.origin && other.tag == entry.tag && !other.is(DIRECT);
-            same && other.is(UNTOLD) && other.is(ORDERED) && other.seq < entry.seq
+            same && other.is(ORDERED) && other.seq < entry.seq
         };
         let index = members.find_life(entry.origin, entry.tag);
-        index.is_none_or(|index| members.window(index).floor() >= entry.last()) && !self.log.all().any(earlier)
+        index.is_none_or(|index| members.window(index).floor() >= entry.last()) && !self.log.untold().any(earlier)
     }
 
     /// A question that is over, and whose answers have all been told.
@@ -82,5 +85,5 @@ fn has_answer<S: Storage>(log: &Log<S>, number: u32) -> bool {
         let untold = entry.is(UNTOLD) && entry.is_complete() && entry.form & ANSWER != 0;
         untold && log.payload(at).first_chunk() == Some(&number.to_le_bytes())
     };
-    log.has_untold() && log.all().any(answers)
+    log.has_untold() && log.untold().any(answers)
 }
