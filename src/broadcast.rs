@@ -11,6 +11,21 @@
 //!
 //! Payloads longer than a datagram go in pieces, each a broadcast of its own number: pieces need no other windows, no
 //! other acknowledgements and no other repair than messages.
+//!
+//! Where this departs from Plumtree (Leitão et al. 2007), whose tree it has in another form, and from Scuttlebutt's
+//! digests (van Renesse et al. 2008):
+//!
+//! | there | here | why |
+//! |---|---|---|
+//! | a tree of links, grafted and pruned by what comes twice | the order of the ids, cut anew for each message | nothing to repair after a crash, and no first flood |
+//! | what was sent is announced to others as well | a number, and two bytes in every probe | announcements cost as much as small payloads do |
+//! | one graft for each announcement | pulls from several, then from the origin, for as long as a message is tried | one lost graft would be a lost message |
+//! | digests of everybody | of the latest and of a range, when the two bytes differ | a digest of 1,000 does not fit a datagram |
+//! | what is missing is forgotten | it is a gap, when the origin or everybody else lacks it | nothing is lost quietly |
+//! | a leave or a crash ends what a member said | the dead count for ten minutes more | what they said last is owed to all who outlive them |
+//!
+//! Shares are cut in eight here and in three for news of members: a message should be with all soon, and the datagrams are
+//! as many either way. The retry is a little more than a round trip, as a datagram too many costs less than a hop's wait.
 
 mod direct;
 mod give;
