@@ -175,7 +175,7 @@ fn whoever_has_proved_nothing_is_given_no_payloads() {
     // From where no member is, in a member's name: the payloads go to the member, if to anybody.
     for _ in 0..100 {
         let forger = Forger::new(sim.machine(3).unwrap(), sim.machine(2).unwrap()).unwrap();
-        let bytes = forger.pull(sim.machine(3).unwrap());
+        let bytes = forger.pulls(sim.machine(3).unwrap(), 1);
         sim.spoof(NOBODY, 3, &bytes);
         sim.run_for(SECOND / 100);
     }
@@ -191,7 +191,7 @@ fn a_flood_of_pulls_is_answered_within_bounds() {
     }
     let before = sim.traffic(3).datagrams;
     for _ in 0..1_000 {
-        tell(&mut sim, 3, 2, |sim, forger| forger.pull(sim.machine(3).unwrap()));
+        tell(&mut sim, 3, 2, |sim, forger| forger.pulls(sim.machine(3).unwrap(), 1));
     }
     sim.run_for(SECOND);
     let sent = sim.traffic(3).datagrams - before;
@@ -200,4 +200,15 @@ fn a_flood_of_pulls_is_answered_within_bounds() {
     sim.run_for(SECOND);
     let ids: Vec<NodeId> = (0..6).map(|host| sim.id(host)).collect();
     assert_eq!(ids.len(), told(&mut sim, 3).into_iter().filter(|told| told.last() == Some(&1)).count() + 1);
+}
+
+#[test]
+fn a_datagram_that_asks_for_much_work_gets_the_first_of_it_done() {
+    let mut sim = cluster(6, 9);
+    say(&mut sim, 3, &[7; 500]);
+    sim.run_for(SECOND);
+    let before = dropped(&sim, 3, DropReason::Busy);
+    tell(&mut sim, 3, 2, |sim, forger| forger.pulls(sim.machine(3).unwrap(), 30));
+    sim.run_for(SECOND);
+    assert_eq!(dropped(&sim, 3, DropReason::Busy) - before, 29);
 }

@@ -27,6 +27,8 @@ pub(super) struct Speaker<A> {
     pub(super) home: bool,
     /// It has been given an answer. Elsewhere than at home it gets one a datagram: it may not be where it says.
     pub(super) answered: bool,
+    /// It has asked for something that takes a look at a whole table, or brought what does: one a datagram, as our own have.
+    pub(super) busied: bool,
     /// How many bytes came.
     pub(super) len: usize,
 }
@@ -97,7 +99,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let (known, held) = if leaps { (None, None) } else { (known, held) };
         let there = held.is_some_and(|record| record.addr == from);
         let home = there && known.is_some_and(|index| self.members.is_proved(index));
-        let mut speaker = Speaker { addr: from, head, known, home, answered: false, len };
+        let mut speaker = Speaker { addr: from, head, known, home, answered: false, busied: false, len };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
             self.first_hand(index, kind, &mut speaker);
@@ -160,6 +162,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.on_relay(number, Share { low, high }, records, speaker);
             }
             _ if speaker.known.is_none() => self.refuse(DropReason::Stranger),
+            _ if is_laborious(&frame) && core::mem::replace(&mut speaker.busied, true) => self.refuse(DropReason::Busy),
             Frame::Ack { number, roots } => self.on_ack(number, roots, speaker),
             Frame::Ask { question, target, within } => self.on_ask(question, target, within, speaker),
             Frame::Verdict { question, target, word } => {
@@ -416,4 +419,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.detector.answered(&mut context!(self));
         }
     }
+}
+
+/// Whether a frame calls for a look at all members, or at all messages.
+fn is_laborious(frame: &Frame<'_>) -> bool {
+    let tables = matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Progress { .. });
+    tables || matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. })
 }

@@ -159,12 +159,12 @@ impl Forger {
         })
     }
 
-    /// It lacks 64 of a member's broadcasts, it says, from the first on.
-    pub fn pull<A: HostAddress, S: Storage>(&self, member: &Node<A, S>) -> Vec<u8> {
+    /// It lacks 64 of a member's broadcasts, it says, from the first on; so many times in one datagram.
+    pub fn pulls<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, times: usize) -> Vec<u8> {
         let Some(record) = member.own_record() else { return Vec::new() };
         let origin = Origin { id: record.id, tag: record.tag() };
         let pull = Pull { number: FORGED, origin, first: 1, wanted: u64::MAX };
-        self.write(|writer| writer.frame(kind::PULL, |body| pull.write(body)))
+        self.write(|writer| (0..times).try_for_each(|_| writer.frame(kind::PULL, |body| pull.write(body))))
     }
 
     fn about<A: HostAddress, S: Storage>(
