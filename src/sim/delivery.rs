@@ -174,13 +174,17 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Deliveries {
         match report {
             Report::Message { origin, seq, number, .. } => {
                 let fresh = ledger.told.entry((host, life)).or_default().insert(number);
-                let same = ledger.said.get(&number).is_some_and(|said| said.origin == origin && said.seq == seq);
+                // What was under way when its origin began another life is said again in that.
+                let of_life = node.member(origin).map(|origin| origin.life());
+                let same = ledger
+                    .said
+                    .get(&number)
+                    .is_some_and(|said| said.origin == origin && said.seq == seq && Some(said.life) == of_life);
                 if !fresh && same && !ledger.lied {
                     return Err(format!("host {host} is told twice of broadcast {seq} of {origin} ({number})"));
                 }
                 // Direct messages have no order.
                 let Some(said_in) = ledger.said.get(&number).map(|said| said.life) else { return Ok(()) };
-                let of_life = node.member(origin).map(|origin| origin.life());
                 let before = ledger.last.insert((host, life, origin), seq).unwrap_or(0);
                 let comparable = ledger.ordered && !ledger.lied && of_life == Some(said_in);
                 let earlier = ledger.said.values().any(|said| said.origin == origin && said.life != said_in);
