@@ -327,8 +327,8 @@ impl<S: Storage> Broadcasts<S> {
         let Some(Origin { id, tag }) = own_origin(cx.members) else { return };
         self.last = 0;
         let mut next = 0;
-        while let Some((at, entry)) = { self.log.all().find(|(at, _)| *at >= next) } {
-            next = at + 1;
+        while let Some((at, entry)) = { self.log.from(next).next() } {
+            next = at + entry.size();
             let under_way = self.tree.jobs().any(|job| job.at == at) || self.outbox.iter().any(|(own, _)| *own == at);
             if entry.origin != id || !under_way && !entry.is(DIRECT) {
                 continue;

@@ -45,6 +45,11 @@ pub(crate) const ORDERED: u8 = 1 << 2;
 pub(crate) const DONE: u8 = 1 << 3;
 
 impl Entry {
+    /// How many bytes it takes.
+    pub(crate) fn size(&self) -> u32 {
+        HEADER as u32 + self.len
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.came.count_ones() >= u32::from(self.pieces)
     }
@@ -162,7 +167,8 @@ impl<S: Storage> Log<S> {
         self.from(self.told).filter(|(_, entry)| entry.is(UNTOLD))
     }
 
-    fn from(&self, mut next: At) -> impl Iterator<Item = (At, Entry)> {
+    /// Those from this one on, which is where one begins.
+    pub(crate) fn from(&self, mut next: At) -> impl Iterator<Item = (At, Entry)> {
         core::iter::from_fn(move || {
             let (entry, size, _) = self.header(next)?;
             let at = next;
