@@ -172,8 +172,8 @@ impl Config {
         self.valid()
     }
 
-    /// Among how many members a node divides those who are to be told something (at least 2 and at most 8), and to how
-    /// many a burst of gossip goes, 1 to 16; LAN default 3.
+    /// Among how many members a node divides those who are to be told news of members (at least 2 and at most 8; messages
+    /// always 8), and to how many a burst of gossip goes, 1 to 16; LAN default 3.
     ///
     /// # Panics
     ///
@@ -211,7 +211,7 @@ impl Config {
     /// How many bytes this node may send in a second, 16 to 2^30, or 0 for no limit; counted as UDP payload. LAN default
     /// 0, and [`LOW_POWER`](Self::LOW_POWER) 100.
     ///
-    /// News and comparisons of tables wait for it, each with a share of its own, and go faster after a quiet time.
+    /// News, messages and comparisons of tables wait for it, each with a share of its own, and go faster after a quiet time.
     /// Probes, answers and joins do not wait, as a node that answers late is taken for dead, but count.
     ///
     /// # Panics
