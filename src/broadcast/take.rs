@@ -67,18 +67,18 @@ impl<S: Storage> Broadcasts<S> {
             None => 0,
         };
         let number = piece.seq - u32::from(piece.part.piece);
+        let never_whole = listens.is_some() && self.is_torn(piece, number, &cx.members.window(index));
+        if never_whole || !self.log.can_hold(piece.part.len as usize) {
+            let last = number.saturating_add(u32::from(piece.part.pieces) - 1);
+            let settled = cx.members.with_window(index, |window| window.take_all(number, last));
+            self.quiet = false;
+            if let Some((first, last)) = settled.filter(|_| listens.is_some()) {
+                note_gap(&mut self.gaps, Gap { origin: piece.origin.id, first, last }, cx.stats);
+            }
+            return Taken::Known;
+        }
         let at = match self.store(piece.origin, number, &piece.part, marks, cx) {
             Ok(at) => at,
-            // There never will be room for it.
-            Err(DropReason::MessageRoom) if !self.log.can_hold(piece.part.len as usize) => {
-                let last = number.saturating_add(u32::from(piece.part.pieces) - 1);
-                let settled = cx.members.with_window(index, |window| window.take_all(number, last));
-                self.quiet = false;
-                if let Some((first, last)) = settled.filter(|_| listens.is_some()) {
-                    note_gap(&mut self.gaps, Gap { origin: piece.origin.id, first, last }, cx.stats);
-                }
-                return Taken::Known;
-            }
             Err(reason) => return Taken::Refused(reason),
         };
         if unknown {
@@ -88,6 +88,14 @@ impl<S: Storage> Broadcasts<S> {
         self.quiet = false;
         self.repairs.note_progress(piece.origin, cx.now);
         Taken::New(at)
+    }
+
+    /// Whether other pieces of this message are settled that are not here: they were given up, or went by hollow.
+    fn is_torn(&self, piece: &Piece<'_>, number: u32, window: &Window) -> bool {
+        let Origin { id, tag } = piece.origin;
+        let others = (number..number.saturating_add(piece.part.pieces.into())).filter(|seq| *seq != piece.seq);
+        let settled = others.into_iter().any(|seq| window.place(seq) == Place::Settled);
+        settled && !self.log.newest().any(|(_, entry)| entry.seq == number && entry.has(id, tag, number))
     }
 
     /// Puts a piece where the others of its message are, or begins its message.

@@ -58,6 +58,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         };
         let Some((at, entry)) = held else { return Some(false) };
         let job = Job { at, piece: piece.seq.saturating_sub(entry.seq) as u8 };
+        // Of a message that is not whole, this piece may have gone by.
+        if entry.came.checked_shr(job.piece.into()).is_none_or(|came| came & 1 == 0) {
+            return Some(false);
+        }
         let unit = self.detector.hop(&self.config);
         self.broadcasts.hand_out(job, share, unit, &mut context!(self)).then_some(true)
     }
