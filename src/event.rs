@@ -66,7 +66,8 @@ pub enum Event<'n, A> {
         hops: u8,
     },
     /// Broadcasts that this node cannot be given any more, or only ones that came before: neither this node nor whom it
-    /// asked has them. They need not have been on a topic that it listens to.
+    /// asked has them. They need not have been on a topic that it listens to. While 16 wait to be polled, others are only
+    /// counted, in [`Stats::messages_lost`].
     Gap {
         /// Who broadcast them.
         origin: NodeId,

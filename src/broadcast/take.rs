@@ -292,13 +292,7 @@ pub(super) fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut Stats)
         held.last = gap.last;
         return;
     }
-    if gaps.push_back(gap).is_ok() {
-        return;
-    }
-    // Some of what is between them may have come.
-    if let Some(held) = gaps.iter_mut().rev().find(|held| held.origin == gap.origin) {
-        (held.first, held.last) = (held.first.min(gap.first), held.last.max(gap.last));
-    }
+    let _ = gaps.push_back(gap);
 }
 
 /// When something of a direct message came last: in units of which the delivery timeout has 32 to 64, wrapping.
