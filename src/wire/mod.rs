@@ -71,7 +71,7 @@
 //!            8        3     varint   1      4       if form bit 1 is set: piece 1, pieces 1, length of the whole varint
 //!
 //! form       bit 0     HOLLOW: without its part and its payload, for members that do not listen to the topic
-//!            bit 1     PART: one of several pieces, of equal length but for the last
+//!            bit 1     PART: one of several pieces, no more than there are bytes, of equal length but for the last
 //!            bit 2     QUESTION: the payload begins with a number 4 for the answers
 //!            bit 3     ANSWER: the payload begins with the question's number 4
 //!            bits 4-7  how many nodes it went through, 15 for more

@@ -131,7 +131,9 @@ fn is_sound_part(sent: &Sent) -> bool {
     let (piece, pieces, len) = (usize::from(piece), usize::from(pieces), len as usize);
     let each = len.div_ceil(pieces.max(1));
     let lengths: Vec<usize> = (0..pieces).map(|place| len.saturating_sub(place * each).min(each)).collect();
-    (2..=32).contains(&pieces) && lengths.get(piece).is_some_and(|own| *own > 0 && *own == sent.bytes.len())
+    (2..=32).contains(&pieces)
+        && len >= pieces
+        && lengths.get(piece).is_some_and(|own| *own > 0 && *own == sent.bytes.len())
 }
 
 fn record_by_hand<A: Address>(bytes: &mut &[u8]) -> Option<Told<A>> {
