@@ -295,7 +295,8 @@ pub enum DropReason {
     BeyondWindow,
     /// A broadcast without its payload, on a topic that this node listens to.
     Hollow,
-    /// A message for which there is no room, as all that is kept is still needed or the message is larger than the room.
+    /// A message for which there is no room, as all that is kept is still needed or the message is larger than the room; or
+    /// of which other pieces went by.
     MessageRoom,
 }
 

@@ -17,6 +17,7 @@ const LATEST: usize = 16;
 const MOST_STEPS: usize = 200;
 /// How many messages are looked at to find the latest origins.
 const LOOK: usize = 64;
+
 impl<S: Storage> Broadcasts<S> {
     /// Writes how far this node has come: with the origins of the latest messages, and with all that have broadcast and
     /// stand in a range, as many as fit. Up to where that was.

@@ -32,6 +32,8 @@ pub(crate) enum Taken {
     New(At),
     /// It came before.
     Known,
+    /// Its message can never be whole here: it is settled, and nobody can be given it from here.
+    Never,
     Refused(DropReason),
 }
 
@@ -75,7 +77,7 @@ impl<S: Storage> Broadcasts<S> {
             if let Some((first, last)) = settled.filter(|_| listens.is_some()) {
                 note_gap(&mut self.gaps, Gap { origin: piece.origin.id, first, last }, cx.stats);
             }
-            return Taken::Known;
+            return Taken::Never;
         }
         let at = match self.store(piece.origin, number, &piece.part, marks, cx) {
             Ok(at) => at,
@@ -94,7 +96,7 @@ impl<S: Storage> Broadcasts<S> {
     fn is_torn(&self, piece: &Piece<'_>, number: u32, window: &Window) -> bool {
         let Origin { id, tag } = piece.origin;
         let others = (number..number.saturating_add(piece.part.pieces.into())).filter(|seq| *seq != piece.seq);
-        let settled = others.into_iter().any(|seq| window.place(seq) == Place::Settled);
+        let settled = { others }.any(|seq| window.place(seq) == Place::Settled);
         settled && !self.log.newest().any(|(_, entry)| entry.seq == number && entry.has(id, tag, number))
     }
 
@@ -233,7 +235,7 @@ impl<S: Storage> Broadcasts<S> {
         self.latest_directs.contains(&name) || self.directs.all().contains(&name)
     }
 
-    /// Takes a piece of a direct message; whether that made it whole. `None` if there is no room.
+    /// Takes a piece of a direct message; whether that made it whole.
     pub(crate) fn take_direct<A: Address>(
         &mut self,
         origin: Origin,
@@ -268,7 +270,7 @@ impl<S: Storage> Broadcasts<S> {
         begun || bytes == 0 || bytes + part.len as usize <= self.log.most() / 4
     }
 
-    pub(crate) fn note_heard(&mut self, name: u32) {
+    fn note_heard(&mut self, name: u32) {
         let place = self.latest_directs.get_mut(usize::from(self.next_latest));
         self.next_latest = (self.next_latest + 1) % LATEST_DIRECTS as u8;
         let name = place.map_or(name, |place| core::mem::replace(place, name));

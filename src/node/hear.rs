@@ -32,7 +32,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             // Not acknowledged, it comes again, when there may be room for it, or its origin may be known.
             Taken::Refused(reason) if reason != DropReason::Hollow => return,
             Taken::Refused(_) => false,
-            Taken::New(_) | Taken::Known if live_in(share, &self.members).next().is_none() => true,
+            _ if live_in(share, &self.members).next().is_none() => true,
+            Taken::Never => false,
             Taken::New(_) | Taken::Known => match self.pass_on(taken, share, piece) {
                 Some(passes_on) => passes_on,
                 None => return self.refuse(DropReason::Busy),
@@ -77,6 +78,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         };
         match taken {
             Taken::New(_) => {}
+            Taken::Never => self.refuse(DropReason::MessageRoom),
             Taken::Known => self.stats.duplicates = self.stats.duplicates.wrapping_add(1),
             Taken::Refused(reason) => self.refuse(reason),
         }
