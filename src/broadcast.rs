@@ -31,7 +31,6 @@ mod direct;
 mod give;
 mod log;
 mod message;
-mod progress;
 mod question;
 mod repair;
 mod take;
@@ -56,7 +55,7 @@ pub(crate) use window::{Place, SPAN};
 use heapless::{Deque, Vec};
 
 use crate::context::Context;
-use crate::member::{Address, NodeId};
+use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
@@ -114,9 +113,6 @@ pub(crate) struct Broadcasts<S: Storage> {
     next_direct: u32,
     /// Nothing untold can be told for now.
     quiet: bool,
-    /// Whom to tell how far this node has come, and from which place of the id space on.
-    pub(crate) compare: Option<NodeId>,
-    pub(crate) cursor: u64,
     /// When those are looked for who have been dead for long.
     pub(crate) next_mourning: Instant,
 }
@@ -128,7 +124,7 @@ impl<S: Storage> core::hash::Hash for Broadcasts<S> {
         self.gaps.iter().for_each(|gap| gap.hash(state));
         (&self.topics, self.taken, self.next_taken, &self.directs, self.next_direct).hash(state);
         (self.latest_directs, self.next_latest).hash(state);
-        (self.quiet, self.compare, self.cursor, self.next_mourning).hash(state);
+        (self.quiet, self.next_mourning).hash(state);
     }
 }
 
@@ -152,8 +148,6 @@ impl<S: Storage> Broadcasts<S> {
             directs,
             next_direct: 0,
             quiet: true,
-            compare: None,
-            cursor: 0,
             next_mourning: Instant::ZERO,
         }
     }
@@ -168,7 +162,7 @@ impl<S: Storage> Broadcasts<S> {
         (self.taken, self.next_taken) = ([0; TAKEN], 0);
         (self.latest_directs, self.next_latest) = ([0; LATEST_DIRECTS], 0);
         self.directs.clear();
-        (self.next_direct, self.quiet, self.compare, self.cursor) = (0, true, None, 0);
+        (self.next_direct, self.quiet) = (0, true);
     }
 
     // Topics.

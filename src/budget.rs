@@ -15,11 +15,12 @@ pub(crate) enum Class {
     /// Repair of broadcasts included.
     Sync,
     Casts,
+    State,
 }
 
-const CLASSES: usize = 3;
+const CLASSES: usize = 4;
 /// The reserved shares, in eighths; the rest is for whoever comes first, probes before all.
-const SHARES: [i64; CLASSES] = [2, 2, 2];
+const SHARES: [i64; CLASSES] = [2, 2, 1, 1];
 /// A byte, in the unit of account. A rate in bytes per 2^20 microseconds then needs no division.
 const BYTE: i64 = 1 << 20;
 

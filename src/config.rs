@@ -44,6 +44,8 @@ pub struct Config {
     pub(crate) dead_probe_period: u64,
     pub(crate) leave_timeout: u64,
     pub(crate) delivery_timeout: u64,
+    pub(crate) state_retention: u64,
+    pub(crate) push_back: bool,
     pub(crate) byte_budget: u32,
 }
 
@@ -62,6 +64,8 @@ impl Config {
         dead_probe_period: 10 * SECOND,
         leave_timeout: 5 * SECOND,
         delivery_timeout: 10 * SECOND,
+        state_retention: 600 * SECOND,
+        push_back: true,
         byte_budget: 0,
     };
 
@@ -211,7 +215,7 @@ impl Config {
     /// How many bytes this node may send in a second, 16 to 2^30, or 0 for no limit; counted as UDP payload. LAN default
     /// 0, and [`LOW_POWER`](Self::LOW_POWER) 100.
     ///
-    /// News, messages and comparisons of tables wait for it, each with a share of its own, and go faster after a quiet time.
+    /// News, messages, maps and comparisons of tables wait for it, each with a share of its own, and go faster after a quiet time.
     /// Probes, answers and joins do not wait, as a node that answers late is taken for dead, but count.
     ///
     /// # Panics
@@ -242,6 +246,24 @@ impl Config {
     pub const fn with_delivery_timeout(mut self, wait: Duration) -> Self {
         self.delivery_timeout = micros(wait);
         self.valid()
+    }
+
+    /// How long the map of a member that is down or has left can still be read, the probe period to a day; LAN default 10
+    /// minutes. It goes earlier where the living need the room, or when the table forgets the member.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
+    pub const fn with_state_retention(mut self, wait: Duration) -> Self {
+        self.state_retention = micros(wait);
+        self.valid()
+    }
+
+    /// Whether [`Node::set`](crate::Node::set) pushes back when others lag behind what this node has written, by two probe
+    /// periods or more; default yes. The rate is then halved, and grows again while nobody lags.
+    pub const fn with_push_back(mut self, push_back: bool) -> Self {
+        self.push_back = push_back;
+        self
     }
 
     /// The largest datagram that this node sends, in bytes.
@@ -299,6 +321,16 @@ impl Config {
         Duration::from_micros(self.delivery_timeout)
     }
 
+    /// See [`with_state_retention`](Self::with_state_retention).
+    pub const fn state_retention(&self) -> Duration {
+        Duration::from_micros(self.state_retention)
+    }
+
+    /// See [`with_push_back`](Self::with_push_back).
+    pub const fn push_back(&self) -> bool {
+        self.push_back
+    }
+
     /// By how much a tick may be late before what was asked counts as asked later (law 3): a sixteenth of the suspicion.
     pub(crate) const fn grace(&self) -> u64 {
         self.suspicion >> 4
@@ -335,6 +367,9 @@ impl Config {
         }
         if self.delivery_timeout < self.first_retry || self.delivery_timeout > 24 * HOUR {
             return Err(ConfigError::DeliveryTimeout);
+        }
+        if self.state_retention < self.probe_period || self.state_retention > 24 * HOUR {
+            return Err(ConfigError::StateRetention);
         }
         if self.byte_budget != 0 && (self.byte_budget < 16 || self.byte_budget > 1 << 30) {
             return Err(ConfigError::ByteBudget);
@@ -374,6 +409,8 @@ impl fmt::Debug for Config {
             .field("dead_probe_period", &self.dead_probe_period())
             .field("leave_timeout", &self.leave_timeout())
             .field("delivery_timeout", &self.delivery_timeout())
+            .field("state_retention", &self.state_retention())
+            .field("push_back", &self.push_back)
             .field("byte_budget", &self.byte_budget)
             .finish()
     }
@@ -488,6 +525,18 @@ impl ConfigBuilder {
         self
     }
 
+    /// See [`Config::with_state_retention`].
+    pub const fn state_retention(mut self, wait: Duration) -> Self {
+        self.config.state_retention = micros(wait);
+        self
+    }
+
+    /// See [`Config::with_push_back`].
+    pub const fn push_back(mut self, push_back: bool) -> Self {
+        self.config.push_back = push_back;
+        self
+    }
+
     /// The settings, or the first rule that they break.
     pub const fn build(self) -> Result<Config, ConfigError> {
         match self.config.check() {
@@ -522,6 +571,8 @@ pub enum ConfigError {
     LeaveTimeout,
     /// The delivery timeout is outside the first retry to 24 h.
     DeliveryTimeout,
+    /// The retention of state is outside the probe period to 24 h.
+    StateRetention,
     /// The byte budget is neither 0 nor 16 to 2^30 bytes a second.
     ByteBudget,
     /// A node cannot change the name of its cluster; make another. From `Node::set_config` alone.
@@ -541,6 +592,7 @@ impl ConfigError {
             ConfigError::DeadProbePeriod => "the period of probing the dead must be the probe period to 24 h",
             ConfigError::LeaveTimeout => "the leave timeout must be the first retry to 1 h",
             ConfigError::DeliveryTimeout => "the delivery timeout must be the first retry to 24 h",
+            ConfigError::StateRetention => "the retention of state must be the probe period to 24 h",
             ConfigError::ByteBudget => "the byte budget must be 0 for none, or 16 to 2^30 bytes a second",
             ConfigError::ClusterChanged => "a node cannot change the name of its cluster",
         }

@@ -2,6 +2,7 @@
 
 use crate::broadcast::{MessageId, Question, Topic};
 use crate::member::{Member, NodeId};
+use crate::state::Entry;
 use core::fmt;
 
 /// Something that the application may want to know.
@@ -116,6 +117,32 @@ pub enum Event<'n, A> {
         /// How many answered.
         answers: u32,
     },
+    /// Another member has written a key that is watched: what it holds now. Told once, however often it was written since
+    /// the last time.
+    KeySet {
+        /// Whose it is.
+        owner: NodeId,
+        /// The key, its value and its version.
+        entry: Entry<'n>,
+    },
+    /// Another member has deleted a key that is watched, or the key has run out.
+    KeyDeleted {
+        /// Whose it was.
+        owner: NodeId,
+        /// The key.
+        key: &'n str,
+    },
+    /// What was told of this member's map holds no more: it has begun another life, with an empty map, or keys were deleted
+    /// while this node was out of reach and it is not known which. What it has can be read, and what it writes is told.
+    MapReplaced {
+        /// Whose it is.
+        owner: NodeId,
+    },
+    /// A member that is down or has left is no longer kept, and nothing can be read of it.
+    MapGone {
+        /// Whose it was.
+        owner: NodeId,
+    },
 }
 
 impl<A: Copy> Event<'_, A> {
@@ -157,6 +184,12 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
             }
             Event::Answer { from, payload, .. } => return write!(f, "{from} answers: {}", payload.escape_ascii()),
             Event::Answered { id, answers } => return write!(f, "{id} answered by {answers}"),
+            Event::KeySet { owner, entry } => {
+                return write!(f, "{owner} sets {}: {}", entry.key(), entry.value().escape_ascii());
+            }
+            Event::KeyDeleted { owner, key } => return write!(f, "{owner} deletes {key}"),
+            Event::MapReplaced { owner } => return write!(f, "{owner}: its map begins anew"),
+            Event::MapGone { owner } => return write!(f, "{owner}: its map is gone"),
         };
         write!(f, "{} at {:?} {what}", member.id(), member.addr())
     }
@@ -221,6 +254,8 @@ pub enum WakeReason {
     Message,
     /// Broadcasts that are missing are asked for.
     Repair,
+    /// A part of a map waits for room, for an acknowledgement or for who lacks it, or a key runs out.
+    State,
     /// A claimant of this node's id is asked whether it lives.
     Rival,
     /// A member is said to live elsewhere or anew, and both addresses are asked.
@@ -241,6 +276,7 @@ impl fmt::Display for WakeReason {
             WakeReason::Leave => "leave",
             WakeReason::Message => "message",
             WakeReason::Repair => "repair",
+            WakeReason::State => "state",
             WakeReason::Rival => "rival",
             WakeReason::Challenge => "challenge",
         })
@@ -298,11 +334,15 @@ pub enum DropReason {
     /// A message for which there is no room, as all that is kept is still needed or the message is larger than the room; or
     /// of which other pieces went by.
     MessageRoom,
+    /// A part of a map of somebody who is no member in that life.
+    UnknownOwner,
+    /// A part of a map for which there is no room, here or within the quarter that one member may take.
+    StateRoom,
 }
 
 impl DropReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [DropReason; 22] = [
+    pub const ALL: [DropReason; 24] = [
         DropReason::NotRunning,
         DropReason::Truncated,
         DropReason::WireVersion,
@@ -325,6 +365,8 @@ impl DropReason {
         DropReason::BeyondWindow,
         DropReason::Hollow,
         DropReason::MessageRoom,
+        DropReason::UnknownOwner,
+        DropReason::StateRoom,
     ];
 }
 
@@ -353,6 +395,8 @@ impl fmt::Display for DropReason {
             DropReason::BeyondWindow => "broadcast too far ahead",
             DropReason::Hollow => "broadcast without its payload",
             DropReason::MessageRoom => "no room for the message",
+            DropReason::UnknownOwner => "map of no member",
+            DropReason::StateRoom => "no room for the map",
         })
     }
 }
@@ -404,6 +448,10 @@ pub struct Stats {
     pub pulls: u64,
     /// Broadcasts that this node cannot be given any more, or that it let go before the application had read them.
     pub messages_lost: u64,
+    /// Parts of others' maps that came, repeated ones included.
+    pub chunks_in: u64,
+    /// Members with a map that were forgotten without [`Event::MapGone`], as too many were at once.
+    pub maps_lost: u64,
     pub(crate) drops: [u64; DropReason::ALL.len()],
 }
 
@@ -429,6 +477,8 @@ impl Stats {
         casts_in: 0,
         duplicates: 0,
         pulls: 0,
+        chunks_in: 0,
+        maps_lost: 0,
         messages_lost: 0,
         drops: [0; DropReason::ALL.len()],
     };

@@ -25,10 +25,12 @@ mod member;
 mod members;
 mod news;
 mod node;
+mod progress;
 mod relay;
 mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod state;
 mod storage;
 mod sync;
 mod time;
@@ -51,6 +53,7 @@ pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
 pub use node::HeapNode;
 pub use node::{FixedNode, MAX_SPREAD, Node};
 pub use rand_core;
+pub use state::{Class, Entry, SetOptions, StateError, Version};
 pub use storage::{Fixed, Storage};
 #[cfg(feature = "alloc")]
 pub use storage::{Heap, Limits};

@@ -6,6 +6,7 @@
 //! `news.rs`), and those of whom the application has not been told in a queue.
 
 mod choose;
+mod maps;
 mod progress;
 mod slot;
 
@@ -17,6 +18,7 @@ use crate::event::{Event, Stats};
 use crate::hash::{Sip, mix};
 use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
 use crate::news::News;
+use crate::state::Map;
 use crate::storage::{List, Storage};
 use crate::time::Instant;
 use crate::wire::{MAX_ADDR, Writer};
@@ -38,6 +40,10 @@ pub(crate) struct Members<A: Address, S: Storage> {
     heads: S::PerMember<Index>,
     /// By slot; no longer than the last of those who have broadcast.
     windows: S::PerMember<Window>,
+    /// By slot; no longer than the last of those who have a map.
+    maps: S::PerMember<Map>,
+    /// Who was forgotten last, and its map, whose entries are still to be removed.
+    evicted: Option<(Index, NodeId, Map)>,
     free: Index,
     live: u32,
     used: u32,
@@ -67,11 +73,14 @@ impl<A: Address, S: Storage> Members<A, S> {
         slots: S::PerMember<Slot<A>>,
         heads: S::PerMember<Index>,
         windows: S::PerMember<Window>,
+        maps: S::PerMember<Map>,
     ) -> Self {
         Members {
             slots,
             heads,
             windows,
+            maps,
+            evicted: None,
             free: NONE,
             live: 0,
             used: 0,
@@ -89,11 +98,14 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
     }
 
-    /// Forgets everybody and begins with this node alone.
+    /// Forgets everybody and begins with this node alone, and its own map.
     pub(crate) fn reset(&mut self, key: u64, myself: Record<A>, stats: &mut Stats) {
         self.slots.clear();
         self.heads.clear();
         self.windows.clear();
+        let own = self.map(MYSELF);
+        self.maps.clear();
+        self.evicted = None;
         while self.heads.push(NONE) {}
         self.free = NONE;
         (self.live, self.used, self.heard, self.excused) = (0, 0, 0, 0);
@@ -104,6 +116,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.certificates.clear();
         // Cannot be refused: every storage holds at least two members.
         let _ = self.insert(myself, Instant::ZERO, stats);
+        self.with_map(MYSELF, |map| *map = own);
     }
 
     // Looking up.
@@ -265,9 +278,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         if reborn != 0 {
             self.reset_window(index);
         }
-        if let Some(window) = self.windows.all_mut().get_mut(index as usize) {
-            window.mourned = !is_alive;
-        }
+        self.set_mourned(index, !is_alive);
         self.count_progress(index, &record);
         if was_alive {
             self.root = self.root.wrapping_sub(self.leaf(&held));
@@ -541,6 +552,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.certificates.retain(|(of, ..)| *of != index);
         self.unlink(index);
         self.with_window(index, |window| *window = Window::NEW);
+        self.evict_map(index);
         self.used -= 1;
         let free = self.free;
         if let Some(slot) = self.slot_mut(index) {

@@ -2,7 +2,7 @@
 //!
 //! A datagram comes in through `receive.rs` (who comes and who goes: `arrive.rs`), what it says about members is weighed
 //! in `learn.rs`, and what is owed to others goes out through `send.rs`. Messages come in through `hear.rs` and go out
-//! through `talk.rs`. Nothing is queued for sending but answers: everything else that is due is read off the state of the
+//! through `talk.rs`, maps are written and read in `publish.rs` and replicated in `replicate.rs`. Nothing is queued for sending but answers: everything else that is due is read off the state of the
 //! parts when the caller asks for it.
 
 /// Lends the shared parts of a node to one of its other parts.
@@ -21,7 +21,9 @@ macro_rules! context {
 mod arrive;
 mod hear;
 mod learn;
+mod publish;
 mod receive;
+mod replicate;
 mod send;
 mod talk;
 
@@ -36,8 +38,10 @@ use crate::gossip::{self, Gossip};
 use crate::join::{Leave, Rival, Seeds};
 use crate::member::{Address, Life, Liveness, Member, NodeId, Record};
 use crate::members::{MYSELF, Members};
+use crate::progress::Comparison;
 use crate::relay::Relays;
 use crate::rng::Rng;
+use crate::state::State;
 use crate::storage::{Fixed, Storage};
 use crate::sync::Sync;
 use crate::time::Instant;
@@ -74,6 +78,8 @@ pub struct Node<A: Address, S: Storage> {
     relays: Relays,
     sync: Sync,
     broadcasts: Broadcasts<S>,
+    state: State<S>,
+    comparison: Comparison,
     seeds: Seeds<A>,
     challenges: Challenges<A>,
     rival: Option<Rival<A>>,
@@ -108,8 +114,10 @@ impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST
     /// An idle node. Only reserves memory, so it can initialise a `static`; [`start`](Self::start) begins its life.
     pub const fn new(config: Config) -> Self {
         const { assert!(MEMBERS >= 2 && MEMBERS <= 1 << 24, "a table holds 2 to 2^24 members") };
-        let members = Members::new(heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new());
-        Self::with_tables(config, members, Broadcasts::new(heapless::Vec::new(), heapless::Vec::new()))
+        let members =
+            Members::new(heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new());
+        let broadcasts = Broadcasts::new(heapless::Vec::new(), heapless::Vec::new());
+        Self::with_tables(config, members, broadcasts, State::new(heapless::Vec::new(), heapless::Vec::new()))
     }
 }
 
@@ -119,13 +127,16 @@ impl<A: Address> Node<A, Heap> {
     pub const fn new(config: Config, limits: Limits) -> Self {
         let (members, bytes) = (limits.members(), limits.broadcast_bytes());
         let broadcasts = Broadcasts::new(Limited::new(bytes), Limited::new(members));
-        let members = Members::new(Limited::new(members), Limited::new(members), Limited::new(members));
-        Self::with_tables(config, members, broadcasts)
+        let state = State::new(Limited::new(limits.state_bytes()), Limited::new(members));
+        let [slots, heads] = [members; 2];
+        let [windows, maps] = [members; 2];
+        let members = Members::new(Limited::new(slots), Limited::new(heads), Limited::new(windows), Limited::new(maps));
+        Self::with_tables(config, members, broadcasts, state)
     }
 }
 
 impl<A: Address, S: Storage> Node<A, S> {
-    const fn with_tables(config: Config, members: Members<A, S>, broadcasts: Broadcasts<S>) -> Self {
+    const fn with_tables(config: Config, members: Members<A, S>, broadcasts: Broadcasts<S>, state: State<S>) -> Self {
         const { assert!(A::MAX_LEN <= crate::wire::MAX_ADDR, "an address is encoded in at most 28 bytes") };
         Node {
             config,
@@ -138,6 +149,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             relays: Relays::NONE,
             sync: Sync::NEW,
             broadcasts,
+            state,
+            comparison: Comparison::NEW,
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
             rival: None,
@@ -156,8 +169,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// generator of [`rand_core`](crate::rand_core) 0.10, such as `rand::rng()` of rand 0.10 or a hardware's own.
     ///
     /// `addr` must be what others can send to, not a wildcard. Seeds given before are asked at once. On a node that
-    /// has been started before, everything that it knew is forgotten but its seeds, and under the same id its next
-    /// life begins.
+    /// has been started before, everything that it knew is forgotten but its seeds and its own map, and under
+    /// the same id its next life begins.
     pub fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut impl rand_core::Rng) {
         self.tell_time(now);
         self.rng = Rng::seeded(rng);
@@ -166,10 +179,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         let life = Life { generation, nonce: self.rng.next_u32() };
         let (patience, topics) = (self.config.patience, self.broadcasts.topics());
         let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience, topics };
+        self.state.reset(&mut self.members);
         self.members.reset(self.config.cluster, myself, &mut self.stats);
+        self.state.renew(&mut self.members);
         self.members.announce(MYSELF, gossip::tail(1));
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
         self.broadcasts.reset();
+        self.comparison = Comparison::NEW;
         (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);
@@ -291,6 +307,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub fn poll_event(&mut self) -> Option<Event<'_, A>> {
         if let Some(event) = self.notices.poll().or_else(|| self.members.next_event()) {
             return Some(event);
+        }
+        if let Some(news) = self.state.next_news(&mut self.members, &mut self.stats) {
+            return self.state_event(news);
         }
         match self.next_news() {
             Some(news) => self.news_event(news),
@@ -432,6 +451,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         due.sooner(self.no_sooner(Class::Sync, self.sync.due()), WakeReason::Sync);
         self.messages_due(&mut due);
+        self.state_due(&mut due);
         if self.phase == Phase::Member {
             due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
         }
@@ -479,7 +499,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let mut cx = context!(self);
-        let told = self.relays.is_done() && self.broadcasts.is_done();
+        let told = self.relays.is_done() && self.broadcasts.is_done() && self.state.is_done(cx.members);
         if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
             self.leave = None;
             self.phase = Phase::Left;
@@ -503,6 +523,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         self.tell();
         self.tick_messages();
+        self.tick_state();
     }
 
     fn tell(&mut self) {

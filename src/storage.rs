@@ -33,6 +33,8 @@ mod sealed {
         type PerMember<T: Clone + Debug + Eq + Hash>: List<T>;
         /// The payloads of messages.
         type Bytes: List<u8>;
+        /// The entries of maps.
+        type State: List<u8>;
     }
 }
 
@@ -50,8 +52,8 @@ impl<S: sealed::Kind> Storage for S {}
 ///
 /// `MEMBERS` counts the node itself and the dead that it remembers. `BROADCAST_BYTES` holds the payloads of messages and
 /// 40 bytes beside each: those on their way, those that the application has not read yet, and those that others may
-/// have missed, for as long as there is room; with 0 there are no messages. `STATE_BYTES` is set aside for replicated
-/// state, which this version does not have yet; it takes no memory until it does.
+/// have missed, for as long as there is room; with 0 there are no messages. `STATE_BYTES` holds the keys and values of all
+/// members' maps, and 24 bytes beside each (32 if it runs out or came in pieces); with 0 there is no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fixed<const MEMBERS: usize, const STATE_BYTES: usize = 1024, const BROADCAST_BYTES: usize = 1024> {}
 
@@ -60,6 +62,7 @@ impl<const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usiz
 {
     type PerMember<T: Clone + Debug + Eq + Hash> = heapless::Vec<T, MEMBERS>;
     type Bytes = heapless::Vec<u8, BROADCAST_BYTES>;
+    type State = heapless::Vec<u8, STATE_BYTES>;
 }
 
 impl<T: Clone + Debug + Eq + Hash, const N: usize> List<T> for heapless::Vec<T, N> {
@@ -111,6 +114,7 @@ mod heap {
     impl sealed::Kind for Heap {
         type PerMember<T: Clone + Debug + Eq + Hash> = Limited<T>;
         type Bytes = Limited<u8>;
+        type State = Limited<u8>;
     }
 
     /// How far the tables of a `HeapNode` may grow.
@@ -123,15 +127,18 @@ mod heap {
     pub struct Limits {
         members: usize,
         broadcast_bytes: usize,
+        state_bytes: usize,
     }
 
     impl Limits {
-        /// 4,096 members, and 256 KiB for messages.
-        pub const DEFAULT: Limits = Limits { members: 4_096, broadcast_bytes: 256 << 10 };
+        /// 4,096 members, 256 KiB for messages, and 16 MiB for state.
+        pub const DEFAULT: Limits = Limits { members: 4_096, broadcast_bytes: 256 << 10, state_bytes: 16 << 20 };
         /// The most members that a table can be given, 2^24.
         pub const MAX_MEMBERS: usize = 1 << 24;
         /// The most bytes that messages can be given, 2^30.
         pub const MAX_BROADCAST_BYTES: usize = 1 << 30;
+        /// The most bytes that state can be given, 2^30.
+        pub const MAX_STATE_BYTES: usize = 1 << 30;
 
         /// At most this many members, this node and the remembered dead among them. Below 2 it counts as 2, above
         /// [`MAX_MEMBERS`](Self::MAX_MEMBERS) as that.
@@ -148,6 +155,13 @@ mod heap {
             Limits { broadcast_bytes: if bytes > most { most } else { bytes }, ..self }
         }
 
+        /// At most this many bytes for the keys and values of all members' maps, 24 beside each included; above
+        /// [`MAX_STATE_BYTES`](Self::MAX_STATE_BYTES) it counts as that. One member's map takes at most a quarter of it.
+        pub const fn with_state_bytes(self, bytes: usize) -> Self {
+            let most = Self::MAX_STATE_BYTES;
+            Limits { state_bytes: if bytes > most { most } else { bytes }, ..self }
+        }
+
         /// The most members.
         pub const fn members(self) -> usize {
             self.members
@@ -156,6 +170,11 @@ mod heap {
         /// The most bytes for messages.
         pub const fn broadcast_bytes(self) -> usize {
             self.broadcast_bytes
+        }
+
+        /// The most bytes for state.
+        pub const fn state_bytes(self) -> usize {
+            self.state_bytes
         }
     }
 

@@ -353,7 +353,7 @@ pub(crate) fn compare_sums<A: Address, S: Storage>(
 
 impl Parts {
     /// The parts, in order; of a range of less than so many places there are fewer.
-    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
         let (low, high) = (self.low, self.high);
         let log = u32::from(self.log).min(MOST_PARTS);
         let span = (high - low) >> log;

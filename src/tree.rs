@@ -124,7 +124,29 @@ impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
         unit: u64,
         cx: &mut Context<'_, A, S>,
     ) {
+        self.hand_out_or_join(job, (share, ways), wished, |_| false, unit, cx);
+    }
+
+    /// The same, but where a job is still on its way in such a part that the new one joins, that one goes again in place of
+    /// both.
+    pub(crate) fn hand_out_or_join<A: Address, S: Storage>(
+        &mut self,
+        job: J,
+        (share, ways): (Share, usize),
+        wished: impl Fn(Index, &Record<A>) -> bool,
+        mut joins: impl FnMut(&mut J) -> bool,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) {
         for share in cut(share, ways.clamp(2, WAYS), cx.members) {
+            let mut held = self.legs.iter_mut().filter(|leg| leg.share == share);
+            if let Some(leg) = held.find_map(|leg| joins(&mut leg.job).then_some(leg)) {
+                // An answer to what went before is no answer to this.
+                leg.number = cx.rng.next_u32() | 1;
+                (leg.tries, leg.next) = (0, cx.now);
+                leg.tick(unit, &mut self.doubts, cx);
+                continue;
+            }
             let Some(delegate) = choose(share, None, &wished, &self.doubts, cx) else { continue };
             let number = cx.rng.next_u32() | 1;
             let mut leg = Leg { job, share, delegate, number, tries: 0, cost: 0, next: cx.now, owed: false };
@@ -181,6 +203,28 @@ impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
     /// Whom to send a job to next, and the number.
     pub(crate) fn owed(&self) -> Option<(NodeId, u32)> {
         self.legs.iter().find(|leg| leg.owed).map(|leg| (leg.delegate, leg.number))
+    }
+
+    /// The same, of such jobs alone.
+    pub(crate) fn owed_if(&self, wanted: impl Fn(&J) -> bool) -> Option<(NodeId, u32)> {
+        let mut owed = self.legs.iter().filter(|leg| leg.owed && wanted(&leg.job));
+        owed.next().map(|leg| (leg.delegate, leg.number))
+    }
+
+    /// The delegate has answered that it needs another job in place of this one, and is sent it at once.
+    pub(crate) fn change_job<A: Address, S: Storage>(
+        &mut self,
+        number: u32,
+        job: J,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.number == number) else { return false };
+        (leg.job, leg.number) = (job, cx.rng.next_u32() | 1);
+        (leg.tries, leg.next) = (0, cx.now);
+        leg.cost = leg.cost.saturating_add(UNABLE);
+        leg.tick(unit, &mut self.doubts, cx);
+        true
     }
 
     /// What goes under this number.

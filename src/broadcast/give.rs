@@ -82,6 +82,6 @@ impl<S: Storage> Broadcasts<S> {
 
     /// Whether something of repair is to be sent.
     pub(crate) fn owes_sync(&self) -> bool {
-        !self.gives.is_empty() || self.compare.is_some()
+        !self.gives.is_empty()
     }
 }

@@ -1,13 +1,19 @@
 //! What the application is told next, and in which order.
 
+use heapless::Vec;
+
 use super::log::{At, DIRECT, DONE, Entry, Log, ORDERED, UNTOLD};
 use super::take::{Gap, note_gap};
 use super::{Broadcasts, question};
 use crate::event::Stats;
 use crate::member::Address;
-use crate::members::Members;
+use crate::members::{Index, Members};
+use crate::progress::LATEST;
 use crate::storage::Storage;
 use crate::wire::ANSWER;
+
+/// How many messages are looked at to find the latest origins.
+const LOOK: usize = 64;
 
 impl<S: Storage> Broadcasts<S> {
     /// The next gap to tell of.
@@ -69,6 +75,20 @@ impl<S: Storage> Broadcasts<S> {
     pub(crate) fn next_over(&mut self) -> Option<question::Open> {
         let Broadcasts { log, questions, .. } = self;
         questions.next_over(|number| has_answer(log, number))
+    }
+
+    /// The origins of the latest messages, the dead among them.
+    pub(crate) fn latest_origins<A: Address>(&self, members: &Members<A, S>) -> Vec<Index, LATEST> {
+        let mut latest = Vec::new();
+        for (_, entry) in self.log.newest().take(LOOK) {
+            let index = members.find_life(entry.origin, entry.tag).filter(|_| !entry.is(DIRECT));
+            if let Some(index) = index.filter(|index| !latest.contains(index))
+                && latest.push(index).is_err()
+            {
+                break;
+            }
+        }
+        latest
     }
 
     /// A message is not to be told after all.

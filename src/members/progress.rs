@@ -1,4 +1,4 @@
-//! How far this node has come with each member's broadcasts, and one fingerprint of it for all.
+//! How far this node has come with each member's broadcasts, and one fingerprint for all of that and of their maps.
 //!
 //! The windows are a table of their own beside the slots, which grows only when members broadcast.
 
@@ -8,6 +8,7 @@ use crate::hash::Sip;
 use crate::member::{Address, Liveness, Record};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
+use crate::wire::Progress;
 
 /// How long after its death a member's broadcasts are still compared, in microseconds.
 const MOURNING: u64 = 600_000_000;
@@ -35,22 +36,46 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.with_window(index, |window| *window = floor.map_or(Window::UNKNOWN, Window::said_behind));
     }
 
-    /// What stands for how far this node has come with all members who have broadcast and are alive, or died not long ago:
-    /// a wrapping sum of a keyed hash for each. What the dead said shortly before is owed to all who outlive them.
+    /// What stands for how far this node has come with all members who have broadcast, or have a map, and are alive or died
+    /// not long ago: a wrapping sum of a keyed hash for each. What the dead said shortly before is owed to all who outlive
+    /// them.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
+    }
+
+    /// The same of those in a range of the id space, both ends included.
+    pub(crate) fn progress_within(&self, low: u64, high: u64) -> u64 {
+        let all = self.ordered_from(low).take_while(|(place, _)| *place <= high);
+        let steps = all.filter_map(|(_, index)| self.get(index).map(|record| self.step(index, record)));
+        steps.fold(0, u64::wrapping_add)
     }
 
     /// Whether a member counts in that sum.
     pub(crate) fn counts(&self, index: Index) -> bool {
         let window = self.window(index);
-        window.seen() > 0 && (self.is_live(index) || window.mourned)
+        let any = window.seen() > 0 || self.map(index).versions() != [0; 2];
+        any && (self.is_live(index) || window.mourned)
+    }
+
+    /// How far this node has come with what a member says.
+    pub(crate) fn progress_with(&self, index: Index) -> Progress {
+        Progress { seen: self.window(index).seen(), versions: self.map(index).versions() }
     }
 
     /// Others count a member still that died not long ago, as far as this node knows.
     pub(crate) fn mourn(&mut self, index: Index, now: Instant) {
         if !self.is_live(index) && self.quiet(index, now) < MOURNING {
             self.with_window(index, |window| window.mourned = true);
+        }
+    }
+
+    /// Whether the member is to be counted after its death, in a sum that it is not part of now.
+    pub(super) fn set_mourned(&mut self, index: Index, mourned: bool) {
+        let at = index as usize;
+        let says = self.map(index).versions() != [0; 2];
+        while mourned && says && self.windows.all().len() <= at && self.windows.push(Window::NEW) {}
+        if let Some(window) = self.windows.all_mut().get_mut(at) {
+            window.mourned = mourned;
         }
     }
 
@@ -101,13 +126,12 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     fn step(&self, index: Index, record: &Record<A>) -> u64 {
         let window = self.window(index);
-        match window.seen() {
-            0 => 0,
-            _ if record.liveness != Liveness::Alive && !window.mourned => 0,
-            seen => {
-                let life = u64::from(record.life.generation) << 32 | u64::from(record.life.nonce);
-                Sip::new(self.key, record.id.get()).word(life).word(u64::from(seen)).finish()
-            }
+        let (seen, [bulk, vital]) = (window.seen(), self.map(index).versions());
+        if seen | bulk | vital == 0 || record.liveness != Liveness::Alive && !window.mourned {
+            return 0;
         }
+        let life = u64::from(record.life.generation) << 32 | u64::from(record.life.nonce);
+        let hash = Sip::new(self.key, record.id.get()).word(life).word(u64::from(seen));
+        hash.word(u64::from(bulk) << 32 | u64::from(vital)).finish()
     }
 }

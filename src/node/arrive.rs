@@ -115,7 +115,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // The answer to an introduction carries no number.
             return match answer {
                 Answer::Taken if introduced => self.on_taken(record.record(), false),
-                Answer::Admitted if introduced => {}
+                Answer::Admitted if introduced => self.comparison.note_introduced(speaker.head.sender),
                 _ => self.refuse_unless_asked(introduced),
             };
         };

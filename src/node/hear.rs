@@ -9,9 +9,10 @@ use crate::context::Context;
 use crate::event::DropReason;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
+use crate::progress::{self, Range};
 use crate::storage::Storage;
 use crate::tree::{Share, live_in};
-use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Pull, Reader};
+use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Progress, Pull, Reader};
 
 /// More origins than a datagram of ours names.
 const MOST_ENTRIES: usize = 256;
@@ -148,10 +149,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         mut entries: Reader<'_>,
         speaker: &mut Speaker<A>,
     ) {
-        let (mut count, mut other_life) = (0, None);
+        let (mut count, mut other_life, mut next) = (0, None, high.saturating_add(1));
         while !entries.is_empty() {
             count += 1;
-            let Some((origin, seen)) = entries.progress().filter(|_| count <= MOST_ENTRIES) else {
+            let Some((origin, Progress { seen, versions })) = entries.progress().filter(|_| count <= MOST_ENTRIES)
+            else {
                 return self.refuse(DropReason::Malformed);
             };
             let Some(index) = self.members.find_life(origin.id, origin.tag) else {
@@ -159,6 +161,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 continue;
             };
             self.members.mourn(index, self.now);
+            if self.hear_of_map(index, versions, speaker.head.sender) == Some(false) {
+                // There was no room for it. It is still to be asked for.
+                next = next.min(self.members.place(origin.id).max(low));
+            }
             let own = self.members.window(index).seen();
             if seen > own && index != MYSELF {
                 self.hear_of_progress(index, origin, seen, speaker.head.sender);
@@ -169,8 +175,28 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.respond(speaker, Say::About(id));
         }
         // Where this node has come further is said in turn: the roots differ, and the latest may be what the other lacks.
-        if !answer && speaker.home {
-            self.respond(speaker, Say::Progress { low, high });
+        if !answer {
+            let say = Say::Progress { low, high, answer: true };
+            self.respond(speaker, if speaker.home { say } else { Say::Introduce });
+        }
+        // It has found a part that differs in the sums that it was sent; behind it there may be others.
+        let found = !answer && low < high;
+        if answer || found {
+            let more = Some(next).filter(|next| found && *next < u64::MAX);
+            self.comparison.note_answer(speaker.head.sender, more);
+        }
+    }
+
+    /// Another's sums of how far it has come. Where they differ, it is told, and says so in turn.
+    pub(super) fn on_steps(&mut self, range: Range, salt: u32, sums: Reader<'_>, speaker: &mut Speaker<A>) {
+        match progress::first_difference(range, salt, sums, &self.members) {
+            Err(()) => self.refuse(DropReason::Malformed),
+            Ok(_) if !speaker.home => self.respond(speaker, Say::Introduce),
+            // A range that ends where it begins is an answer to one who asks for nothing.
+            Ok(found) => {
+                let (low, high) = found.unwrap_or((0, 0));
+                self.respond(speaker, Say::Progress { low, high, answer: found.is_none() });
+            }
         }
     }
 

@@ -195,7 +195,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
-                if let Ok(index) = self.members.admit(record, self.now, &mut self.stats) {
+                let admitted = self.members.admit(record, self.now, &mut self.stats);
+                self.state.bury(&mut self.members);
+                if let Ok(index) = admitted {
                     // What it said before, when this node did not know it, is old.
                     self.members.begin_window(index, Some(told.seen));
                 }
@@ -216,7 +218,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
-        match self.members.admit(newcomer, self.now, &mut self.stats) {
+        let admitted = self.members.admit(newcomer, self.now, &mut self.stats);
+        self.state.bury(&mut self.members);
+        match admitted {
             Ok(index) => {
                 self.begin_window(newcomer.id, seen);
                 self.tell_of(index, telling);
@@ -234,6 +238,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let held = self.members.get(index).filter(|held| held.life != record.life && index != MYSELF);
         if let Some(origin) = held.map(|held| Origin { id: held.id, tag: held.tag() }) {
             self.broadcasts.bury(origin, &mut context!(self));
+            self.state.drop_map(index, &mut self.members);
         }
         self.members.replace(index, record, self.now);
         self.tell_of(index, telling);
@@ -371,8 +376,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, Telling::Tree);
         self.broadcasts.renew(&mut context!(self));
+        self.state.renew(&mut self.members);
         self.hearsay = None;
         self.seeds.again();
+    }
+
+    /// Begins another life, as this one's numbers are used up.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(life) = self.members.myself().map(|myself| myself.life) {
+            self.outlive(life);
+        }
     }
 
     /// Nobody answered for the other life: it was this node's own past, or nobody believes in it.

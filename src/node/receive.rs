@@ -204,9 +204,15 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Pull(pull) => self.on_pull(pull, speaker),
             Frame::Give(piece) => self.on_give(&piece, speaker),
             Frame::Lack(lack) => self.on_lack(&lack, speaker),
+            Frame::Steps { low, high, salt, sums } => self.on_steps((low, high), salt, sums, speaker),
             Frame::Progress { low, high, answer, entries } => self.on_progress((low, high), answer, entries, speaker),
             Frame::Direct { number, part } => self.on_direct(number, &part, speaker),
             Frame::DirectAck { number, piece, taken } => self.on_direct_ack(number, piece, taken, speaker),
+            Frame::Delta { number, low, high, chunk } => self.on_delta(number, Share { low, high }, &chunk, speaker),
+            Frame::DeltaAck { number, passing, have } => self.on_delta_ack(number, passing, have, speaker),
+            Frame::Fetch { number, wants } => self.on_fetch(number, wants, speaker),
+            Frame::Given(chunk) => self.on_given(&chunk, speaker),
+            Frame::Fetched { number } => self.on_fetched(number, speaker),
             Frame::RelayAck { number, passes_on } => {
                 let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
                 self.note_answer(asked, speaker);
@@ -271,9 +277,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !speaker.head.full && !self.members.has_refused() {
             let own = self.roots(number);
             self.compare(from, roots.is_none_or(|roots| roots.membership == own.membership));
-            if roots.is_some_and(|roots| roots.progress != own.progress) {
-                self.broadcasts.compare = Some(from);
-            }
+            self.comparison.note_roots(from, roots.is_none_or(|roots| roots.progress == own.progress));
         }
     }
 
@@ -423,6 +427,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
 /// Whether a frame calls for a look at all members, or at all messages.
 fn is_laborious(frame: &Frame<'_>) -> bool {
-    let tables = matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Progress { .. });
-    tables || matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. })
+    let tables =
+        matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Progress { .. } | Frame::Steps { .. });
+    let messages = matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. });
+    tables || messages || matches!(frame, Frame::Delta { .. } | Frame::Fetch { .. })
 }

@@ -13,9 +13,10 @@ use crate::event::{DropReason, Phase, Transmit};
 use crate::gossip;
 use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF};
+use crate::progress;
 use crate::storage::Storage;
 use crate::sync::{self, Diff};
-use crate::wire::{ANYONE, Answer, Head, Parts, Pull, Roots, Seal, VERSION, Word, Writer, kind};
+use crate::wire::{ANYONE, Answer, Head, Parts, Passing, Pull, Roots, Seal, VERSION, Word, Writer, kind};
 
 /// How many answers are remembered until they are sent.
 const REPLIES: usize = 16;
@@ -94,16 +95,23 @@ pub(super) enum Say {
         number: u32,
         passes_on: bool,
     },
-    /// How far I have come with the broadcasts of those in that range.
+    /// How far I have come with those in that range; and you, if this is not the answer to that already?
     Progress {
         low: u64,
         high: u64,
+        answer: bool,
     },
     /// That piece of the message has arrived, and there was room for it or not.
     DirectAck {
         number: u32,
         piece: u8,
         taken: bool,
+    },
+    /// The part of a map has arrived, and goes on from here or not; what is here of it.
+    DeltaAck {
+        number: u32,
+        passing: Passing,
+        have: u32,
     },
     /// The parcel has arrived, and goes on from here or not.
     RelayAck {
@@ -146,6 +154,20 @@ pub(super) enum Owed<A> {
     Give {
         to: NodeId,
     },
+    /// The part of a map of this number.
+    Delta {
+        delegate: NodeId,
+        number: u32,
+    },
+    /// A question for maps of which somebody has more.
+    Fetch {
+        to: NodeId,
+        number: u32,
+    },
+    /// What the first asker is to be given of maps.
+    Maps {
+        to: NodeId,
+    },
     /// How far this node has come.
     Compare(NodeId),
     /// A question about the range that begins here.
@@ -182,6 +204,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                         Owed::Reply(Reply { say: Say::Progress { .. }, .. }) => (Class::Sync, len),
                         Owed::Pull(..) | Owed::Give { .. } | Owed::Compare(_) => (Class::Sync, len),
                         Owed::Cast { .. } | Owed::Direct { .. } => (Class::Casts, len),
+                        Owed::Delta { .. } | Owed::Fetch { .. } | Owed::Maps { .. } => (Class::State, len),
                         Owed::News(_) | Owed::Relay { .. } => (Class::News, len),
                         _ => (Class::News, news),
                     };
@@ -237,7 +260,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some((delegate, number)) = self.relays.owed().filter(|_| self.may_send(Class::News)) {
             return Some(Owed::Relay { delegate, number });
         }
-        if let Some(owed) = self.owed_message() {
+        if let Some(owed) = self.owed_message().or_else(|| self.owed_state()) {
             return Some(owed);
         }
         if let Some((peer, low)) = self.sync.owed().filter(|_| self.may_send(Class::Sync)) {
@@ -282,7 +305,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.stats.pulls = self.stats.pulls.wrapping_add(1);
             }
             Owed::Give { to } => self.broadcasts.settle_give(to),
-            Owed::Compare(_) => self.broadcasts.compare = None,
+            Owed::Delta { number, .. } => self.state.tree.sent(number),
+            Owed::Fetch { number, .. } => self.state.fetches.sent(number),
+            Owed::Maps { to } => self.state.settle_give(to),
+            Owed::Compare(_) => self.comparison.sent(),
             Owed::Sync(peer, low) if self.members.find(peer).is_none() => self.sync.give_up(low),
             Owed::Sync(_, low) => {
                 self.sync.sent(low);
@@ -340,6 +366,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Leave(id) | Owed::Sync(id, _) | Owed::Relay { delegate: id, .. } => of_member(*id),
             Owed::Cast { delegate: id, .. } | Owed::Direct { to: id, .. } => of_member(*id),
             Owed::Pull(id, _) | Owed::Give { to: id } | Owed::Compare(id) => of_member(*id),
+            Owed::Delta { delegate: id, .. } | Owed::Fetch { to: id, .. } | Owed::Maps { to: id } => of_member(*id),
             Owed::News(index) => self.members.get(*index).map(|record| (record.addr, record.tag())),
         }
     }
@@ -392,12 +419,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Direct { to, number } => self.write_direct(*to, *number, writer),
             Owed::Pull(_, pull) => writer.frame(kind::PULL, |body| pull.write(body)),
             Owed::Give { .. } => self.broadcasts.write_give(&self.members, writer),
-            Owed::Compare(_) => {
-                let low = self.broadcasts.cursor;
-                let end = self.broadcasts.write_progress((low, u64::MAX, false), &self.members, writer)?;
-                self.broadcasts.cursor = end.checked_add(1).unwrap_or(0);
-                Some(())
-            }
+            Owed::Delta { number, .. } => self.state.write_delta(*number, &self.members, writer),
+            Owed::Fetch { number, .. } => self.state.write_fetch(*number, &self.members, writer),
+            Owed::Maps { .. } => self.state.write_give(&self.members, writer),
+            Owed::Compare(_) => self.write_comparison(writer),
             Owed::Sync(_, low) => {
                 // Drawn only if it is used: a buffer that is too small changes nothing.
                 let mut rng = self.rng.clone();
@@ -409,6 +434,16 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Owed::News(_) => Some(()),
         }
+    }
+
+    /// Writes how far this node has come, or sums of it.
+    fn write_comparison(&mut self, writer: &mut Writer<'_>) -> Option<()> {
+        // Drawn only if it is used: a buffer that is too small changes nothing.
+        let mut rng = self.rng.clone();
+        let parts = (&self.broadcasts, &self.state);
+        self.comparison.write(rng.next_u32(), parts, &self.members, writer)?;
+        self.rng = rng;
+        Some(())
     }
 
     /// Writes as many of a parcel's records as fit; its size was chosen so that all do.
@@ -498,8 +533,12 @@ impl<A: Address, S: Storage> Node<A, S> {
                 body.u32(number)?;
                 body.u8(u8::from(passes_on))
             }),
-            Say::Progress { low, high } => {
-                self.broadcasts.write_progress((low, high, true), &self.members, writer).map(drop)
+            Say::Progress { low, high, answer } => {
+                let parts = (&self.broadcasts, &self.state);
+                progress::write_range(((low, high), answer), parts, &self.members, writer)
+            }
+            Say::DeltaAck { number, passing, have } => {
+                writer.frame(kind::DELTA_ACK, |body| body.delta_ack(number, passing, have))
             }
             Say::DirectAck { number, piece, taken } => writer.frame(kind::DIRECT_ACK, |body| {
                 body.u32(number)?;

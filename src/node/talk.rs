@@ -244,7 +244,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Time.
 
     /// Whether own broadcasts can be handed out: a newcomer knows too few of those who are to hear them.
-    fn may_begin_casts(&self) -> bool {
+    pub(super) fn may_begin_casts(&self) -> bool {
         self.phase != crate::Phase::Joining && !self.sync.by_newcomer()
     }
 
@@ -258,7 +258,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         due.sooner(self.no_sooner(Class::Casts, casts), WakeReason::Message);
         due.sooner(self.no_sooner(Class::Sync, self.broadcasts.repairs.due()), WakeReason::Repair);
         // Otherwise it goes out with this very call.
-        if self.broadcasts.owes_sync() && !self.may_send(Class::Sync) {
+        let owes = self.broadcasts.owes_sync() || self.comparison.owed().is_some();
+        if owes && !self.may_send(Class::Sync) {
             due.sooner(self.no_sooner(Class::Sync, self.now), WakeReason::Repair);
         }
     }
@@ -308,7 +309,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(give) = self.broadcasts.gives.first() {
             return Some(Owed::Give { to: give.to });
         }
-        self.broadcasts.compare.map(Owed::Compare)
+        self.comparison.owed().map(Owed::Compare)
     }
 
     pub(super) fn write_cast(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {

@@ -1,5 +1,7 @@
 //! A peer that lies: it knows the cluster's name and whatever it overhears, and speaks as whom it likes.
 
+mod maps;
+
 use std::vec::Vec;
 
 use super::machine::{HostAddress, TOPIC};
@@ -9,8 +11,8 @@ use crate::member::{Certificate, Life, Liveness, MAX_JUMP, Member, NodeId, Recor
 use crate::node::Node;
 use crate::storage::Storage;
 use crate::wire::{
-    self, Frame, Head, Lack, Origin, Part, Piece, Pull, Reader, Roots, Seal, Writer, kind, write_frame, write_part,
-    write_piece,
+    self, Frame, Head, Lack, Origin, Part, Piece, Progress, Pull, Reader, Roots, Seal, Writer, kind, write_frame,
+    write_part, write_piece,
 };
 
 /// Nobody is at the addresses from this number on, so that whatever is sent there answers to a lie.
@@ -154,7 +156,7 @@ impl Forger {
                 body.u64(0)?;
                 body.u64(u64::MAX)?;
                 body.u8(0)?;
-                body.progress(Origin { id: record.id, tag: record.tag() }, seen)
+                body.progress(Origin { id: record.id, tag: record.tag() }, Progress { seen, versions: [0; 2] })
             })
         })
     }
@@ -341,11 +343,14 @@ fn twist_message(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) ->
         }
         Frame::Progress { low, high, answer, mut entries } => write_frame(kind::PROGRESS, writer, |body| {
             body.u64(low).and(body.u64(high)).and(body.u8(u8::from(answer)))?;
-            while let Some((origin, seen)) = entries.progress() {
-                body.progress(
-                    origin,
-                    if rng.chance(0.2) { u32::MAX } else { seen.wrapping_add(rng.below(200) as u32) },
-                )?;
+            while let Some((origin, Progress { seen, versions })) = entries.progress() {
+                let seen = if rng.chance(0.2) { u32::MAX } else { seen.wrapping_add(rng.below(200) as u32) };
+                let versions = versions.map(|version| match rng.below(8) {
+                    0 => u32::MAX,
+                    1 => version.saturating_add(1 << 16),
+                    more => version.saturating_add(more as u32 / 4),
+                });
+                body.progress(origin, Progress { seen, versions })?;
             }
             Some(())
         }),
@@ -357,7 +362,7 @@ fn twist_message(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) ->
             let (number, taken) = (number(named, rng), u8::from(rng.chance(0.5)));
             writer.frame(kind::DIRECT_ACK, |body| body.u32(number).and(body.u8(piece)).and(body.u8(taken)))
         }
-        _ => Some(()),
+        map => maps::twist(map, writer, rng),
     }
 }
 

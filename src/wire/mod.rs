@@ -60,9 +60,15 @@
 //! | 22 | pull | number 4, origin 8, tag 3, first 4, bits 8: which broadcasts from there on the sender lacks |
 //! | 23 | give | a piece that was pulled |
 //! | 24 | lack | number 4, origin 8, tag 3, first 4, bits 8: which of those the sender has not; oldest 4, newest 4: what there is, from the origin itself |
-//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, varint: how far the sender has come, with all in that range and some others |
+//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, three varints: how far the sender has come with the broadcasts, the bulk and the vital log of all in that range and of some others |
 //! | 26 | direct | number 4, form 1, topic 4, part, payload |
 //! | 27 | direct ack | number 4, piece 1, taken 1 |
+//! | 28 | delta | number 4, low 4, high 4, chunk: pass it on to all between, in units of 2^32 of the id space |
+//! | 29 | delta ack | number 4, passes it on 1 (no 0, yes 1, it does not reach back to what is here 2), version that is here varint |
+//! | 30 | fetch | number 4, then id 8, tag 3, flags 1, and for both logs, bulk and vital: version varint; if its flag is set, of which value there are pieces, varint, and bits 8 for those: what the sender has |
+//! | 31 | given | a chunk that was asked for |
+//! | 32 | fetched | number 4: that is all for now |
+//! | 33 | steps | low 8, high 8, salt 4, sums 2 of as many equal parts of that range, a power of two, at most 32: how far the sender has come |
 //!
 //! ```text
 //! piece      +--------+-----+--------+------+-------+------+---------
@@ -77,11 +83,27 @@
 //!            bits 4-7  how many nodes it went through, 15 for more
 //! ```
 //!
+//! ```text
+//! chunk      +-------+-----+-------+------+----+-------+--------+-------+---------
+//!            | owner | tag | flags | from | to | as of | newest | floor | entries
+//!            +-------+-----+-------+------+----+-------+--------+-------+---------
+//!            8        3     1       varint, three more than the one before it, and varint: see `state/map.rs`
+//!            flags: bit 0 the vital log, bit 1 one piece of the value of version `to` in place of entries
+//!
+//! entry      version varint, above that before it or `from`; length of the key 1, bit 7 if it was deleted; key; if it
+//!            was not, length varint and value
+//! piece      length of the key 1; key; length of the whole value varint; pieces 1; piece 1; bytes to the end
+//!
+//! flags of a fetch: bits 0 and 1 the bulk or the vital log is being read again, up to that version; bits 2 and 3 there
+//! are pieces of a value
+//! ```
+//!
 //! The roots in pings and acks are mixed with the number, so that a collision does not last. A ping takes 31 bytes and
 //! an ack 25 while the incarnation is below 128.
 
 mod message;
 mod reader;
+mod state;
 mod writer;
 
 pub(crate) use message::{
@@ -89,6 +111,10 @@ pub(crate) use message::{
     write_frame, write_part, write_piece,
 };
 pub(crate) use reader::Reader;
+pub(crate) use state::{
+    Chunk, ChunkHead, Had, HadOf, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_OF_SPAN, Passing,
+    ValuePiece, Written, written_len,
+};
 pub(crate) use writer::Writer;
 
 use crate::event::DropReason;
@@ -138,6 +164,12 @@ pub(crate) mod kind {
     pub(crate) const PROGRESS: u8 = 25;
     pub(crate) const DIRECT: u8 = 26;
     pub(crate) const DIRECT_ACK: u8 = 27;
+    pub(crate) const DELTA: u8 = 28;
+    pub(crate) const DELTA_ACK: u8 = 29;
+    pub(crate) const FETCH: u8 = 30;
+    pub(crate) const GIVEN: u8 = 31;
+    pub(crate) const FETCHED: u8 = 32;
+    pub(crate) const STEPS: u8 = 33;
 }
 
 /// The most bytes that a record takes, with its extension and its certificate.
@@ -177,6 +209,15 @@ pub(crate) struct Told<A> {
     pub(crate) seen: u32,
     /// What it rests on, if it is a verdict that says so.
     pub(crate) certificate: Option<Certificate>,
+}
+
+/// How far a node has come with what one member says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The last of its broadcasts.
+    pub(crate) seen: u32,
+    /// Of both logs of its map: bulk and vital.
+    pub(crate) versions: [u32; 2],
 }
 
 /// What a juror says of the member that it was asked about.
@@ -245,11 +286,17 @@ pub(crate) enum Frame<'d> {
     Progress { low: u64, high: u64, answer: bool, entries: Reader<'d> },
     Direct { number: u32, part: Part<'d> },
     DirectAck { number: u32, piece: u8, taken: bool },
+    Delta { number: u32, low: u32, high: u32, chunk: Chunk<'d> },
+    DeltaAck { number: u32, passing: Passing, have: u32 },
+    Fetch { number: u32, wants: Reader<'d> },
+    Given(Chunk<'d>),
+    Fetched { number: u32 },
+    Steps { low: u64, high: u64, salt: u32, sums: Reader<'d> },
 }
 
 /// Makes sense of a frame's body.
 pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
-    if !(kind::PING..=kind::DIRECT_ACK).contains(&kind) {
+    if !(kind::PING..=kind::STEPS).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
     decode_known(kind, body).ok_or(DropReason::Malformed)
@@ -277,7 +324,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             Frame::Verdict { question, target, word }
         }
         kind::NEWS => Frame::News(body),
-        kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS | kind::PROGRESS => {
+        kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS | kind::PROGRESS | kind::STEPS => {
             let (low, high) = (body.u64()?, body.u64()?);
             if low > high {
                 return None;
@@ -285,6 +332,7 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             match kind {
                 kind::LIST => Frame::List { low, high, salt: body.u32()?, shorts: body },
                 kind::SUMS => Frame::Sums { low, high, salt: body.u32()?, sums: body },
+                kind::STEPS => Frame::Steps { low, high, salt: body.u32()?, sums: body },
                 kind::PROGRESS => Frame::Progress { low, high, answer: body.bool()?, entries: body },
                 kind::PARTS => Frame::Parts(Parts { low, high, log: body.u8()?, meant: body.u32()? }),
                 _ => Frame::Diff { low, high, records: body },
@@ -321,7 +369,8 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             Frame::Relay { number, low, high, records: body }
         }
         kind::RELAY_ACK => Frame::RelayAck { number: body.u32()?, passes_on: body.bool()? },
-        _ => return message::decode(kind, body),
+        kind::CAST..=kind::DIRECT_ACK => return message::decode(kind, body),
+        _ => return state::decode(kind, body),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Fields, records and frames off the front of a datagram, borrowing from it.
 
-use super::{Origin, Roots, Told};
+use super::{Origin, Progress, Roots, Told};
 use crate::event::DropReason;
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
 
@@ -43,7 +43,7 @@ impl<'d> Reader<'d> {
         }
     }
 
-    pub(super) fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
@@ -84,10 +84,10 @@ impl<'d> Reader<'d> {
         Some(Roots { membership: self.u32()?, progress: self.u16()? })
     }
 
-    /// How far another has come with an origin's broadcasts.
-    pub(crate) fn progress(&mut self) -> Option<(Origin, u32)> {
+    /// How far another has come with an origin.
+    pub(crate) fn progress(&mut self) -> Option<(Origin, Progress)> {
         let origin = Origin { id: self.id()?, tag: self.u24()? };
-        Some((origin, self.varint()?))
+        Some((origin, Progress { seen: self.varint()?, versions: [self.varint()?, self.varint()?] }))
     }
 
     /// The next record; `None` if what is left is none.

@@ -1,6 +1,6 @@
 //! A datagram into the caller's buffer.
 
-use super::{FULL, HEAD_BEFORE_CHECK, HEAD_WITH_CHECK, Head, NEWCOMER, OPEN, Origin, Roots, Seal, VERSION};
+use super::{FULL, HEAD_BEFORE_CHECK, HEAD_WITH_CHECK, Head, NEWCOMER, OPEN, Origin, Progress, Roots, Seal, VERSION};
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 
 /// Writes one datagram into a buffer. Every method gives `None` if it does not fit; after a [`frame`](Self::frame) or a
@@ -37,6 +37,11 @@ impl<'b> Writer<'b> {
         self.len
     }
 
+    /// Takes back all behind this many.
+    pub(crate) fn rewind(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// How many more fit.
     pub(crate) fn room(&self) -> usize {
         self.buf.len().saturating_sub(self.len)
@@ -51,6 +56,10 @@ impl<'b> Writer<'b> {
 
     pub(crate) fn u8(&mut self, value: u8) -> Option<()> {
         self.put(&[value])
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) -> Option<()> {
+        self.put(&value.to_le_bytes())
     }
 
     pub(super) fn u24(&mut self, value: u32) -> Option<()> {
@@ -83,13 +92,14 @@ impl<'b> Writer<'b> {
         self.u8(value as u8)
     }
 
-    /// Adds how far this node has come with an origin's broadcasts, or nothing.
-    pub(crate) fn progress(&mut self, origin: Origin, seen: u32) -> Option<()> {
+    /// Adds how far this node has come with an origin's broadcasts and with both logs of its map, or nothing.
+    pub(crate) fn progress(&mut self, origin: Origin, Progress { seen, versions }: Progress) -> Option<()> {
         let start = self.len;
         let write = |writer: &mut Self| {
             writer.id(origin.id)?;
             writer.u24(origin.tag)?;
-            writer.varint(seen)
+            writer.varint(seen)?;
+            versions.into_iter().try_for_each(|version| writer.varint(version))
         };
         let done = write(self);
         if done.is_none() {
@@ -222,6 +232,6 @@ impl Writer<'_> {
     }
 }
 
-fn varint_len(value: u32) -> u8 {
+pub(super) fn varint_len(value: u32) -> u8 {
     (u32::BITS - (value | 1).leading_zeros()).div_ceil(7) as u8
 }

@@ -1,0 +1,230 @@
+//! Maps in and out: deltas and what they leave to be fetched.
+
+use super::Node;
+use super::receive::Speaker;
+use super::send::{Owed, Say};
+use crate::budget::Class;
+use crate::context::{Context, Deadline};
+use crate::event::{DropReason, WakeReason};
+use crate::member::{Address, NodeId};
+use crate::members::{Index, MYSELF};
+use crate::state::{BULK, State, Took, VITAL_LOG};
+use crate::storage::Storage;
+use crate::tree::{Share, live_in};
+use crate::wire::{Chunk, Passing, Reader};
+
+impl<A: Address, S: Storage> Node<A, S> {
+    // In.
+
+    /// A part of somebody's map, to be passed on to all members of a share. What came before is passed on all the same: the
+    /// share may be another's who did not.
+    pub(super) fn on_delta(&mut self, number: u32, share: Share, chunk: &Chunk<'_>, speaker: &mut Speaker<A>) {
+        let head = &chunk.head;
+        let log = if head.vital { VITAL_LOG } else { BULK };
+        let Some(owner) = self.members.find_life(head.origin.id, head.origin.tag) else {
+            // Not acknowledged, it comes again, when its owner may be known.
+            return self.refuse(DropReason::UnknownOwner);
+        };
+        let acknowledge = |passing, have| Say::DeltaAck { number, passing, have };
+        let version = |node: &Self| node.members.map(owner).log(log).version;
+        if self.state.has_taken(number) {
+            return self.respond(speaker, acknowledge(Passing::Yes, version(self)));
+        }
+        let took = self.take_chunk(chunk, owner, speaker.head.sender);
+        let passing = match took {
+            Took::Unfit => Passing::Gap,
+            Took::Refused => Passing::No,
+            _ if live_in(share, &self.members).next().is_none() => Passing::Yes,
+            _ => match self.pass_delta_on((owner, head.vital), (head.span.from, head.newest), share) {
+                true => Passing::Yes,
+                false => Passing::No,
+            },
+        };
+        if passing == Passing::Yes {
+            self.state.note_taken(number);
+        }
+        self.respond(speaker, acknowledge(passing, version(self)));
+    }
+
+    /// Passes a log on to all in a share; whether that could be done. If not, another delegate may be less busy.
+    fn pass_delta_on(&mut self, log: (Index, bool), versions: (u32, u32), share: Share) -> bool {
+        // Whoever is new itself knows too few of them, and whoever leaves may be gone before they have it.
+        if self.detector.isolated || self.sync.by_newcomer() || self.leave.is_some() {
+            return false;
+        }
+        let unit = self.detector.hop(&self.config);
+        self.state.pass_on(log, versions, share, unit, &mut context!(self))
+    }
+
+    /// Takes a chunk that this member has sent, and sees to what it has beyond.
+    fn take_chunk(&mut self, chunk: &Chunk<'_>, owner: Index, teller: NodeId) -> Took {
+        self.stats.chunks_in = self.stats.chunks_in.wrapping_add(1);
+        if owner == MYSELF {
+            let mut versions = [0; 2];
+            if let Some(version) = versions.get_mut(if chunk.head.vital { VITAL_LOG } else { BULK }) {
+                *version = chunk.head.newest;
+            }
+            self.hear_of_own_map(versions);
+            return Took::Old;
+        }
+        if !self.keeps_map_of(owner) {
+            return Took::Old;
+        }
+        let took = self.state.take(chunk, owner, &mut context!(self));
+        if took == Took::Refused {
+            self.refuse(DropReason::StateRoom);
+        }
+        let mut versions = self.members.map(owner).versions();
+        if let Some(version) = versions.get_mut(if chunk.head.vital { VITAL_LOG } else { BULK })
+            && *version < chunk.head.newest
+            && took != Took::Refused
+        {
+            *version = chunk.head.newest;
+            self.note_more(owner, versions, teller);
+        }
+        took
+    }
+
+    /// Whether a map is to be read at all: that of the dead is not kept for ever, nor dug up again.
+    fn keeps_map_of(&self, owner: Index) -> bool {
+        self.members.is_live(owner) || self.members.quiet(owner, self.now) < self.config.state_retention
+    }
+
+    /// Another may have come further with a member's map: whether it has, and whether that could be noted.
+    pub(super) fn hear_of_map(&mut self, owner: Index, versions: [u32; 2], teller: NodeId) -> Option<bool> {
+        if owner == MYSELF {
+            self.hear_of_own_map(versions);
+            return None;
+        }
+        let map = self.members.map(owner);
+        let more = map.versions().iter().zip(versions).any(|(own, said)| *own < said);
+        let wanted = more && self.keeps_map_of(owner) && !map.refused;
+        wanted.then(|| self.note_more(owner, versions, teller))
+    }
+
+    /// What is refused for want of room is asked for again when somebody else's has gone.
+    fn note_more(&mut self, owner: Index, versions: [u32; 2], teller: NodeId) -> bool {
+        let Some(tag) = self.members.get(owner).map(|record| record.tag()) else { return false };
+        let wait = State::<S>::patience(self.detector.hop(&self.config), &self.config);
+        self.state.fetches.note(teller, (owner, tag), versions, self.now.after(wait))
+    }
+
+    /// So much of this node's own map is elsewhere.
+    fn hear_of_own_map(&mut self, versions: [u32; 2]) {
+        let own = self.members.map(MYSELF).versions();
+        self.state.note_claim(versions, own);
+    }
+
+    pub(super) fn on_given(&mut self, chunk: &Chunk<'_>, speaker: &Speaker<A>) {
+        let Some(owner) = self.members.find_life(chunk.head.origin.id, chunk.head.origin.tag) else {
+            return self.refuse(DropReason::UnknownOwner);
+        };
+        if self.take_chunk(chunk, owner, speaker.head.sender) == Took::New {
+            let wait = 4 * self.detector.hop(&self.config);
+            self.state.fetches.note_given(speaker.head.sender, self.now, wait);
+        }
+    }
+
+    /// A member lacks some of others' maps. What it is given goes to where it is known to be.
+    pub(super) fn on_fetch(&mut self, number: u32, mut wants: Reader<'_>, speaker: &mut Speaker<A>) {
+        let asker = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
+        let Some(to) = asker.and_then(|index| self.members.get(index)).map(|record| record.id) else {
+            return self.respond(speaker, Say::Introduce);
+        };
+        if !self.may_send(Class::State) {
+            self.stats.held_back = self.stats.held_back.wrapping_add(1);
+            return;
+        }
+        if !self.state.begin_give(to, number) {
+            return self.refuse(DropReason::Busy);
+        }
+        while !wants.is_empty() {
+            let Some(had) = wants.had() else { return self.refuse(DropReason::Malformed) };
+            if let Some(owner) = self.members.find_life(had.origin.id, had.origin.tag) {
+                self.state.add_to_give(&had, owner, &self.members);
+            }
+        }
+    }
+
+    pub(super) fn on_fetched(&mut self, number: u32, speaker: &Speaker<A>) {
+        let asked = self.state.fetches.on_fetched(speaker.head.sender, number, self.now);
+        self.note_answer(asked, speaker);
+    }
+
+    pub(super) fn on_delta_ack(&mut self, number: u32, passing: Passing, have: u32, speaker: &Speaker<A>) {
+        let (from, unit) = (speaker.head.sender, self.detector.hop(&self.config));
+        let asked = self.state.on_delta_ack((from, number), (passing, have), unit, &mut context!(self));
+        self.note_answer(asked, speaker);
+    }
+
+    // Time.
+
+    pub(super) fn state_due(&self, due: &mut Deadline) {
+        due.sooner(self.state.own_due(), WakeReason::State);
+        if self.detector.isolated {
+            return;
+        }
+        let casts = self.state.casts_due(self.may_begin_casts(), &self.members, &self.config);
+        due.sooner(self.no_sooner(Class::State, casts), WakeReason::State);
+        due.sooner(self.no_sooner(Class::State, self.state.fetches.due()), WakeReason::State);
+        if self.may_begin_casts() && self.members.others() > 0 {
+            due.sooner(self.no_sooner(Class::State, self.comparison.asking_due()), WakeReason::State);
+        }
+        // Otherwise it goes out with this very call.
+        if self.state.owed_give().is_some() && !self.may_send(Class::State) {
+            due.sooner(self.no_sooner(Class::State, self.now), WakeReason::State);
+        }
+    }
+
+    pub(super) fn tick_state(&mut self) {
+        self.state.tick_own(&mut context!(self));
+        if self.now >= self.state.next_look {
+            self.state.next_look = self.now.after(self.config.probe_period);
+            self.state.tick_taking(&mut context!(self));
+            if self.state.is_doubted() && !self.state.write_anew(&mut context!(self)) {
+                self.begin_anew();
+            }
+        }
+        if self.detector.isolated || !self.may_send(Class::State) {
+            return;
+        }
+        let (unit, may_begin) = (self.detector.hop(&self.config), self.may_begin_casts());
+        self.state.tick_casts(may_begin, unit, &mut context!(self));
+        self.state.tick_fetches(unit, &mut context!(self));
+        if may_begin && self.now >= self.comparison.asking_due() {
+            self.ask_for_all();
+        }
+        if self.state.fetches.has_room() {
+            self.comparison.go_on();
+        }
+    }
+
+    /// Whoever is new asks somebody for all maps, and does not wait until a probe shows that it lacks them.
+    fn ask_for_all(&mut self) {
+        // Better one with which it has spoken: another does not know yet that it is there.
+        let known = |member: &crate::Member<A>| {
+            self.members.find(member.id()).is_some_and(|index| self.members.is_proved(index))
+        };
+        let any = self.members.random_live(&mut self.rng, known);
+        let any = any.or_else(|| self.members.random_live(&mut self.rng, |_| true));
+        let any = any.and_then(|index| self.members.get(index));
+        if let Some(peer) = any.map(|record| record.id) {
+            self.comparison.ask(peer, self.now.after(4 * self.detector.hop(&self.config)));
+        }
+    }
+
+    // Out.
+
+    pub(super) fn owed_state(&self) -> Option<Owed<A>> {
+        if self.detector.isolated || !self.may_send(Class::State) {
+            return None;
+        }
+        if let Some((delegate, number)) = self.state.owed_cast() {
+            return Some(Owed::Delta { delegate, number });
+        }
+        if let Some((to, number)) = self.state.fetches.owed() {
+            return Some(Owed::Fetch { to, number });
+        }
+        self.state.owed_give().map(|to| Owed::Maps { to })
+    }
+}

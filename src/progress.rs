@@ -1,0 +1,226 @@
+//! How far this node has come with what others say, their broadcasts and their maps, as it tells it to those whose roots are
+//! not equal.
+//!
+//! Roots that differ once are most often those of what is on its way: only the latest is compared. When they differ in
+//! two probes in a row, sums of equal parts of the id space are sent; the other answers with all that stand in the first
+//! parts that differ, as many as fit, and is told in turn. So it goes on to the end of the id space, as fast as what was
+//! found missing can be asked for. No step is remembered by the one who answers.
+
+use heapless::Vec;
+
+use crate::broadcast::Broadcasts;
+use crate::hash::mix;
+use crate::member::{Address, NodeId};
+use crate::members::{Index, Members};
+use crate::state::State;
+use crate::storage::Storage;
+use crate::time::Instant;
+use crate::wire::{Origin, Parts, Reader, Writer, kind};
+
+/// The origins of the latest messages and the owners of the latest changes that are named, the most of either.
+pub(crate) const LATEST: usize = 16;
+/// The most members that are named at a time.
+const MOST_STEPS: usize = 200;
+/// Into how many parts a range is cut at most, as a logarithm.
+const MOST_PARTS: u32 = 5;
+
+/// A range of the id space, both ends included.
+pub(crate) type Range = (u64, u64);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Comparison {
+    /// Whom to tell next, and from which place of the id space on; the latest alone if there is none.
+    owed: Option<(NodeId, Option<u64>)>,
+    /// Who was told last.
+    told: Option<(NodeId, Option<u64>)>,
+    /// In how many probes in a row the roots differed.
+    unequal: u8,
+    /// Whom to go on with, and from where on, as soon as there is room for what comes of it.
+    more: Option<(NodeId, u64)>,
+    /// When whoever is new asks somebody for all, until somebody has answered.
+    next_asking: Instant,
+}
+
+impl Comparison {
+    pub(crate) const NEW: Self =
+        Comparison { owed: None, told: None, unequal: 0, more: None, next_asking: Instant::ZERO };
+
+    /// Whether another's roots are equal, as a probe has shown.
+    pub(crate) fn note_roots(&mut self, peer: NodeId, equal: bool) {
+        self.unequal = if equal { 0 } else { self.unequal.saturating_add(1) };
+        if !equal {
+            self.owed = Some((peer, (self.unequal > 1).then_some(0)));
+        }
+    }
+
+    /// Another has answered, and there may be more to hear from here on.
+    pub(crate) fn note_answer(&mut self, peer: NodeId, next: Option<u64>) {
+        self.next_asking = Instant::FAR_FUTURE;
+        if let Some(next) = next {
+            self.more = Some((peer, next));
+        }
+    }
+
+    /// Goes on.
+    pub(crate) fn go_on(&mut self) {
+        if let Some((peer, from)) = self.more.take() {
+            self.owed = Some((peer, Some(from)));
+        }
+    }
+
+    /// When a node that is new asks for all.
+    pub(crate) fn asking_due(&self) -> Instant {
+        self.next_asking
+    }
+
+    /// Asks this member for all, and again then if nobody answers.
+    pub(crate) fn ask(&mut self, peer: NodeId, next: Instant) {
+        (self.owed, self.next_asking) = (Some((peer, Some(0))), next);
+    }
+
+    /// Whom to tell next.
+    pub(crate) fn owed(&self) -> Option<NodeId> {
+        self.owed.map(|(peer, _)| peer)
+    }
+
+    pub(crate) fn sent(&mut self) {
+        self.told = self.owed.take();
+    }
+
+    /// Whoever was told last did not know where this node is, and does by now.
+    pub(crate) fn note_introduced(&mut self, peer: NodeId) {
+        self.owed = self.owed.or(self.told.take().filter(|(told, _)| *told == peer));
+    }
+
+    /// Writes what the next is to be told: the latest, or sums.
+    pub(crate) fn write<A: Address, S: Storage>(
+        &self,
+        salt: u32,
+        (broadcasts, state): (&Broadcasts<S>, &State<S>),
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let (_, from) = self.owed?;
+        match from {
+            Some(low) => write_sums((low, u64::MAX), salt, members, writer),
+            None => write_steps(((0, 0), false), latest(broadcasts, state, members), members, writer),
+        }
+    }
+}
+
+/// Those of whom others most likely lack something.
+fn latest<A: Address, S: Storage>(
+    broadcasts: &Broadcasts<S>,
+    state: &State<S>,
+    members: &Members<A, S>,
+) -> Vec<Index, { 2 * LATEST }> {
+    let mut latest = Vec::new();
+    for index in broadcasts.latest_origins(members).into_iter().chain(state.latest()) {
+        if !latest.contains(&index) && members.counts(index) {
+            let _ = latest.push(index);
+        }
+    }
+    latest
+}
+
+/// Writes how far this node has come: in answer to the latest with its own latest, and with all in a range.
+pub(crate) fn write_range<A: Address, S: Storage>(
+    (range, answer): (Range, bool),
+    parts: (&Broadcasts<S>, &State<S>),
+    members: &Members<A, S>,
+    writer: &mut Writer<'_>,
+) -> Option<()> {
+    let latest = if range == (0, 0) { latest(parts.0, parts.1, members) } else { Vec::new() };
+    write_steps((range, answer), latest, members, writer)
+}
+
+/// Writes how far this node has come with these members, and with all that say anything and stand in a range, as many as
+/// fit.
+fn write_steps<A: Address, S: Storage>(
+    ((low, high), answer): (Range, bool),
+    latest: Vec<Index, { 2 * LATEST }>,
+    members: &Members<A, S>,
+    writer: &mut Writer<'_>,
+) -> Option<()> {
+    let frame = writer.begin(kind::PROGRESS)?;
+    let fill = |writer: &mut Writer<'_>| {
+        writer.u64(low)?;
+        let (bound, mut end) = (writer.hole()?, high);
+        writer.u8(u8::from(answer))?;
+        for index in latest {
+            if write_step(index, members, writer).is_none() {
+                break;
+            }
+        }
+        let range = members.ordered_from(low).take_while(|(place, _)| *place <= high);
+        let known = range.filter(|(_, index)| members.counts(*index));
+        for (count, (place, index)) in known.enumerate() {
+            if count == MOST_STEPS || write_step(index, members, writer).is_none() {
+                // The range may begin with it.
+                end = place.saturating_sub(1).max(low);
+                break;
+            }
+        }
+        writer.fill(bound, end)
+    };
+    match fill(writer) {
+        Some(()) => writer.end(frame),
+        None => writer.cancel(frame),
+    }
+}
+
+/// Writes how far this node has come with one member, or nothing.
+fn write_step<A: Address, S: Storage>(index: Index, members: &Members<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+    let record = members.get(index)?;
+    writer.progress(Origin { id: record.id, tag: record.tag() }, members.progress_with(index))
+}
+
+/// Writes the sums of equal parts of a range, as many as fit.
+fn write_sums<A: Address, S: Storage>(
+    (low, high): Range,
+    salt: u32,
+    members: &Members<A, S>,
+    writer: &mut Writer<'_>,
+) -> Option<()> {
+    let frame = writer.begin(kind::STEPS)?;
+    let fill = |writer: &mut Writer<'_>| {
+        writer.u64(low)?;
+        writer.u64(high)?;
+        writer.u32(salt)?;
+        let log = (writer.room() / 2).checked_ilog2()?.min(MOST_PARTS);
+        let parts = Parts { low, high, log: log as u8, meant: 0 };
+        parts.ranges().try_for_each(|range| writer.u16(sum(range, salt, members)))
+    };
+    match fill(writer) {
+        Some(()) => writer.end(frame),
+        None => writer.cancel(frame),
+    }
+}
+
+fn sum<A: Address, S: Storage>((low, high): Range, salt: u32, members: &Members<A, S>) -> u16 {
+    let sum = members.progress_within(low, high);
+    if sum == 0 { 0 } else { (mix(sum ^ u64::from(salt)) >> 48) as u16 }
+}
+
+/// Which neighbouring parts are the first that differ from another's sums, if any do; `Err` if the sums make no sense.
+pub(crate) fn first_difference<A: Address, S: Storage>(
+    (low, high): Range,
+    salt: u32,
+    mut sums: Reader<'_>,
+    members: &Members<A, S>,
+) -> Result<Option<Range>, ()> {
+    let count = sums.len() / 2;
+    let log = count.checked_ilog2().filter(|log| *log <= MOST_PARTS).ok_or(())?;
+    let parts = Parts { low, high, log: log as u8, meant: 0 };
+    let mut found: Option<Range> = None;
+    for range in parts.ranges() {
+        let theirs = sums.u16().ok_or(())?;
+        match (theirs != sum(range, salt, members), found) {
+            (true, Some((low, _))) => found = Some((low, range.1)),
+            (true, None) => found = Some(range),
+            (false, Some(_)) => break,
+            (false, None) => {}
+        }
+    }
+    Ok(found)
+}

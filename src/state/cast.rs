@@ -1,0 +1,200 @@
+//! Deltas down the tree: what this node writes itself, and what it passes on.
+
+use super::{BULK, LOGS, State, TAKEN, VITAL_LOG};
+use crate::config::Config;
+use crate::context::Context;
+use crate::member::{Address, NodeId};
+use crate::members::{Index, MYSELF, Members};
+use crate::storage::Storage;
+use crate::time::Instant;
+use crate::tree::{Share, WAYS};
+use crate::wire::{MOST_BEFORE_ENTRIES, Passing, Writer};
+
+/// The most shares that are not yet worth waiting for before there is room for more.
+const LEAST_ROOM: usize = 4;
+
+/// A part of a log on its way to all: what is behind `from` up to `to`, as it is when it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Delta {
+    owner: Index,
+    tag: u32,
+    vital: bool,
+    from: u32,
+    to: u32,
+}
+
+impl Delta {
+    fn log(&self) -> usize {
+        if self.vital { VITAL_LOG } else { BULK }
+    }
+}
+
+impl<S: Storage> State<S> {
+    /// Whether a delta of this number has been taken before.
+    pub(crate) fn has_taken(&self, number: u32) -> bool {
+        self.taken.contains(&number)
+    }
+
+    pub(crate) fn note_taken(&mut self, number: u32) {
+        if let Some(place) = self.taken.get_mut(usize::from(self.next_taken)) {
+            *place = number;
+        }
+        self.next_taken = (self.next_taken + 1) % TAKEN as u8;
+    }
+
+    /// The first own log of which something is to be handed out: vital before bulk.
+    fn unhanded<A: Address>(&self, members: &Members<A, S>) -> Option<(usize, u32)> {
+        let [bulk, vital] = self.handed;
+        let versions = members.map(MYSELF).versions();
+        let [of_bulk, of_vital] = versions;
+        if of_vital > vital {
+            return Some((VITAL_LOG, vital));
+        }
+        (of_bulk > bulk).then_some((BULK, bulk))
+    }
+
+    /// Whether all that was written has been handed out and acknowledged, or given up.
+    pub(crate) fn is_done<A: Address>(&self, members: &Members<A, S>) -> bool {
+        self.tree.is_empty() && self.unhanded(members).is_none()
+    }
+
+    fn can_hand_out(&self) -> bool {
+        self.tree.room() >= LEAST_ROOM
+    }
+
+    /// When something is to be sent again, or could be sent at all.
+    pub(crate) fn casts_due<A: Address>(&self, may_begin: bool, members: &Members<A, S>, config: &Config) -> Instant {
+        let due = self.tree.due();
+        let begins = may_begin && members.others() > 0 && self.can_hand_out() && self.unhanded(members).is_some();
+        if begins { due.min(self.last_handed.after(config.gossip_gap)) } else { due }
+    }
+
+    /// Tries again where no acknowledgement came, and hands out what was written, as much at a time as a datagram holds.
+    pub(crate) fn tick_casts<A: Address>(&mut self, may_begin: bool, unit: u64, cx: &mut Context<'_, A, S>) {
+        self.tree.tick(unit, cx);
+        let now = cx.now >= self.last_handed.after(cx.config.gossip_gap);
+        if !(may_begin && now && cx.members.others() > 0 && self.can_hand_out()) {
+            return;
+        }
+        let Some((log, from)) = self.unhanded(cx.members) else { return };
+        let Some(tag) = cx.members.myself().map(|myself| myself.tag()) else { return };
+        let room = cx.config.max_datagram() - MOST_BEFORE_ENTRIES;
+        let to = self.reach((MYSELF, log), from, room, cx.members);
+        let delta = Delta { owner: MYSELF, tag, vital: log == VITAL_LOG, from, to };
+        self.hand_out(delta, Share::ALL, unit, cx);
+        if let Some(handed) = self.handed.get_mut(log) {
+            *handed = to;
+        }
+        self.last_handed = cx.now;
+        let own = cx.members.map(MYSELF).versions();
+        self.pace.note_lag(self.handed, own);
+    }
+
+    /// Passes what a chunk brought on to the others in a share; false, and nothing done, if there is no room.
+    pub(crate) fn pass_on<A: Address>(
+        &mut self,
+        (owner, vital): (Index, bool),
+        (from, to): (u32, u32),
+        share: Share,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
+        let Some(tag) = cx.members.get(owner).map(|record| record.tag()) else { return false };
+        let able = self.can_hand_out();
+        if able {
+            self.hand_out(Delta { owner, tag, vital, from, to }, share, unit, cx);
+        }
+        able
+    }
+
+    /// Hands a share out. Where an earlier part of the same log is still on its way in the same share, both go together if
+    /// they fit: under load a log is sent once, and not once for each write.
+    fn hand_out<A: Address>(&mut self, delta: Delta, share: Share, unit: u64, cx: &mut Context<'_, A, S>) {
+        let ways = (self.tree.room() - 2).min(WAYS);
+        let room = cx.config.max_datagram() - MOST_BEFORE_ENTRIES;
+        let map = cx.members.map(delta.owner);
+        let mut tree = core::mem::replace(&mut self.tree, crate::tree::Tree::NONE);
+        let joins = |held: &mut Delta| {
+            let same = held.owner == delta.owner && held.tag == delta.tag && held.vital == delta.vital;
+            let from = held.from.min(delta.from);
+            let fits = same && self.reach_of(map.log(delta.log()), from, room) >= delta.to.max(held.to);
+            if fits {
+                (held.from, held.to) = (from, held.to.max(delta.to));
+            }
+            fits
+        };
+        tree.hand_out_or_join(delta, (share, ways), |_, _| true, joins, unit, cx);
+        self.tree = tree;
+    }
+
+    /// Whom to send a delta to next, and the number: vital ones first.
+    pub(crate) fn owed_cast(&self) -> Option<(NodeId, u32)> {
+        self.tree.owed_if(|delta| delta.vital).or_else(|| self.tree.owed())
+    }
+
+    /// Writes the delta that goes under this number.
+    pub(crate) fn write_delta<A: Address>(
+        &self,
+        number: u32,
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let leg = self.tree.leg(number)?;
+        let delta = leg.job;
+        members.get(delta.owner).filter(|record| record.tag() == delta.tag)?;
+        let log = *members.map(delta.owner).log(delta.log());
+        // Who is behind the floor must read it all.
+        let from = if delta.from < log.floor { 0 } else { delta.from.min(log.version) };
+        let frame = writer.begin(crate::wire::kind::DELTA)?;
+        let fill = |writer: &mut Writer<'_>| {
+            writer.u32(number)?;
+            writer.u32(leg.share.low)?;
+            writer.u32(leg.share.high)?;
+            let span = (from, delta.to.min(log.version), delta.to);
+            self.write_entries((delta.owner, delta.log()), span, usize::MAX, members, writer)
+        };
+        match fill(writer) {
+            Some(_) => writer.end(frame),
+            None => writer.cancel(frame),
+        }
+    }
+
+    /// Takes the answer to a delta. One that does not reach back far enough goes again, from where the other is.
+    pub(crate) fn on_delta_ack<A: Address>(
+        &mut self,
+        (from, number): (NodeId, u32),
+        (passing, have): (Passing, u32),
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
+        if passing != Passing::Gap {
+            return self.tree.on_ack(from, number, passing == Passing::Yes, cx);
+        }
+        let Some(leg) = self.tree.leg(number).filter(|leg| leg.delegate == from) else { return false };
+        let delta = leg.job;
+        let floor = cx.members.map(delta.owner).log(delta.log()).floor;
+        let again = Delta { from: if have < floor { 0 } else { have }, ..delta };
+        // Once: what does not help is no different the next time.
+        if again.from < delta.from && have < delta.from {
+            self.tree.change_job(number, again, unit, cx)
+        } else {
+            self.tree.on_ack(from, number, false, cx)
+        }
+    }
+
+    /// What is known of this node's own map elsewhere. Whoever claims more than there is has been lied to.
+    pub(crate) fn note_claim(&mut self, versions: [u32; LOGS], own: [u32; LOGS]) {
+        for ((doubted, said), own) in self.doubted.iter_mut().zip(versions).zip(own) {
+            if said > own {
+                *doubted = (*doubted).max(said);
+            }
+        }
+        if versions != [0; LOGS] {
+            self.pace.note_lag(versions, own);
+        }
+    }
+
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted != [0; LOGS]
+    }
+}

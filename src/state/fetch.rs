@@ -1,0 +1,198 @@
+//! What this node lacks of others' maps: who is asked for it, and when that is given up.
+//!
+//! Whoever has more is asked, a little later than it is heard of: it may be on its way. The answers say when that was all;
+//! then what is still lacking is asked for again, as long as something comes. All else shows again when roots are
+//! compared.
+
+use heapless::Vec;
+
+use super::{LOGS, Partial, Rebuilding, State};
+use crate::config::Config;
+use crate::context::Context;
+use crate::member::{Address, NodeId};
+use crate::members::{Index, Members};
+use crate::storage::Storage;
+use crate::time::Instant;
+use crate::wire::{Had, HadOf, Origin, Writer};
+
+/// The most that are asked at a time.
+const FETCHES: usize = 4;
+/// Of how many owners' maps each is asked.
+pub(super) const WANTS: usize = 16;
+/// How often one is asked in vain.
+const TRIES: u8 = 3;
+
+/// A map of which another has more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Want {
+    owner: Index,
+    tag: u32,
+    /// How far the other has come.
+    versions: [u32; LOGS],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Fetch {
+    peer: NodeId,
+    wants: Vec<Want, WANTS>,
+    /// 0 before it is asked.
+    number: u32,
+    tries: u8,
+    /// Something has come since it was asked.
+    came: bool,
+    next: Instant,
+    owed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Fetches(Vec<Fetch, FETCHES>);
+
+impl Fetches {
+    pub(crate) const NONE: Self = Fetches(Vec::new());
+
+    /// Another has more of a member's map. It is asked in a while, if it has not come by then. False, and nothing noted, if
+    /// there is no room.
+    pub(crate) fn note(
+        &mut self,
+        peer: NodeId,
+        (owner, tag): (Index, u32),
+        versions: [u32; LOGS],
+        next: Instant,
+    ) -> bool {
+        let covers = |want: &Want| {
+            let reaches = want.versions.iter().zip(versions).all(|(held, said)| *held >= said);
+            want.owner == owner && want.tag == tag && reaches
+        };
+        if self.0.iter().any(|fetch| fetch.wants.iter().any(covers)) {
+            return true;
+        }
+        let want = Want { owner, tag, versions };
+        let mut open = self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.number == 0);
+        if let Some(held) = open.find_map(|fetch| fetch.wants.iter_mut().find(|held| held.owner == owner)) {
+            *held = want;
+            return true;
+        }
+        let mut open = self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.number == 0);
+        if open.any(|fetch| fetch.wants.push(want).is_ok()) {
+            return true;
+        }
+        let mut wants = Vec::new();
+        let _ = wants.push(want);
+        self.0.push(Fetch { peer, wants, number: 0, tries: 0, came: false, next, owed: false }).is_ok()
+    }
+
+    /// Whether there is room to hear of more that is lacking.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.len() < FETCHES / 2
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.0.iter().map(|fetch| fetch.next).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// Whom to ask next, and the number.
+    pub(crate) fn owed(&self) -> Option<(NodeId, u32)> {
+        self.0.iter().find(|fetch| fetch.owed).map(|fetch| (fetch.peer, fetch.number))
+    }
+
+    pub(crate) fn sent(&mut self, number: u32) {
+        self.0.iter_mut().filter(|fetch| fetch.number == number).for_each(|fetch| fetch.owed = false);
+    }
+
+    /// Something has come from one who was asked: more is on its way.
+    pub(crate) fn note_given(&mut self, peer: NodeId, now: Instant, wait: u64) {
+        for fetch in self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.number != 0) {
+            (fetch.came, fetch.next) = (true, fetch.next.max(now.after(wait)));
+        }
+    }
+
+    /// One who was asked has given all that it will give now; false if it was not asked.
+    pub(crate) fn on_fetched(&mut self, peer: NodeId, number: u32, now: Instant) -> bool {
+        let asked = |fetch: &Fetch| fetch.peer == peer && fetch.number == number && number != 0;
+        if !self.0.iter().any(asked) {
+            return false;
+        }
+        // In vain: another may have it.
+        self.0.retain(|fetch| !asked(fetch) || fetch.came);
+        for fetch in self.0.iter_mut().filter(|fetch| asked(fetch)) {
+            (fetch.tries, fetch.next) = (0, now);
+        }
+        true
+    }
+}
+
+impl Want {
+    /// Whether there is still something to ask for.
+    fn stands<A: Address, S: Storage>(&self, members: &Members<A, S>) -> bool {
+        let map = members.map(self.owner);
+        let same = members.get(self.owner).is_some_and(|record| record.tag() == self.tag);
+        same && map.versions().iter().zip(self.versions).any(|(own, said)| *own < said)
+    }
+}
+
+impl<S: Storage> State<S> {
+    /// Asks where it is time, and gives up where nothing comes.
+    pub(crate) fn tick_fetches<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+        if cx.now < self.fetches.due() {
+            return;
+        }
+        for fetch in self.fetches.0.iter_mut().filter(|fetch| cx.now >= fetch.next) {
+            fetch.wants.retain(|want| want.stands(cx.members));
+            let lives = cx.members.find(fetch.peer).is_some_and(|index| cx.members.is_live(index));
+            if fetch.tries >= TRIES || !lives {
+                fetch.wants.clear();
+            }
+            (fetch.number, fetch.came) = (cx.rng.next_u32() | 1, false);
+            fetch.owed = true;
+            fetch.next = cx.now.after(unit << (fetch.tries + 1).min(8));
+            fetch.tries += 1;
+        }
+        self.fetches.0.retain(|fetch| !fetch.wants.is_empty());
+    }
+
+    /// Writes the question that goes under this number: what this node has of the maps that it asks for.
+    pub(crate) fn write_fetch<A: Address>(
+        &self,
+        number: u32,
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let fetch = self.fetches.0.iter().find(|fetch| fetch.number == number)?;
+        let frame = writer.begin(crate::wire::kind::FETCH)?;
+        let fill = |writer: &mut Writer<'_>| {
+            writer.u32(number)?;
+            let mut any = None;
+            for want in &fetch.wants {
+                let Some(had) = self.had(want.owner, members) else { continue };
+                if writer.had(&had).is_none() {
+                    break;
+                }
+                any = Some(());
+            }
+            any
+        };
+        match fill(writer) {
+            Some(()) => writer.end(frame),
+            None => writer.cancel(frame),
+        }
+    }
+
+    fn had<A: Address>(&self, owner: Index, members: &Members<A, S>) -> Option<Had> {
+        let record = members.get(owner)?;
+        let mut logs = members.map(owner).versions().map(|version| HadOf { version, ..HadOf::default() });
+        for (log, had) in logs.iter_mut().enumerate() {
+            let of = |held: &&Rebuilding| held.owner == owner && usize::from(held.log) == log;
+            if let Some(held) = self.rebuilds.iter().find(of) {
+                (had.version, had.rebuilds) = (held.rebuild.cursor, true);
+            }
+            let of = |held: &&Partial| held.owner == owner && usize::from(held.log) == log;
+            had.partial = self.partials.iter().find(of).map(|held| (held.version, held.came));
+        }
+        Some(Had { origin: Origin { id: record.id, tag: record.tag() }, logs })
+    }
+
+    /// How long one who has more is waited for before it is asked.
+    pub(crate) fn patience(unit: u64, config: &Config) -> u64 {
+        (4 * unit).max(config.gossip_gap)
+    }
+}

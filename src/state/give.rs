@@ -1,0 +1,260 @@
+//! What others are given: a log from some version on, as much of it as a datagram holds.
+
+use heapless::Vec;
+
+use super::fetch::WANTS;
+use super::map::Log;
+use super::store::{DELETED, Head};
+use super::{At, BULK, LOGS, Span, State, VITAL_LOG};
+use crate::broadcast::own_origin;
+use crate::member::{Address, NodeId};
+use crate::members::{Index, Members};
+use crate::storage::Storage;
+use crate::wire::{ChunkHead, Had, HadOf, MOST_OF_SPAN, Origin, ValuePiece, Writer, Written, kind, written_len};
+
+/// The most datagrams that one question brings.
+const CREDIT: u8 = 16;
+
+/// What another member is being given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Give {
+    to: NodeId,
+    number: u32,
+    left: Vec<Left, WANTS>,
+    credit: u8,
+    /// The present datagram has something of it, or says that it is all.
+    written: bool,
+    done: bool,
+}
+
+/// What it has by then of one map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Left {
+    owner: Index,
+    from: [u32; LOGS],
+    /// The log and the value of which it has pieces, and which.
+    partial: Option<(u8, u32, u64)>,
+}
+
+impl<S: Storage> State<S> {
+    // Writing.
+
+    /// Up to which version a log fits so many bytes from this one on: all of it, or to an entry that fits whole. One
+    /// that can only go in pieces is behind where it ends.
+    pub(super) fn reach<A: Address>(
+        &self,
+        (owner, log): (Index, usize),
+        from: u32,
+        room: usize,
+        members: &Members<A, S>,
+    ) -> u32 {
+        let log = *members.map(owner).log(log);
+        let reach = self.reach_of(&log, from, room);
+        // Of what cannot go whole is said that it is there.
+        let first = self.first_behind(log.last, from).map_or(log.version, |(_, head)| head.version);
+        if reach > from { reach } else { first }
+    }
+
+    pub(super) fn reach_of(&self, log: &Log, from: u32, room: usize) -> u32 {
+        let (mut reach, mut left, mut at) = (from, room, self.first_behind(log.last, from));
+        while let Some((_, head)) = at.filter(|(_, head)| head.version <= log.version) {
+            let value = (!head.is(DELETED)).then_some(head.len as usize);
+            let size = written_len(reach, head.version, head.key_len.into(), value);
+            if head.pieces > 1 || size > left {
+                // Nothing else is between.
+                return (head.version - 1).max(reach);
+            }
+            (reach, left) = (head.version, left - size);
+            at = self.store.get(head.newer).map(|newer| (head.newer, newer));
+        }
+        log.version.max(from)
+    }
+
+    /// Writes what is behind `from` up to `most`, as much as fits so many bytes, as a chunk without its frame. Up to where
+    /// that was.
+    pub(super) fn write_entries<A: Address>(
+        &self,
+        (owner, log): (Index, usize),
+        (from, most, newest): (u32, u32, u32),
+        limit: usize,
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<u32> {
+        let record = members.get(owner)?;
+        let held = *members.map(owner).log(log);
+        let room = writer.room().min(limit).checked_sub(MOST_OF_SPAN)?;
+        let to = self.reach_of(&held, from, room).min(most.max(from));
+        let span = Span { from, to, as_of: held.version.max(to), floor: held.floor };
+        let origin = Origin { id: record.id, tag: record.tag() };
+        let newest = newest.max(span.as_of);
+        writer.chunk_head(&ChunkHead { origin, vital: log == VITAL_LOG, piece: false, span, newest })?;
+        let (mut before, mut at) = (from, self.first_behind(held.last, from));
+        while let Some((here, head)) = at.filter(|(_, head)| head.version <= to) {
+            writer.written(before, &self.written(here, &head))?;
+            before = head.version;
+            at = self.store.get(head.newer).map(|newer| (head.newer, newer));
+        }
+        Some(to)
+    }
+
+    fn written(&self, at: At, head: &Head) -> Written<'_> {
+        let value = (!head.is(DELETED)).then(|| self.store.value(at));
+        Written { version: head.version, key: self.store.key(at), value }
+    }
+
+    /// Writes one piece of the value behind `from`, as a chunk without its frame.
+    fn write_piece<A: Address>(
+        &self,
+        (owner, log): (Index, usize),
+        (from, piece): (u32, u8),
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let record = members.get(owner)?;
+        let held = *members.map(owner).log(log);
+        let (at, head) = self.first_behind(held.last, from)?;
+        let span = Span { from, to: head.version, as_of: held.version, floor: held.floor };
+        let origin = Origin { id: record.id, tag: record.tag() };
+        writer.chunk_head(&ChunkHead { origin, vital: log == VITAL_LOG, piece: true, span, newest: held.version })?;
+        let bytes = self.store.value(at).get(ValuePiece::range(head.len, head.pieces, piece))?;
+        let key = self.store.key(at);
+        writer.value_piece(&ValuePiece { key, len: head.len, pieces: head.pieces, piece, bytes })
+    }
+
+    // Giving.
+
+    /// Begins to give a member what it fetches; false if there is no room.
+    pub(crate) fn begin_give(&mut self, to: NodeId, number: u32) -> bool {
+        self.gives.retain(|held| held.to != to);
+        let give = Give { to, number, left: Vec::new(), credit: CREDIT, written: false, done: false };
+        self.gives.push(give).is_ok()
+    }
+
+    /// The one who has just asked has so much of this member's map.
+    pub(crate) fn add_to_give<A: Address>(&mut self, had: &Had, owner: Index, members: &Members<A, S>) {
+        let map = members.map(owner);
+        let mut left = Left { owner, from: [0; LOGS], partial: None };
+        for (log, (from, HadOf { version, rebuilds, partial })) in left.from.iter_mut().zip(had.logs).enumerate() {
+            *from = if rebuilds || version >= map.log(log).floor { version } else { 0 };
+            if let Some((version, came)) = partial {
+                left.partial = left.partial.or(Some((log as u8, version, came)));
+            }
+        }
+        if let Some(give) = self.gives.last_mut() {
+            let _ = give.left.push(left);
+        }
+    }
+
+    /// Whom to give something next.
+    pub(crate) fn owed_give(&self) -> Option<NodeId> {
+        self.gives.first().map(|give| give.to)
+    }
+
+    /// Writes as much as fits of what the first asker is to be given. None has more than half of a datagram while others
+    /// wait, and all have their vital logs before anyone has of the bulk.
+    pub(crate) fn write_give<A: Address>(&mut self, members: &Members<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+        let mut give = self.gives.first()?.clone();
+        let before = writer.len();
+        own_origin(members)?;
+        for log in [VITAL_LOG, BULK] {
+            let waiting = give.left.iter().filter(|left| self.lacks(left, log, members)).count();
+            let share = if waiting > 1 { writer.room() / 2 } else { usize::MAX };
+            for left in give.left.iter_mut().filter(|left| self.lacks(left, log, members)) {
+                if self.give_some(left, log, share, members, writer).is_none() {
+                    break;
+                }
+            }
+        }
+        give.written = writer.len() > before;
+        give.credit = give.credit.saturating_sub(u8::from(give.written));
+        // Who got some goes behind those who got none.
+        let turn = 1.min(give.left.len());
+        give.left.rotate_left(turn);
+        let any_left = give.left.iter().any(|left| [VITAL_LOG, BULK].iter().any(|log| self.lacks(left, *log, members)));
+        if !any_left || give.credit == 0 || !give.written {
+            let number = give.number;
+            give.done = writer.frame(kind::FETCHED, |body| body.u32(number)).is_some();
+        }
+        let wrote = writer.len() > before;
+        if let Some(first) = self.gives.first_mut() {
+            *first = give;
+        }
+        wrote.then_some(())
+    }
+
+    fn lacks<A: Address>(&self, left: &Left, log: usize, members: &Members<A, S>) -> bool {
+        let from = if log == BULK { left.from[BULK] } else { left.from[VITAL_LOG] };
+        members.map(left.owner).log(log).version > from
+    }
+
+    /// Gives of one log what fits. `None` if nothing more fits this datagram.
+    fn give_some<A: Address>(
+        &self,
+        left: &mut Left,
+        log: usize,
+        share: usize,
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let held = *members.map(left.owner).log(log);
+        let from = left.from.get(log).copied()?;
+        let large = self.first_behind(held.last, from).filter(|(_, head)| head.pieces > 1);
+        let Some((_, head)) = large else {
+            let frame = writer.begin(kind::GIVEN)?;
+            let limit = share.min(writer.room());
+            let to = self.write_entries((left.owner, log), (from, u32::MAX, 0), limit, members, writer);
+            return match to.filter(|to| *to > from) {
+                Some(to) => {
+                    if let Some(place) = left.from.get_mut(log) {
+                        *place = to;
+                    }
+                    writer.end(frame)
+                }
+                None => writer.cancel(frame),
+            };
+        };
+        self.give_piece(left, (log, from), &head, members, writer)
+    }
+
+    fn give_piece<A: Address>(
+        &self,
+        left: &mut Left,
+        (log, from): (usize, u32),
+        head: &Head,
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let came = left.partial.filter(|(of, version, _)| usize::from(*of) == log && *version == head.version);
+        let mut came = came.map_or(0, |(_, _, came)| came);
+        let piece = came.trailing_ones() as u8;
+        if piece >= head.pieces {
+            // All pieces have been sent. What is behind the value must wait until it is known to have come.
+            left.partial = None;
+            if let Some(place) = left.from.get_mut(log) {
+                *place = u32::MAX;
+            }
+            return Some(());
+        }
+        let frame = writer.begin(kind::GIVEN)?;
+        match self.write_piece((left.owner, log), (from, piece), members, writer) {
+            Some(()) => {
+                came |= 1u64.checked_shl(piece.into()).unwrap_or(0);
+                left.partial = Some((log as u8, head.version, came));
+                writer.end(frame)
+            }
+            None => writer.cancel(frame),
+        }
+    }
+
+    /// One datagram has gone to the first asker, or it is gone itself.
+    pub(crate) fn settle_give(&mut self, to: NodeId) {
+        match self.gives.first_mut().filter(|give| give.to == to) {
+            Some(give) if give.written && !give.done => give.written = false,
+            Some(_) => drop(self.gives.remove(0)),
+            None => {}
+        }
+        if self.gives.len() > 1 {
+            self.gives.rotate_left(1);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! This node's own map: what the application writes, what runs out, and how long is remembered what was deleted.
+
+use core::time::Duration;
+
+use super::key::{Class, SetOptions, StateError};
+use super::store::{DELETED, Head, LOCAL, MAX_KEY, MOST_VALUE, VITAL};
+use super::{At, BULK, LOGS, MOST_VERSION, State, VITAL_LOG, mark_of};
+use crate::config::Config;
+use crate::context::Context;
+use crate::member::Address;
+use crate::members::{MYSELF, Members};
+use crate::storage::Storage;
+use crate::time::{Instant, micros};
+use crate::wire::{MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, written_len};
+
+/// The most pieces of a value: one bit each in what is remembered of them.
+const MOST_PIECES: usize = 64;
+/// For how many probe periods it is said at least that a key was deleted.
+const DELETED_FOR: u64 = 60;
+/// The unit of the times at which keys run out, as a logarithm.
+const EXPIRY_UNIT: u32 = 16;
+/// The longest time to live: half of what the unit can tell apart.
+const MOST_TTL: u64 = 1 << (EXPIRY_UNIT + 31);
+
+/// What is written in place of what.
+#[derive(Clone, Copy)]
+pub(crate) struct Write<'v> {
+    pub(crate) key: &'v str,
+    pub(crate) options: SetOptions,
+}
+
+/// The longest key that fits the datagrams of these settings.
+pub(crate) fn max_key(config: &Config) -> usize {
+    (config.max_datagram() - MOST_BEFORE_ENTRIES - MOST_BEFORE_KEY - MOST_BEFORE_VALUE - 1).min(MAX_KEY)
+}
+
+/// The longest piece of a value with this key.
+fn piece_len(key: usize, config: &Config) -> usize {
+    config.max_datagram() - MOST_BEFORE_ENTRIES - MOST_BEFORE_KEY - MOST_BEFORE_VALUE - key
+}
+
+impl<S: Storage> State<S> {
+    /// The longest value that can be written under a key of this length.
+    pub(crate) fn max_value(&self, key: usize, config: &Config) -> usize {
+        let room = (self.store.limit() / 4).saturating_sub(Head::new(MYSELF, 0, 0, 0).size() + 8 + key);
+        (MOST_PIECES * piece_len(key, config)).min(MOST_VALUE).min(room)
+    }
+
+    /// Writes a key, its value by `fill`, which is given as many bytes as it has; its version. A value that is there already
+    /// is not written again.
+    pub(crate) fn set<A: Address>(
+        &mut self,
+        write: Write<'_>,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), StateError>,
+        cx: &mut Context<'_, A, S>,
+    ) -> Result<u32, StateError> {
+        let (key, class) = (write.key.as_bytes(), marks_of(write.options.class()));
+        if key.is_empty() || key.len() > max_key(cx.config) {
+            return Err(StateError::Key);
+        }
+        if len > self.max_value(key.len(), cx.config) {
+            return Err(StateError::TooLarge);
+        }
+        let expires = write.options.ttl().map_or(0, |ttl| expiry(cx.now, ttl));
+        let mut head = Head { expires, ..Head::new(MYSELF, 0, class, len) };
+        let whole = MOST_BEFORE_ENTRIES + written_len(0, u32::MAX, key.len(), Some(len));
+        if whole > cx.config.max_datagram() {
+            head.pieces = len.div_ceil(piece_len(key.len(), cx.config)).max(2) as u8;
+        }
+        let held = self.store.find(MYSELF, class, key);
+        let beside = self.make_room(&head, key, held, cx.members)?;
+        head.version = self.next_version(class, cx.members)?;
+        if class != LOCAL {
+            self.pace.allow(cx.now, cx.config)?;
+        }
+        if let Some(held) = held.filter(|_| !beside) {
+            self.replace_own(held, cx.members);
+        }
+        let at = self.add_filled(head, key, fill, cx.members)?;
+        let held = self.store.find_other(MYSELF, class, key, at);
+        if let Some(version) = self.is_repeated(at, held, cx.members) {
+            return Ok(version);
+        }
+        if let Some(held) = held {
+            self.replace_own(held, cx.members);
+        }
+        self.settle_write(head.version, class, cx);
+        if expires != 0 {
+            self.next_expiry = self.next_expiry.min(time_of(expires, cx.now));
+        }
+        for other in [VITAL, 0, LOCAL].into_iter().filter(|other| *other != class) {
+            self.delete_in(other, key, cx)?;
+        }
+        Ok(head.version)
+    }
+
+    /// Adds an entry with its value; nothing if that cannot be made.
+    fn add_filled<A: Address>(
+        &mut self,
+        head: Head,
+        key: &[u8],
+        fill: impl FnOnce(&mut [u8]) -> Result<(), StateError>,
+        members: &mut Members<A, S>,
+    ) -> Result<At, StateError> {
+        let at = self.add(head, key, members).ok_or(StateError::Full)?;
+        if let Err(error) = fill(self.store.value_mut(at)) {
+            self.remove(at, members);
+            return Err(error);
+        }
+        Ok(at)
+    }
+
+    /// Whether the new entry says nothing that is not there already; then it goes again.
+    fn is_repeated<A: Address>(&mut self, at: At, held: Option<At>, members: &mut Members<A, S>) -> Option<u32> {
+        let (held_at, head) = (held?, self.store.get(held?)?);
+        let lasting = head.expires == 0 && self.store.get(at)?.expires == 0;
+        if head.is(DELETED) || !lasting || self.store.value(held_at) != self.store.value(at) {
+            return None;
+        }
+        self.remove(at, members);
+        Some(head.version)
+    }
+
+    /// Finds room for an entry in the own map: whether beside the one it replaces, so that an error changes nothing, or
+    /// only in its place.
+    fn make_room<A: Address>(
+        &mut self,
+        head: &Head,
+        key: &[u8],
+        held: Option<At>,
+        members: &mut Members<A, S>,
+    ) -> Result<bool, StateError> {
+        let size = Head { key_len: key.len() as u8, ..*head }.size();
+        let replaced = held.and_then(|at| self.store.get(at)).map_or(0, |held| held.size());
+        let used = members.map(MYSELF).used as usize;
+        if used + size > self.store.limit() / 4 + replaced {
+            return Err(StateError::Full);
+        }
+        while !self.store.has_room(size.saturating_sub(replaced)) {
+            if !self.drop_some_dead(members) {
+                return Err(StateError::Full);
+            }
+        }
+        Ok(self.store.has_room(size))
+    }
+
+    fn next_version<A: Address>(&self, class: u8, members: &Members<A, S>) -> Result<u32, StateError> {
+        let last = if class == LOCAL { self.local.1 } else { members.map(MYSELF).log(log_from(class)).version };
+        // Another life begins soon.
+        if last >= MOST_VERSION { Err(StateError::WouldBlock) } else { Ok(last + 1) }
+    }
+
+    /// What was written counts as written.
+    fn settle_write<A: Address>(&mut self, version: u32, class: u8, cx: &mut Context<'_, A, S>) {
+        if class == LOCAL {
+            self.local.1 = version;
+            return;
+        }
+        cx.members.with_map(MYSELF, |map| {
+            let log = map.log_mut(log_from(class));
+            (log.version, log.told) = (version, version);
+        });
+        self.pace.note_write();
+        self.note_change(MYSELF);
+    }
+
+    /// Deletes a key of this node's, wherever it is; its last version.
+    pub(crate) fn delete<A: Address>(&mut self, key: &str, cx: &mut Context<'_, A, S>) -> Result<u32, StateError> {
+        let mut version = Err(StateError::Unknown);
+        for class in [VITAL, 0, LOCAL] {
+            if let Some(deleted) = self.delete_in(class, key.as_bytes(), cx)? {
+                version = Ok(deleted);
+            }
+        }
+        version
+    }
+
+    fn delete_in<A: Address>(
+        &mut self,
+        class: u8,
+        key: &[u8],
+        cx: &mut Context<'_, A, S>,
+    ) -> Result<Option<u32>, StateError> {
+        let held = self.store.find(MYSELF, class, key);
+        let held = held.filter(|at| self.store.get(*at).is_some_and(|head| !head.is(DELETED)));
+        held.map(|at| self.delete_at(at, class, cx)).transpose()
+    }
+
+    fn delete_at<A: Address>(&mut self, at: At, class: u8, cx: &mut Context<'_, A, S>) -> Result<u32, StateError> {
+        let version = self.next_version(class, cx.members)?;
+        let mut key = [0; MAX_KEY];
+        let len = self.store.key(at).len().min(MAX_KEY);
+        let (key, _) = key.split_at_mut(len);
+        key.copy_from_slice(self.store.key(at));
+        // What stands for it takes no more room.
+        self.remove(at, cx.members);
+        if class != LOCAL {
+            let mark = Head::new(MYSELF, version, class | DELETED, 0);
+            self.add(mark, key, cx.members);
+            self.deleted += 1;
+            if self.floor_mark.1 == Instant::FAR_FUTURE {
+                self.floor_mark = ([0; LOGS], cx.now.after(deleted_for(cx.config)));
+                self.floor_mark.0 = cx.members.map(MYSELF).versions();
+            }
+        }
+        self.settle_write(version, class, cx);
+        Ok(version)
+    }
+
+    /// Removes what was written anew.
+    fn replace_own<A: Address>(&mut self, at: At, members: &mut Members<A, S>) {
+        if self.store.get(at).is_some_and(|head| head.is(DELETED)) {
+            self.deleted -= 1;
+        }
+        self.remove(at, members);
+    }
+
+    // Time.
+
+    /// When a key runs out, or the floor is looked at.
+    pub(crate) fn own_due(&self) -> Instant {
+        self.next_expiry.min(self.floor_mark.1)
+    }
+
+    /// Deletes what has run out, and forgets what was deleted long ago.
+    pub(crate) fn tick_own<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+        if cx.now >= self.next_expiry {
+            self.expire(cx);
+        }
+        if cx.now >= self.floor_mark.1 {
+            self.raise_floor(cx);
+        }
+    }
+
+    fn expire<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+        self.next_expiry = Instant::FAR_FUTURE;
+        for class in [VITAL, 0, LOCAL] {
+            let last_of = |state: &Self, members: &Members<A, S>| match class {
+                LOCAL => state.local.0,
+                class => members.map(MYSELF).log(log_from(class)).last,
+            };
+            let mut at = last_of(self, cx.members);
+            while let Some(head) = self.store.get(at) {
+                let time = if head.expires == 0 { Instant::FAR_FUTURE } else { time_of(head.expires, cx.now) };
+                let moves = self.store.moves();
+                if time > cx.now {
+                    self.next_expiry = self.next_expiry.min(time);
+                } else if self.delete_at(at, class, cx).is_err() {
+                    return;
+                }
+                at = if self.store.moves() == moves { head.older } else { last_of(self, cx.members) };
+            }
+        }
+    }
+
+    /// Moves the floors to where the logs were when they were last looked at.
+    fn raise_floor<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+        let (versions, _) = self.floor_mark;
+        for (log, version) in [BULK, VITAL_LOG].into_iter().zip(versions) {
+            self.deleted -= self.forget_deleted(MYSELF, log, version, cx.members).min(self.deleted);
+            cx.members.with_map(MYSELF, |map| map.log_mut(log).floor = map.log(log).floor.max(version));
+        }
+        let next = if self.deleted == 0 { Instant::FAR_FUTURE } else { cx.now.after(deleted_for(cx.config)) };
+        self.floor_mark = (cx.members.map(MYSELF).versions(), next);
+    }
+
+    /// Removes what was deleted up to this version; how many there were.
+    pub(super) fn forget_deleted<A: Address>(
+        &mut self,
+        owner: crate::members::Index,
+        log: usize,
+        floor: u32,
+        members: &mut Members<A, S>,
+    ) -> u32 {
+        let (mut at, mut count) = (members.map(owner).log(log).last, 0);
+        while let Some(head) = self.store.get(at) {
+            if head.is(DELETED) && head.version <= floor {
+                self.remove(at, members);
+                count += 1;
+            }
+            at = head.older;
+        }
+        count
+    }
+
+    /// Writes all anew above what others say that there is, so that nobody's lie stays. False if that cannot be: it takes
+    /// another life.
+    pub(crate) fn write_anew<A: Address>(&mut self, cx: &mut Context<'_, A, S>) -> bool {
+        for (log, said) in [BULK, VITAL_LOG].into_iter().zip(core::mem::take(&mut self.doubted)) {
+            let map = cx.members.map(MYSELF);
+            if said <= map.log(log).version {
+                continue;
+            }
+            self.deleted -= self.forget_deleted(MYSELF, log, u32::MAX, cx.members).min(self.deleted);
+            let count = self.back_from(cx.members.map(MYSELF).log(log).last).count() as u32;
+            let Some(top) = said.checked_add(count + 1).filter(|top| *top < MOST_VERSION) else { return false };
+            let mut version = top;
+            let mut at = cx.members.map(MYSELF).log(log).last;
+            while let Some(head) = self.store.get(at) {
+                self.store.set(at, Head { version, ..head });
+                version -= 1;
+                at = head.older;
+            }
+            let base = said + 1;
+            cx.members.with_map(MYSELF, |map| {
+                let log = map.log_mut(log);
+                (log.version, log.floor, log.told) = (top, base.min(top), top);
+            });
+            if let Some(handed) = self.handed.get_mut(log) {
+                *handed = base.min(top);
+            }
+        }
+        true
+    }
+
+    /// This node begins another life, in which all that it has is handed out anew, its versions from 1 on.
+    pub(crate) fn renew<A: Address>(&mut self, members: &mut Members<A, S>) {
+        self.tree.clear();
+        (self.handed, self.doubted) = ([0; LOGS], [0; LOGS]);
+        for log in [BULK, VITAL_LOG] {
+            self.deleted -= self.forget_deleted(MYSELF, log, u32::MAX, members).min(self.deleted);
+            let last = members.map(MYSELF).log(log).last;
+            let count = self.back_from(last).count() as u32;
+            let (mut at, mut version) = (last, count);
+            while let Some(head) = self.store.get(at) {
+                self.store.set(at, Head { version, ..head });
+                version = version.saturating_sub(1);
+                at = head.older;
+            }
+            members.with_map(MYSELF, |map| {
+                let log = map.log_mut(log);
+                (log.version, log.floor, log.told) = (count, 0, count);
+            });
+        }
+    }
+}
+
+fn deleted_for(config: &Config) -> u64 {
+    DELETED_FOR * config.probe_period.max(1 << 20)
+}
+
+fn marks_of(class: Class) -> u8 {
+    match class {
+        Class::Bulk => 0,
+        Class::Vital => VITAL,
+        Class::Local => LOCAL,
+    }
+}
+
+fn log_from(class: u8) -> usize {
+    if class == mark_of(VITAL_LOG) { VITAL_LOG } else { BULK }
+}
+
+/// When something runs out that is written now, rounded up.
+fn expiry(now: Instant, ttl: Duration) -> u32 {
+    let at = now.after(micros(ttl).min(MOST_TTL)).as_micros();
+    // 0 stands for never.
+    ((at >> EXPIRY_UNIT).wrapping_add(1) as u32).max(1)
+}
+
+/// The time that is meant, within half of what can be told apart.
+fn time_of(expires: u32, now: Instant) -> Instant {
+    let ahead = expires.wrapping_sub((now.as_micros() >> EXPIRY_UNIT) as u32);
+    if ahead > 1 << 31 {
+        return now;
+    }
+    Instant::from_micros(((now.as_micros() >> EXPIRY_UNIT).saturating_add(u64::from(ahead))) << EXPIRY_UNIT)
+}

@@ -1,0 +1,373 @@
+//! What others send of their maps: whole chunks, pieces of values, and the room for both.
+
+use super::map::{Rebuild, Verdict, judge};
+use super::store::{CONFIRMED, DELETED, Head, PARTIAL};
+use super::{At, BULK, Partial, Rebuilding, State, VITAL_LOG, mark_of};
+use crate::context::Context;
+use crate::member::Address;
+use crate::members::{Index, MYSELF, Members};
+use crate::storage::Storage;
+use crate::wire::{Chunk, ChunkHead, Reader, ValuePiece, Written};
+
+/// For how many probe periods a rebuild or a value may stand still before it is begun anew.
+const PATIENCE: u64 = 4;
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Took {
+    /// All or some of it was new.
+    New,
+    /// It was all here.
+    Old,
+    /// It does not go on from where this node is.
+    Unfit,
+    /// There is no room.
+    Refused,
+}
+
+impl<S: Storage> State<S> {
+    /// Takes a chunk of another member's map, as far as it is new and there is room.
+    pub(crate) fn take<A: Address>(&mut self, chunk: &Chunk<'_>, owner: Index, cx: &mut Context<'_, A, S>) -> Took {
+        let head = &chunk.head;
+        let log = if head.vital { VITAL_LOG } else { BULK };
+        let rebuild = self.rebuild_of(owner, log).map(|held| held.rebuild);
+        let verdict = judge(cx.members.map(owner).log(log), rebuild.as_ref(), &head.span);
+        if head.piece && matches!(verdict, Verdict::Adds | Verdict::Rebuilds { .. }) {
+            match self.take_piece(chunk.body, (owner, log), head, cx) {
+                Ok(true) => {}
+                Ok(false) => return Took::New,
+                Err(took) => return took,
+            }
+        }
+        let took = match verdict {
+            Verdict::Old => {
+                self.learn_floor((owner, log), head.span.floor, cx.members);
+                Took::Old
+            }
+            Verdict::Unfit => Took::Unfit,
+            Verdict::Adds => self.add_chunk(chunk, (owner, log), cx),
+            Verdict::Rebuilds { first, rebuild } => self.rebuild(chunk, (owner, log), (first, rebuild), cx),
+        };
+        if took == Took::New {
+            self.note_change(owner);
+        }
+        took
+    }
+
+    /// Adds entries behind all that there is.
+    fn add_chunk<A: Address>(
+        &mut self,
+        chunk: &Chunk<'_>,
+        (owner, log): (Index, usize),
+        cx: &mut Context<'_, A, S>,
+    ) -> Took {
+        let span = chunk.head.span;
+        let reached = self.put_all(chunk, (owner, log), cx);
+        let before = cx.members.map(owner).log(log).version;
+        cx.members.with_map(owner, |map| {
+            map.refused = reached < span.to;
+            let log = map.log_mut(log);
+            log.version = log.version.max(reached);
+        });
+        self.learn_floor((owner, log), span.floor, cx.members);
+        if reached > before { Took::New } else { Took::Refused }
+    }
+
+    /// Puts the entries of a chunk in, and gives the version up to which there was room.
+    fn put_all<A: Address>(
+        &mut self,
+        chunk: &Chunk<'_>,
+        (owner, log): (Index, usize),
+        cx: &mut Context<'_, A, S>,
+    ) -> u32 {
+        let span = chunk.head.span;
+        if chunk.head.piece {
+            // Its last piece has put it in.
+            self.confirm_piece(chunk.body, (owner, log));
+            return span.to;
+        }
+        let (mut entries, mut before) = (chunk.body, span.from);
+        while let Some(written) = entries.written(before) {
+            if !self.put(&written, (owner, log), cx) {
+                // What came before it stands.
+                return before;
+            }
+            before = written.version;
+        }
+        span.to
+    }
+
+    /// Puts an entry in the place of what there is of its key, if it is later; false if there is no room.
+    fn put<A: Address>(
+        &mut self,
+        written: &Written<'_>,
+        (owner, log): (Index, usize),
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
+        let held = self.store.find(owner, mark_of(log), written.key);
+        let held = held.and_then(|at| Some((at, self.store.get(at)?)));
+        match held {
+            Some((_, head)) if head.version > written.version => return true,
+            Some((at, head)) if head.version == written.version => {
+                self.store.set(at, Head { marks: head.marks | CONFIRMED, ..head });
+                return true;
+            }
+            // There is nothing to delete, and nobody here can have it from before.
+            None if written.value.is_none() && written.version <= cx.members.map(owner).log(log).floor => return true,
+            _ => {}
+        }
+        let deleted = if written.value.is_none() { DELETED } else { 0 };
+        let value = written.value.unwrap_or(&[]);
+        let head = Head::new(owner, written.version, mark_of(log) | deleted | CONFIRMED, value.len());
+        let replaced = held.map_or(0, |(_, head)| head.size());
+        if !self.find_room(Head { key_len: written.key.len() as u8, ..head }.size(), replaced, owner, cx.members) {
+            return false;
+        }
+        if let Some((at, _)) = held {
+            self.remove(at, cx.members);
+        }
+        let Some(at) = self.add(head, written.key, cx.members) else { return false };
+        if let Some(place) = self.store.value_mut(at).get_mut(..value.len()) {
+            place.copy_from_slice(value);
+        }
+        true
+    }
+
+    /// Whether there is room for so many bytes of another's, in place of so many: none takes more than a quarter of all, nor
+    /// others together more than three quarters, so that nobody's map is in the way of this node's own. Those of the dead
+    /// give way.
+    fn find_room<A: Address>(
+        &mut self,
+        size: usize,
+        replaced: usize,
+        owner: Index,
+        members: &mut Members<A, S>,
+    ) -> bool {
+        let limit = self.store.limit();
+        if members.map(owner).used as usize + size > limit / 4 + replaced {
+            return false;
+        }
+        loop {
+            let own = members.map(MYSELF).used as usize;
+            let others = self.store.used().saturating_sub(own) + size;
+            if others <= limit - limit / 4 + replaced && self.store.has_room(size.saturating_sub(replaced)) {
+                return true;
+            }
+            if !(members.is_live(owner) && self.drop_some_dead(members)) {
+                return false;
+            }
+        }
+    }
+
+    /// Drops the map of one who is dead; false if there is none. A scan of the table, made only when there is no room.
+    pub(super) fn drop_some_dead<A: Address>(&mut self, members: &mut Members<A, S>) -> bool {
+        let dead = (1..members.map_slots()).find(|index| !members.is_live(*index) && members.map(*index).used > 0);
+        if let Some(index) = dead {
+            self.drop_map(index, members);
+        }
+        dead.is_some()
+    }
+
+    /// The owner has moved its floor. What the application has not been told yet stays.
+    fn learn_floor<A: Address>(&mut self, (owner, log): (Index, usize), floor: u32, members: &mut Members<A, S>) {
+        let held = *members.map(owner).log(log);
+        let told = if self.watches.any() { held.told } else { held.version };
+        let floor = floor.min(held.version).min(told);
+        if floor > held.floor {
+            members.with_map(owner, |map| map.log_mut(log).floor = floor);
+            self.forget_deleted(owner, log, floor, members);
+        }
+    }
+
+    // Reading a log again.
+
+    fn rebuild_of(&self, owner: Index, log: usize) -> Option<&Rebuilding> {
+        self.rebuilds.iter().find(|held| held.owner == owner && usize::from(held.log) == log)
+    }
+
+    /// Takes the next part of a log that is read again.
+    fn rebuild<A: Address>(
+        &mut self,
+        chunk: &Chunk<'_>,
+        (owner, log): (Index, usize),
+        (first, rebuild): (bool, Rebuild),
+        cx: &mut Context<'_, A, S>,
+    ) -> Took {
+        self.rebuilds.retain(|held| held.owner != owner || usize::from(held.log) != log);
+        if self.rebuilds.is_full() && !rebuild.is_done() {
+            return Took::Unfit;
+        }
+        if first {
+            self.unconfirm(cx.members.map(owner).log(log).last);
+        }
+        if self.put_all(chunk, (owner, log), cx) < chunk.head.span.to {
+            cx.members.with_map(owner, |map| map.refused = true);
+            return Took::Refused;
+        }
+        if rebuild.is_done() {
+            self.finish_rebuild((owner, log), &rebuild, cx.members);
+        } else {
+            let _ = self.rebuilds.push(Rebuilding { owner, log: log as u8, rebuild, since: cx.now });
+        }
+        Took::New
+    }
+
+    fn confirm_piece(&mut self, mut body: Reader<'_>, (owner, log): (Index, usize)) {
+        let held = body.value_piece().and_then(|piece| self.store.find(owner, mark_of(log), piece.key));
+        if let Some((at, head)) = held.and_then(|at| Some((at, self.store.get(at)?))) {
+            self.store.set(at, Head { marks: head.marks | CONFIRMED, ..head });
+        }
+    }
+
+    fn unconfirm(&mut self, last: At) {
+        let mut at = last;
+        while let Some(head) = self.store.get(at) {
+            self.store.set(at, Head { marks: head.marks & !CONFIRMED, ..head });
+            at = head.older;
+        }
+    }
+
+    /// All has been read: what was not found is gone.
+    fn finish_rebuild<A: Address>(
+        &mut self,
+        (owner, log): (Index, usize),
+        rebuild: &Rebuild,
+        members: &mut Members<A, S>,
+    ) {
+        let told = members.map(owner).log(log).told;
+        let (mut at, mut lost) = (members.map(owner).log(log).last, false);
+        while let Some(head) = self.store.get(at) {
+            if !head.is(CONFIRMED) {
+                lost |= !head.is(DELETED) && head.version <= told;
+                self.remove(at, members);
+            }
+            at = head.older;
+        }
+        // That keys are gone cannot be told one by one: nothing stands for them.
+        let replaced = lost && self.watches.any();
+        members.with_map(owner, |map| {
+            map.replaced |= replaced;
+            map.refused = false;
+            let log = map.log_mut(log);
+            (log.version, log.floor) = (rebuild.cursor, rebuild.floor());
+        });
+    }
+
+    // Values in pieces.
+
+    /// Takes one piece of a value: whether the value is whole now, and has been put in.
+    fn take_piece<A: Address>(
+        &mut self,
+        mut body: Reader<'_>,
+        (owner, log): (Index, usize),
+        head: &ChunkHead,
+        cx: &mut Context<'_, A, S>,
+    ) -> Result<bool, Took> {
+        let piece = body.value_piece().ok_or(Took::Unfit)?;
+        let version = head.span.to;
+        if let Some(held) = self.store.find(owner, mark_of(log), piece.key).and_then(|at| self.store.get(at))
+            && held.version >= version
+        {
+            // It is here, as by a rebuild that was given up.
+            return Ok(true);
+        }
+        let at = match self.partial_of(owner, log, version) {
+            Some(held) if self.is_of(held.at, &piece) => held.at,
+            Some(held) => {
+                // Somebody lies. The next is believed.
+                self.drop_partial(held.at, cx.members);
+                return Err(Took::Unfit);
+            }
+            None => self.begin_partial((owner, log, version), &piece, cx)?,
+        };
+        let range = ValuePiece::range(piece.len, piece.pieces, piece.piece);
+        if let Some(place) = self.store.value_mut(at).get_mut(range).filter(|place| place.len() == piece.bytes.len()) {
+            place.copy_from_slice(piece.bytes);
+        }
+        let Some(partial) = self.partials.iter_mut().find(|partial| partial.at == at) else { return Err(Took::Unfit) };
+        partial.came |= 1 << (piece.piece & 63);
+        partial.since = cx.now;
+        if partial.came.count_ones() < u32::from(piece.pieces) {
+            return Ok(false);
+        }
+        self.partials.retain(|partial| partial.at != at);
+        self.complete(at, cx.members);
+        Ok(true)
+    }
+
+    fn is_of(&self, at: At, piece: &ValuePiece<'_>) -> bool {
+        let same = |head: Head| head.len == piece.len && head.pieces == piece.pieces;
+        self.store.get(at).is_some_and(same) && self.store.key(at) == piece.key
+    }
+
+    fn partial_of(&self, owner: Index, log: usize, version: u32) -> Option<&Partial> {
+        self.partials.iter().find(|it| it.owner == owner && usize::from(it.log) == log && it.version == version)
+    }
+
+    fn begin_partial<A: Address>(
+        &mut self,
+        (owner, log, version): (Index, usize, u32),
+        piece: &ValuePiece<'_>,
+        cx: &mut Context<'_, A, S>,
+    ) -> Result<At, Took> {
+        // Of one log only one value is put together at a time.
+        let other = |it: &&Partial| it.owner == owner && usize::from(it.log) == log;
+        if let Some(held) = self.partials.iter().find(other).copied() {
+            self.drop_partial(held.at, cx.members);
+        }
+        if self.partials.is_full() {
+            return Err(Took::Unfit);
+        }
+        let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
+        let head = Head { pieces: piece.pieces, ..head };
+        if !self.find_room(Head { key_len: piece.key.len() as u8, ..head }.size(), 0, owner, cx.members) {
+            cx.members.with_map(owner, |map| map.refused = true);
+            return Err(Took::Refused);
+        }
+        let at = self.add(head, piece.key, cx.members).ok_or(Took::Refused)?;
+        let _ = self.partials.push(Partial { owner, log: log as u8, version, at, came: 0, since: cx.now });
+        Ok(at)
+    }
+
+    /// Puts a value that is whole in the place of what there was.
+    fn complete<A: Address>(&mut self, at: At, members: &mut Members<A, S>) {
+        let Some(head) = self.store.get(at) else { return };
+        let class = head.marks & !PARTIAL;
+        let held = self.store.find(head.owner, class, self.store.key(at));
+        let head = Head { marks: class | CONFIRMED, ..head };
+        self.store.set(at, head);
+        if let Some(held) = held {
+            self.remove(held, members);
+        }
+        self.link(at, &head, members);
+    }
+
+    // Time.
+
+    /// Begins anew what stands still.
+    pub(crate) fn tick_taking<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+        let patience = PATIENCE * cx.config.probe_period;
+        let now = cx.now;
+        self.rebuilds.retain(|held| now.since(held.since) < patience);
+        while let Some(held) = self.partials.iter().find(|held| now.since(held.since) >= patience).copied() {
+            self.drop_partial(held.at, cx.members);
+        }
+        self.drop_long_dead(cx);
+    }
+
+    /// Drops the maps of those who have been dead for longer than they are kept: looks at a few, and at others the next
+    /// time.
+    fn drop_long_dead<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+        const LOOK: u32 = 64;
+        for _ in 0..LOOK {
+            self.next_dead = if self.next_dead + 1 < cx.members.map_slots() { self.next_dead + 1 } else { 1 };
+            let index = self.next_dead;
+            if cx.members.map(index).has_any()
+                && !cx.members.is_live(index)
+                && cx.members.quiet(index, cx.now) >= cx.config.state_retention
+            {
+                self.drop_map(index, cx.members);
+            }
+        }
+    }
+}
