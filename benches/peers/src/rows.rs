@@ -93,7 +93,8 @@ fn count(nodes: u32) -> String {
     if nodes < 1_000 { nodes.to_string() } else { format!("{},{:03}", nodes / 1_000, nodes % 1_000) }
 }
 
-fn percent(part: f64) -> String {
+/// Without digits after the point.
+pub fn percent(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
 
@@ -197,7 +198,7 @@ fn half_deaf() -> Vec<Plan> {
         let rows = [
             row(format!("{name}: healthy declared down by others"), 0, Target::Nobody).from(Cause::Deaf),
             row(format!("{name}: healthy declared down by itself"), 1, Target::Nobody).from(Cause::Deaf),
-            row(format!("{name}: flips of its state in the last minute"), 2, Target::AtMost(0.0, "")),
+            row(format!("{name}: flips of its status in the last minute"), 2, Target::AtMost(0.0, "")),
         ];
         plans.push(Plan::of(Trial::OneWay(way), rows));
     }
