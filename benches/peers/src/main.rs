@@ -4,7 +4,8 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! ```
 //!
-//! With `--features iroh`, broadcasts are compared with those of iroh-gossip as well, in a second table.
+//! With `--features iroh`, broadcasts are compared with those of iroh-gossip as well, in a second table; with
+//! `--features chitchat`, replicated state with that of chitchat, in another.
 //!
 //! The experiments are those of the example `simulate`, and know neither of the two. foca is what its makers published,
 //! with the settings that they propose for a data centre; see `peer.rs` for what is around it.
@@ -29,6 +30,7 @@ mod peer;
 mod report;
 mod rows;
 mod runs;
+mod state;
 mod trial;
 
 use std::net::SocketAddrV4;
@@ -116,16 +118,18 @@ impl Arguments {
         if self.quick {
             (self.seeds, self.peer_seconds) = (self.seeds.min(2), self.peer_seconds.min(10));
         }
-        let (mut plans, mut tasks) = (rows::all(), cpu::all());
+        let (mut plans, mut tasks, mut days) = (rows::all(), cpu::all(), state::all());
         plans.retain(|plan| (plan.quick || !self.quick) && plan.rows.iter().any(|row| self.wants(row)));
         tasks.retain(|plan| (plan.quick || !self.quick) && self.wants(&plan.row));
-        if plans.is_empty() && tasks.is_empty() {
+        days.retain(|plan| (plan.quick || !self.quick) && plan.rows.iter().any(|row| self.wants(row)));
+        days.retain(|_| state::is_there());
+        if plans.is_empty() && tasks.is_empty() && days.is_empty() {
             return Err("no row has such a name".into());
         }
         let mut table =
             report::table(&["", "tidings", "runs", "foca 2.0.0", "runs", "foca / tidings", "target", "met?"]);
         let runs: u64 = plans.iter().map(|plan| 2 * self.seeds(plan.trial)).sum();
-        let progress = report::progress(runs + tasks.len() as u64);
+        let progress = report::progress(runs + tasks.len() as u64 + state::runs(&days, self.seeds));
         let outcomes = self.try_all(&plans, &progress)?;
         for (plan, outcome) in plans.iter().zip(&outcomes) {
             for row in plan.rows.iter().filter(|row| self.wants(row)) {
@@ -140,14 +144,20 @@ impl Arguments {
         }
         #[cfg(feature = "iroh")]
         let third = self.third(&plans, &outcomes, &progress)?;
+        let state = state::table(&days, self.seeds, |row| self.wants(row), &progress)?;
         progress.finish_and_clear();
-        print(table);
-        anstream::println!("\n{NOTES}");
-        #[cfg(feature = "iroh")]
-        if !third.is_empty() {
-            anstream::println!();
-            print(third);
-            anstream::println!("\n{THIRD_NOTE}");
+        let shown = [
+            (table, &[NOTES][..]),
+            #[cfg(feature = "iroh")]
+            (third, &[THIRD_NOTE][..]),
+            (state, state::NOTES),
+        ];
+        for (place, (table, notes)) in shown.into_iter().filter(|(table, _)| !table.is_empty()).enumerate() {
+            if place > 0 {
+                anstream::println!();
+            }
+            print(table);
+            notes.iter().for_each(|note| anstream::println!("\n{note}"));
         }
         Ok(())
     }
