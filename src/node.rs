@@ -411,6 +411,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         &self.stats
     }
 
+    /// How far this node has come with a member's map.
+    #[cfg(feature = "sim")]
+    pub(crate) fn map_versions(&self, owner: NodeId) -> [u32; 2] {
+        self.members.find(owner).map_or([0; 2], |index| self.members.map(index).versions())
+    }
+
     /// What this node says of itself.
     #[cfg(feature = "sim")]
     pub(crate) fn own_record(&self) -> Option<&Record<A>> {
@@ -521,9 +527,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.rival.as_mut().is_some_and(|rival| rival.tick(self.now, &self.config)) {
             self.outlive_rival();
         }
+        // It may begin another life, which is news.
+        self.tick_state();
         self.tell();
         self.tick_messages();
-        self.tick_state();
     }
 
     fn tell(&mut self) {

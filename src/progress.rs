@@ -31,8 +31,10 @@ pub(crate) type Range = (u64, u64);
 pub(crate) struct Comparison {
     /// Whom to tell next, and from which place of the id space on; the latest alone if there is none.
     owed: Option<(NodeId, Option<u64>)>,
-    /// Who was told last.
+    /// Who was told last, and may be told once more.
     told: Option<(NodeId, Option<u64>)>,
+    /// The next is told once more.
+    repeats: bool,
     /// In how many probes in a row the roots differed.
     unequal: u8,
     /// Whom to go on with, and from where on, as soon as there is room for what comes of it.
@@ -43,7 +45,7 @@ pub(crate) struct Comparison {
 
 impl Comparison {
     pub(crate) const NEW: Self =
-        Comparison { owed: None, told: None, unequal: 0, more: None, next_asking: Instant::ZERO };
+        Comparison { owed: None, told: None, repeats: false, unequal: 0, more: None, next_asking: Instant::ZERO };
 
     /// Whether another's roots are equal, as a probe has shown.
     pub(crate) fn note_roots(&mut self, peer: NodeId, equal: bool) {
@@ -84,12 +86,16 @@ impl Comparison {
     }
 
     pub(crate) fn sent(&mut self) {
-        self.told = self.owed.take();
+        let told = self.owed.take();
+        self.told = if core::mem::take(&mut self.repeats) { None } else { told };
     }
 
     /// Whoever was told last did not know where this node is, and does by now.
     pub(crate) fn note_introduced(&mut self, peer: NodeId) {
-        self.owed = self.owed.or(self.told.take().filter(|(told, _)| *told == peer));
+        if self.owed.is_none() {
+            self.owed = self.told.take().filter(|(told, _)| *told == peer);
+            self.repeats = self.owed.is_some();
+        }
     }
 
     /// Writes what the next is to be told: the latest, or sums.

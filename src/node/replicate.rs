@@ -8,7 +8,7 @@ use crate::context::{Context, Deadline};
 use crate::event::{DropReason, WakeReason};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF};
-use crate::state::{BULK, State, Took, VITAL_LOG};
+use crate::state::{BULK, MOST_VERSION, State, Took, VITAL_LOG};
 use crate::storage::Storage;
 use crate::tree::{Share, live_in};
 use crate::wire::{Chunk, Passing, Reader};
@@ -92,6 +92,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Another may have come further with a member's map: whether it has, and whether that could be noted.
     pub(super) fn hear_of_map(&mut self, owner: Index, versions: [u32; 2], teller: NodeId) -> Option<bool> {
+        // Nobody has written so often.
+        if versions.iter().any(|version| *version > MOST_VERSION) {
+            return None;
+        }
         if owner == MYSELF {
             self.hear_of_own_map(versions);
             return None;

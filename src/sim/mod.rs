@@ -32,6 +32,7 @@ mod host;
 mod hostile;
 mod machine;
 mod network;
+mod replicas;
 mod scenario;
 mod world;
 
@@ -40,5 +41,6 @@ pub use delivery::Deliveries;
 pub use hostile::{Forger, liar};
 pub use machine::{HostAddress, Machine, Report, TOPIC, number_of};
 pub use network::{Conditions, SimRng};
+pub use replicas::Replicas;
 pub use scenario::{Action, Failure, ParseScenarioError, Scenario, Summary};
 pub use world::{Reported, Sim, Tamper, Traffic, Watch};

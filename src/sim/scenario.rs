@@ -1,23 +1,28 @@
 //! A cluster's bad day, written down: from a seed, a file or the bytes of a fuzzer, and run the same way.
 
+mod deeds;
+mod text;
+
 use core::fmt;
-use core::str::FromStr;
 use core::time::Duration;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::check::Safety;
 use super::delivery::{Deliveries, is_alone};
-use super::hostile::{Forger, GHOSTS, NOBODY, liar};
 use super::machine::TOPIC;
 use super::network::{Conditions, SimRng};
+use super::replicas::Replicas;
 use super::world::Sim;
-use crate::config::{Config, MAX_DATAGRAM};
+use crate::config::Config;
 use crate::event::Phase;
 use crate::member::NodeId;
 use crate::node::HeapNode;
 use crate::storage::Limits;
 use crate::time::Instant;
+
+use deeds::Accounts;
+pub use text::ParseScenarioError;
 
 /// Something that befalls the network or one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +85,12 @@ pub enum Action {
     Burst(u8, u16),
     /// The host sends a message to the other.
     Tell(u8, u8),
+    /// The host writes one of a few keys; the number says which, how long its value is, and how it is kept.
+    Set(u8, u16),
+    /// The host writes keys so many times, 10 ms apart.
+    Write(u8, u16),
+    /// The host deletes the key of this number.
+    Delete(u8, u8),
 }
 
 /// What happens to a cluster, and when.
@@ -205,6 +216,7 @@ impl Scenario {
         sim.watch(Safety::new(LIMIT));
         prepare(&mut sim);
         let deliveries = Deliveries::watch(&mut sim, self.in_order());
+        let accounts = Accounts { deliveries, replicas: Replicas::watch(&mut sim) };
         let fresh = || self.fresh(config);
         for _ in 0..self.nodes {
             let host = sim.add(fresh());
@@ -212,7 +224,7 @@ impl Scenario {
         }
         for (millis, action) in &self.actions {
             sim.run_until(Instant::from_millis((*millis).into()));
-            action.apply_with(&mut sim, fresh, &deliveries);
+            action.apply_with(&mut sim, fresh, &accounts);
         }
         sim.heal();
         for seed in [0, 1] {
@@ -233,7 +245,8 @@ impl Scenario {
         let complaint = match sim.failure() {
             Some(failure) => failure.to_string(),
             None if agreed_after >= bound => std::format!("no agreement {bound:?} after the faults:\n{}", views(&sim)),
-            None if !deliveries.missing(&sim).is_empty() => deliveries.missing(&sim),
+            None if !accounts.deliveries.missing(&sim).is_empty() => accounts.deliveries.missing(&sim),
+            None if !accounts.replicas.differences(&sim).is_empty() => accounts.replicas.differences(&sim),
             None => return Ok(Summary { agreed_after, bound, steps: sim.steps() }),
         };
         let settings = (config != Config::LAN).then(|| std::format!("\n(with {config:?})"));
@@ -287,7 +300,7 @@ impl Action {
     fn from_bytes(kind: u8, value: u16, nodes: u8) -> Self {
         let host = (value >> 8) as u8 % nodes;
         let part = (value % 600).min(500);
-        match kind % 48 {
+        match kind % 64 {
             0 => Action::Loss(part),
             1 => Action::Duplicate(part),
             2 => Action::Reorder(part),
@@ -315,283 +328,10 @@ impl Action {
             34 | 35 => Action::Twin(host),
             36..=41 => Action::Say(host, value % 256 * 4),
             42..=45 => Action::Burst(host, value % 100),
-            _ => Action::Tell(host, value as u8 % nodes),
+            46 | 47 => Action::Tell(host, value as u8 % nodes),
+            48..=55 => Action::Set(host, value),
+            56..=58 => Action::Write(host, value % 64),
+            _ => Action::Delete(host, value as u8 % 12),
         }
-    }
-
-    /// Does it to a running simulation, keeping account of what is said.
-    fn apply_with(self, sim: &mut Sim<HeapNode<u32>>, fresh: impl FnOnce() -> HeapNode<u32>, deliveries: &Deliveries) {
-        match self {
-            Action::Say(host, len) => drop(deliveries.say(sim, host.into(), len.into())),
-            Action::Burst(host, count) => {
-                for _ in 0..count {
-                    deliveries.say(sim, host.into(), 64);
-                    sim.run_for(Duration::from_millis(20));
-                }
-            }
-            Action::Lie(_) => {
-                deliveries.expect_lies();
-                self.apply(sim, fresh);
-            }
-            _ => self.apply(sim, fresh),
-        }
-    }
-
-    /// Does it to a running simulation. `fresh` makes the machine of a restarted host.
-    pub fn apply(self, sim: &mut Sim<HeapNode<u32>>, fresh: impl FnOnce() -> HeapNode<u32>) {
-        let part = |thousandths: u16| f64::from(thousandths) / 1_000.0;
-        let weather = sim.conditions();
-        match self {
-            Action::Loss(loss) => sim.set_conditions(Conditions { loss: part(loss), ..weather }),
-            Action::Duplicate(twice) => sim.set_conditions(Conditions { duplicate: part(twice), ..weather }),
-            Action::Reorder(late) => sim.set_conditions(Conditions { reorder: part(late), ..weather }),
-            Action::Corrupt(bad) => sim.set_conditions(Conditions { corrupt: part(bad), ..weather }),
-            Action::Truncate(short) => sim.set_conditions(Conditions { truncate: part(short), ..weather }),
-            Action::LossIn(host, loss) => sim.set_loss_in(host.into(), part(loss)),
-            Action::LossOut(host, loss) => sim.set_loss_out(host.into(), part(loss)),
-            Action::Partition(sides) => {
-                (0..sim.hosts()).for_each(|host| sim.set_side(host, u32::from(sides >> (host % 16) & 1)));
-            }
-            Action::Crash(host) => sim.crash(host.into()),
-            Action::Restart(host) => sim.restart(host.into(), fresh(), &[0, 1]),
-            Action::Stop(host) => sim.stop(host.into()),
-            Action::Resume(host) => sim.resume(host.into()),
-            Action::Unplug(host) => sim.set_plugged(host.into(), false),
-            Action::Plug(host) => sim.set_plugged(host.into(), true),
-            Action::Leave(host) => sim.leave(host.into()),
-            Action::Drift(host, thousandths) => sim.set_drift(host.into(), i64::from(thousandths) * 100),
-            Action::Jump(host, seconds) => sim.jump_clock(host.into(), Duration::from_secs(seconds.into())),
-            Action::Flood(host, count) => flood(sim, host.into(), count),
-            Action::Replay(host, count) => replay(sim, host.into(), count),
-            Action::Slander(host, accused) => slander(sim, host.into(), accused.into()),
-            Action::Invent(host, count) => invent(sim, host.into(), count),
-            Action::Forge(host, what) => forge(sim, host.into(), what),
-            Action::Lie(host) => sim.set_tamper(host.into(), Some(liar(sim.steps()))),
-            // A process that is stopped could not be told.
-            Action::Move(host) if !sim.is_running(host.into()) => {}
-            Action::Move(host) => {
-                // A place of its own: hosts and places do not overlap.
-                let place = 1_000 * (1 + u32::from(host)) + sim.steps() as u32 % 1_000;
-                sim.move_host(host.into(), place);
-                sim.with(host.into(), |node, now| node.set_addr(now, place));
-            }
-            // Without an account.
-            Action::Say(host, len) => {
-                sim.with(host.into(), |node, now| _ = node.broadcast(now, TOPIC, &std::vec![0x5a; len.into()]));
-            }
-            Action::Burst(host, count) => {
-                for _ in 0..count {
-                    sim.with(host.into(), |node, now| _ = node.broadcast(now, TOPIC, &[0x5a; 64]));
-                    sim.run_for(Duration::from_millis(20));
-                }
-            }
-            Action::Tell(host, other) => {
-                let to = sim.id(other.into());
-                sim.with(host.into(), |node, now| _ = node.send(now, to, TOPIC, b"a word with you"));
-            }
-            Action::Twin(host) => {
-                let twin = sim.add(fresh());
-                sim.set_id(twin, sim.id(host.into()));
-                sim.start(twin, &[0, 1]);
-            }
-        }
-    }
-}
-
-/// Random bytes, half of them with a plausible head, and now and then as many as a datagram holds.
-fn flood(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
-    let mut rng = SimRng::new(sim.steps());
-    for _ in 0..count {
-        let most = if rng.chance(0.02) { MAX_DATAGRAM as u64 } else { 200 };
-        let mut bytes: Vec<u8> = (0..rng.below(most)).map(|_| rng.draw() as u8).collect();
-        if let Some(form) = bytes.first_mut().filter(|_| rng.chance(0.5)) {
-            *form = 1;
-        }
-        inject_from_anywhere(sim, &mut rng, to, &bytes);
-    }
-}
-
-/// What was overheard, half of it with a bit flipped or its end lost, from anywhere.
-fn replay(sim: &mut Sim<HeapNode<u32>>, to: usize, count: u16) {
-    let mut rng = SimRng::new(sim.steps());
-    let overheard: Vec<Vec<u8>> = sim.overheard().map(<[u8]>::to_vec).collect();
-    for _ in 0..count {
-        let Some(mut bytes) = overheard.get(rng.below(overheard.len().max(1) as u64) as usize).cloned() else { return };
-        if rng.chance(0.25) {
-            bytes[0] ^= 1 << rng.below(8);
-        } else if rng.chance(0.25) {
-            bytes.truncate(rng.below(bytes.len() as u64) as usize);
-        }
-        inject_from_anywhere(sim, &mut rng, to, &bytes);
-    }
-}
-
-/// As if one of the hosts had sent it, or nobody.
-fn inject_from_anywhere(sim: &mut Sim<HeapNode<u32>>, rng: &mut SimRng, to: usize, bytes: &[u8]) {
-    if rng.chance(0.5) {
-        return sim.spoof(NOBODY, to, bytes);
-    }
-    let from = rng.below(sim.hosts() as u64) as usize;
-    sim.inject(from, to, bytes);
-}
-
-/// A forger who speaks to a host as its neighbour.
-fn forger(sim: &Sim<HeapNode<u32>>, victim: usize) -> Option<(Forger, usize)> {
-    let mask = (victim + 1) % sim.hosts();
-    Forger::new(sim.machine(victim)?, sim.machine(mask)?).map(|forger| (forger, mask))
-}
-
-fn slander(sim: &mut Sim<HeapNode<u32>>, victim: usize, accused: usize) {
-    let lie = forger(sim, victim).and_then(|(forger, mask)| Some((mask, forger.accusation(sim.machine(accused)?))));
-    if let Some((mask, bytes)) = lie {
-        sim.inject(mask, victim, &bytes);
-    }
-}
-
-fn invent(sim: &mut Sim<HeapNode<u32>>, victim: usize, count: u8) {
-    if let Some((forger, mask)) = forger(sim, victim) {
-        let first = 1_000_000 + sim.steps();
-        let bytes = forger.invention::<u32>(first..first + u64::from(count));
-        sim.inject(mask, victim, &bytes);
-    }
-}
-
-fn forge(sim: &mut Sim<HeapNode<u32>>, victim: usize, what: u8) {
-    let about = (victim + 2) % sim.hosts();
-    let Some(((forger, mask), member)) = forger(sim, victim).zip(sim.machine(about)) else { return };
-    let bytes = match what {
-        0 => forger.removal(member, GHOSTS),
-        1 => forger.rebirth(member, Some(GHOSTS)),
-        2 => forger.rebirth(member, None),
-        _ => forger.leap(member, u32::MAX),
-    };
-    // What it hears of itself, it has to believe.
-    if about != victim {
-        sim.inject(mask, victim, &bytes);
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Action::Loss(part) => write!(f, "loss {part}"),
-            Action::Duplicate(part) => write!(f, "duplicate {part}"),
-            Action::Reorder(part) => write!(f, "reorder {part}"),
-            Action::Corrupt(part) => write!(f, "corrupt {part}"),
-            Action::Truncate(part) => write!(f, "truncate {part}"),
-            Action::LossIn(host, part) => write!(f, "loss-in {host} {part}"),
-            Action::LossOut(host, part) => write!(f, "loss-out {host} {part}"),
-            Action::Partition(sides) => write!(f, "partition {sides}"),
-            Action::Crash(host) => write!(f, "crash {host}"),
-            Action::Restart(host) => write!(f, "restart {host}"),
-            Action::Stop(host) => write!(f, "stop {host}"),
-            Action::Resume(host) => write!(f, "resume {host}"),
-            Action::Unplug(host) => write!(f, "unplug {host}"),
-            Action::Plug(host) => write!(f, "plug {host}"),
-            Action::Leave(host) => write!(f, "leave {host}"),
-            Action::Drift(host, parts) => write!(f, "drift {host} {parts}"),
-            Action::Jump(host, seconds) => write!(f, "jump {host} {seconds}"),
-            Action::Flood(host, count) => write!(f, "flood {host} {count}"),
-            Action::Replay(host, count) => write!(f, "replay {host} {count}"),
-            Action::Slander(host, accused) => write!(f, "slander {host} {accused}"),
-            Action::Invent(host, count) => write!(f, "invent {host} {count}"),
-            Action::Forge(host, what) => write!(f, "forge {host} {what}"),
-            Action::Lie(host) => write!(f, "lie {host}"),
-            Action::Move(host) => write!(f, "move {host}"),
-            Action::Twin(host) => write!(f, "twin {host}"),
-            Action::Say(host, len) => write!(f, "say {host} {len}"),
-            Action::Burst(host, count) => write!(f, "burst {host} {count}"),
-            Action::Tell(host, other) => write!(f, "tell {host} {other}"),
-        }
-    }
-}
-
-impl fmt::Display for Scenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "nodes {}\nseed {}", self.nodes, self.seed)?;
-        self.actions.iter().try_for_each(|(at, action)| writeln!(f, "{at} {action}"))
-    }
-}
-
-/// The first line of a scenario's text that makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParseScenarioError {
-    line: usize,
-}
-
-impl fmt::Display for ParseScenarioError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} is no part of a scenario", self.line)
-    }
-}
-
-impl core::error::Error for ParseScenarioError {}
-
-impl FromStr for Scenario {
-    type Err = ParseScenarioError;
-
-    fn from_str(text: &str) -> Result<Self, ParseScenarioError> {
-        let mut scenario = Scenario { nodes: 0, seed: 0, actions: Vec::new() };
-        for (line, words) in (1..).zip(text.lines().map(str::split_whitespace)) {
-            let words: Vec<&str> = words.collect();
-            let understood = match words[..] {
-                [] => Some(()),
-                ["nodes", count] => {
-                    count.parse().ok().filter(|count| (2..=16).contains(count)).map(|count| scenario.nodes = count)
-                }
-                ["seed", seed] => seed.parse().ok().map(|seed| scenario.seed = seed),
-                [at, name, ref values @ ..] => at.parse().ok().and_then(|at| {
-                    let action = Action::parse(name, values, scenario.nodes)?;
-                    let in_order = scenario.actions.last().is_none_or(|(last, _)| *last <= at);
-                    in_order.then(|| scenario.actions.push((at, action)))
-                }),
-                _ => None,
-            };
-            understood.ok_or(ParseScenarioError { line })?;
-        }
-        // Nothing may be there that would not be written: too many words, or the nodes in the wrong place.
-        let written = scenario.to_string();
-        let same = written.split_whitespace().eq(text.split_whitespace());
-        if scenario.nodes == 0 || !same { Err(ParseScenarioError { line: text.lines().count() }) } else { Ok(scenario) }
-    }
-}
-
-impl Action {
-    fn parse(name: &str, values: &[&str], nodes: u8) -> Option<Self> {
-        let value = |at: usize| values.get(at).and_then(|value| value.parse::<u16>().ok());
-        let small = |at: usize| values.get(at).and_then(|value| value.parse::<u8>().ok());
-        let host = || values.first().and_then(|value| value.parse::<u8>().ok()).filter(|host| *host < nodes);
-        Some(match name {
-            "loss" => Action::Loss(value(0)?),
-            "duplicate" => Action::Duplicate(value(0)?),
-            "reorder" => Action::Reorder(value(0)?),
-            "corrupt" => Action::Corrupt(value(0)?),
-            "truncate" => Action::Truncate(value(0)?),
-            "loss-in" => Action::LossIn(host()?, value(1)?),
-            "loss-out" => Action::LossOut(host()?, value(1)?),
-            "partition" => Action::Partition(value(0)?),
-            "crash" => Action::Crash(host()?),
-            "restart" => Action::Restart(host()?),
-            "stop" => Action::Stop(host()?),
-            "resume" => Action::Resume(host()?),
-            "unplug" => Action::Unplug(host()?),
-            "plug" => Action::Plug(host()?),
-            "leave" => Action::Leave(host()?),
-            "drift" => Action::Drift(host()?, values.get(1)?.parse().ok()?),
-            "jump" => Action::Jump(host()?, value(1)?),
-            "flood" => Action::Flood(host()?, value(1)?),
-            "replay" => Action::Replay(host()?, value(1)?),
-            "slander" => Action::Slander(host()?, small(1).filter(|other| *other < nodes)?),
-            "invent" => Action::Invent(host()?, small(1)?),
-            "forge" => Action::Forge(host()?, small(1)?),
-            "lie" => Action::Lie(host()?),
-            "move" => Action::Move(host()?),
-            "twin" => Action::Twin(host()?),
-            "say" => Action::Say(host()?, value(1)?),
-            "burst" => Action::Burst(host()?, value(1)?),
-            "tell" => Action::Tell(host()?, small(1).filter(|other| *other < nodes)?),
-            _ => return None,
-        })
     }
 }

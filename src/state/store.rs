@@ -139,6 +139,7 @@ impl<S: Storage> Store<S> {
             let [a, b, c, d, count, ..] = *extra;
             (expires, pieces) = (u32::from_le_bytes([a, b, c, d]), count);
         }
+        let marks = marks & !EXTENDED;
         let (owner, key_len, len) = (owner & 0xff_ffff, (len >> 24) as u8, len & 0xff_ffff);
         Some(Head { newer, older, chain, version, owner, marks, key_len, len, expires, pieces })
     }
