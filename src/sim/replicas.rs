@@ -28,8 +28,8 @@ struct Book {
     written: BTreeMap<(NodeId, bool, String), Writes>,
     /// By host, owner, class and key: what was seen last, and whether it is still there.
     seen: BTreeMap<(usize, NodeId, bool, String), (Version, bool)>,
-    /// By host: its life, and how many chunks it had.
-    lives: BTreeMap<usize, (Life, u64)>,
+    /// By host: its life, how many chunks it had, and how far it has come in all.
+    lives: BTreeMap<usize, (Life, u64, u64)>,
     writes: u64,
     lied: bool,
 }
@@ -198,9 +198,11 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Replicas {
         let Some(node) = sim.machine(host) else { return Ok(()) };
         let Some(life) = node.member(node.id()).map(|myself| myself.life()) else { return Ok(()) };
         let mut book = self.0.borrow_mut();
-        let now = (life, node.stats().chunks_in);
+        // A map that is dropped is no chunk.
+        let versions = node.members().flat_map(|member| node.map_versions(member.id())).map(u64::from);
+        let now = (life, node.stats().chunks_in, versions.sum());
         let before = book.lives.insert(host, now);
-        if before.is_none_or(|(lived, _)| lived != life) {
+        if before.is_none_or(|(lived, ..)| lived != life) {
             book.seen.retain(|(holder, ..), _| *holder != host);
         }
         if book.lied || before == Some(now) {

@@ -160,8 +160,10 @@ impl<S: Storage> State<S> {
             let waiting = give.left.iter().filter(|left| self.lacks(left, log, members)).count();
             let share = if waiting > 1 { writer.room() / 2 } else { usize::MAX };
             for left in give.left.iter_mut().filter(|left| self.lacks(left, log, members)) {
-                if self.give_some(left, log, share, members, writer).is_none() {
-                    break;
+                // What takes more than its part goes when it is the first, as each is in its turn.
+                let gave = self.give_some(left, log, share, members, writer);
+                if gave.is_none() && writer.len() == before {
+                    let _ = self.give_some(left, log, usize::MAX, members, writer);
                 }
             }
         }
