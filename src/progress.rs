@@ -47,11 +47,12 @@ impl Comparison {
     pub(crate) const NEW: Self =
         Comparison { owed: None, told: None, repeats: false, unequal: 0, more: None, next_asking: Instant::ZERO };
 
-    /// Whether another's roots are equal, as a probe has shown.
-    pub(crate) fn note_roots(&mut self, peer: NodeId, equal: bool) {
+    /// Whether another's roots are equal, as a probe has shown. A node that has no room for all cannot become equal, and
+    /// compares the latest alone.
+    pub(crate) fn note_roots(&mut self, peer: NodeId, equal: bool, refuses: bool) {
         self.unequal = if equal { 0 } else { self.unequal.saturating_add(1) };
         if !equal {
-            self.owed = Some((peer, (self.unequal > 1).then_some(0)));
+            self.owed = Some((peer, (self.unequal > 1 && !refuses).then_some(0)));
         }
     }
 

@@ -39,10 +39,9 @@ pub(crate) use cast::Delta;
 pub(crate) use fetch::Fetches;
 pub(crate) use keep::Kept;
 pub use key::{Class, Entry, SetOptions, StateError, Version};
-pub(crate) use map::{BULK, LOGS, MOST_VERSION, Map, Span, VITAL_LOG};
+pub(crate) use map::{BULK, LOGS, Map, VITAL_LOG};
 pub(crate) use own::{Write, max_key};
-pub(crate) use store::MAX_KEY;
-pub(crate) use store::{At, MOST_VALUE, NOWHERE};
+pub(crate) use store::{At, NOWHERE};
 pub(crate) use take::Took;
 pub(crate) use tell::StateNews;
 
@@ -113,6 +112,9 @@ pub(crate) struct State<S: Storage> {
     pub(crate) pace: pace::Pace,
     watches: Watches,
     latest: Deque<Index, LATEST>,
+    /// Some map is not whole for want of room, and when that is asked for again.
+    pub(crate) refuses: bool,
+    next_retry: Instant,
     /// Where to look next for those whose map is to go.
     next_dead: Index,
     pub(crate) next_look: Instant,
@@ -126,7 +128,7 @@ impl<S: Storage> core::hash::Hash for State<S> {
         (&self.tree, self.handed, self.last_handed, self.taken, self.next_taken).hash(state);
         (&self.rebuilds, &self.partials, &self.fetches, &self.gives, &self.pace, &self.watches).hash(state);
         self.latest.iter().for_each(|index| index.hash(state));
-        (self.next_dead, self.next_look, self.doubted).hash(state);
+        (self.refuses, self.next_retry, self.next_dead, self.next_look, self.doubted).hash(state);
     }
 }
 
@@ -150,6 +152,8 @@ impl<S: Storage> State<S> {
             pace: pace::Pace::FREE,
             watches: Watches::NONE,
             latest: Deque::new(),
+            refuses: false,
+            next_retry: Instant::ZERO,
             next_dead: 0,
             next_look: Instant::ZERO,
             doubted: [0; LOGS],
@@ -167,7 +171,7 @@ impl<S: Storage> State<S> {
         self.rebuilds.clear();
         (self.fetches, self.gives, self.pace) = (Fetches::NONE, Vec::new(), pace::Pace::FREE);
         self.latest.clear();
-        (self.next_dead, self.doubted) = (0, [0; LOGS]);
+        (self.refuses, self.next_dead, self.doubted) = (false, 0, [0; LOGS]);
         self.watches.reset();
     }
 

@@ -277,7 +277,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !speaker.head.full && !self.members.has_refused() {
             let own = self.roots(number);
             self.compare(from, roots.is_none_or(|roots| roots.membership == own.membership));
-            self.comparison.note_roots(from, roots.is_none_or(|roots| roots.progress == own.progress));
+            let equal = roots.is_none_or(|roots| roots.progress == own.progress);
+            self.comparison.note_roots(from, equal, self.state.refuses);
         }
     }
 

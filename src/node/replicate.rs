@@ -8,10 +8,10 @@ use crate::context::{Context, Deadline};
 use crate::event::{DropReason, WakeReason};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF};
-use crate::state::{BULK, MOST_VERSION, State, Took, VITAL_LOG};
+use crate::state::{BULK, State, Took, VITAL_LOG};
 use crate::storage::Storage;
 use crate::tree::{Share, live_in};
-use crate::wire::{Chunk, Passing, Reader};
+use crate::wire::{Chunk, MOST_VERSION, Passing, Reader};
 
 impl<A: Address, S: Storage> Node<A, S> {
     // In.
@@ -80,7 +80,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             && took != Took::Refused
         {
             *version = chunk.head.newest;
-            self.note_more(owner, versions, teller);
+            // What comes in pieces is only announced.
+            let announced = chunk.head.span.from == chunk.head.span.to;
+            self.note_more(owner, versions, (teller, announced));
         }
         took
     }
@@ -103,13 +105,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         let map = self.members.map(owner);
         let more = map.versions().iter().zip(versions).any(|(own, said)| *own < said);
         let wanted = more && self.keeps_map_of(owner) && !map.refused;
-        wanted.then(|| self.note_more(owner, versions, teller))
+        wanted.then(|| self.note_more(owner, versions, (teller, false)))
     }
 
     /// What is refused for want of room is asked for again when somebody else's has gone.
-    fn note_more(&mut self, owner: Index, versions: [u32; 2], teller: NodeId) -> bool {
+    fn note_more(&mut self, owner: Index, versions: [u32; 2], (teller, announced): (NodeId, bool)) -> bool {
         let Some(tag) = self.members.get(owner).map(|record| record.tag()) else { return false };
         let wait = State::<S>::patience(self.detector.hop(&self.config), &self.config);
+        let wait = if announced { self.config.gossip_gap } else { wait };
         self.state.fetches.note(teller, (owner, tag), versions, self.now.after(wait))
     }
 
@@ -151,7 +154,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn on_fetched(&mut self, number: u32, speaker: &Speaker<A>) {
-        let asked = self.state.fetches.on_fetched(speaker.head.sender, number, self.now);
+        let asked =
+            self.state.fetches.on_fetched(speaker.head.sender, number, self.now, self.detector.hop(&self.config));
         self.note_answer(asked, speaker);
     }
 
@@ -185,7 +189,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.now >= self.state.next_look {
             self.state.next_look = self.now.after(self.config.probe_period);
             self.state.tick_taking(&mut context!(self));
-            if self.state.is_doubted() && !self.state.write_anew(&mut context!(self)) {
+            let worn = self.members.map(MYSELF).versions().iter().any(|version| *version >= MOST_VERSION);
+            if worn || self.state.is_doubted() && !self.state.write_anew(&mut context!(self)) {
                 self.begin_anew();
             }
         }

@@ -20,7 +20,7 @@ const FETCHES: usize = 4;
 /// Of how many owners' maps each is asked.
 pub(super) const WANTS: usize = 16;
 /// How often one is asked in vain.
-const TRIES: u8 = 3;
+const TRIES: u8 = 4;
 
 /// A map of which another has more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,15 +107,16 @@ impl Fetches {
     }
 
     /// One who was asked has given all that it will give now; false if it was not asked.
-    pub(crate) fn on_fetched(&mut self, peer: NodeId, number: u32, now: Instant) -> bool {
+    pub(crate) fn on_fetched(&mut self, peer: NodeId, number: u32, now: Instant, unit: u64) -> bool {
         let asked = |fetch: &Fetch| fetch.peer == peer && fetch.number == number && number != 0;
         if !self.0.iter().any(asked) {
             return false;
         }
-        // In vain: another may have it.
-        self.0.retain(|fetch| !asked(fetch) || fetch.came);
         for fetch in self.0.iter_mut().filter(|fetch| asked(fetch)) {
-            (fetch.tries, fetch.next) = (0, now);
+            // In vain: it may still be on its way there.
+            let wait = if fetch.came { 0 } else { unit << fetch.tries.min(8) };
+            fetch.tries = if fetch.came { 0 } else { fetch.tries };
+            (fetch.number, fetch.next) = (0, now.after(wait));
         }
         true
     }

@@ -5,12 +5,12 @@ use heapless::Vec;
 use super::fetch::WANTS;
 use super::map::Log;
 use super::store::{DELETED, Head};
-use super::{At, BULK, LOGS, Span, State, VITAL_LOG};
+use super::{At, BULK, LOGS, State, VITAL_LOG};
 use crate::broadcast::own_origin;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::Storage;
-use crate::wire::{ChunkHead, Had, HadOf, MOST_OF_SPAN, Origin, ValuePiece, Writer, Written, kind, written_len};
+use crate::wire::{ChunkHead, Had, HadOf, MOST_OF_SPAN, Origin, Span, ValuePiece, Writer, Written, kind, written_len};
 
 /// The most datagrams that one question brings.
 const CREDIT: u8 = 16;

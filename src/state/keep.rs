@@ -1,7 +1,7 @@
 //! A map as the application keeps it from one process to the next.
 
 use super::key::Class;
-use super::store::MAX_KEY;
+use crate::wire::MAX_KEY;
 
 /// One key: its length 1, class 1, the value's length 4, key, value.
 pub(crate) struct Kept<'b> {

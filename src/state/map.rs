@@ -1,9 +1,7 @@
 //! How far a replica has come with one owner's map, and what of that owner's it may take.
 
 use super::store::{At, NOWHERE};
-
-/// The greatest version: what is above it was not written by anybody.
-pub(crate) const MOST_VERSION: u32 = 1 << 31;
+use crate::wire::Span;
 
 /// Two to each map: *vital* and *bulk*.
 pub(crate) const LOGS: usize = 2;
@@ -61,16 +59,6 @@ impl Map {
     pub(crate) fn versions(&self) -> [u32; LOGS] {
         self.logs.map(|log| log.version)
     }
-}
-
-/// What a chunk of a log says of itself: it has all that its sender held at `as_of` of the versions behind `from` up to
-/// `to`, but what was deleted up to `floor`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Span {
-    pub(crate) from: u32,
-    pub(crate) to: u32,
-    pub(crate) as_of: u32,
-    pub(crate) floor: u32,
 }
 
 /// A log that is read again from its beginning, as what was deleted since is no longer said.

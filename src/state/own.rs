@@ -3,15 +3,17 @@
 use core::time::Duration;
 
 use super::key::{Class, SetOptions, StateError};
-use super::store::{DELETED, Head, LOCAL, MAX_KEY, MOST_VALUE, VITAL};
-use super::{At, BULK, LOGS, MOST_VERSION, State, VITAL_LOG, mark_of};
+use super::store::{DELETED, Head, LOCAL, VITAL};
+use super::{At, BULK, LOGS, State, VITAL_LOG, mark_of};
 use crate::config::Config;
 use crate::context::Context;
 use crate::member::Address;
 use crate::members::{MYSELF, Members};
 use crate::storage::Storage;
 use crate::time::{Instant, micros};
-use crate::wire::{MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, written_len};
+use crate::wire::{
+    MAX_KEY, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_VALUE, MOST_VERSION, written_len,
+};
 
 /// The most pieces of a value: one bit each in what is remembered of them.
 const MOST_PIECES: usize = 64;

@@ -16,10 +16,6 @@ pub(crate) const NOWHERE: At = At::MAX;
 pub(crate) const HEADER: usize = 24;
 /// Between it and the key, of those that run out or came in pieces.
 const EXTRA: usize = 8;
-/// The longest key.
-pub(crate) const MAX_KEY: usize = 63;
-/// The longest value.
-pub(crate) const MOST_VALUE: usize = 1 << 16;
 
 /// A hole.
 const HOLE: u8 = 1 << 0;

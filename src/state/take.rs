@@ -11,6 +11,8 @@ use crate::wire::{Chunk, ChunkHead, Reader, ValuePiece, Written};
 
 /// For how many probe periods a rebuild or a value may stand still before it is begun anew.
 const PATIENCE: u64 = 4;
+/// After how many probe periods what there was no room for is asked for again.
+const RETRY: u64 = 32;
 
 /// What became of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +67,12 @@ impl<S: Storage> State<S> {
         let reached = self.put_all(chunk, (owner, log), cx);
         let before = cx.members.map(owner).log(log).version;
         cx.members.with_map(owner, |map| {
-            map.refused = reached < span.to;
             let log = map.log_mut(log);
             log.version = log.version.max(reached);
         });
+        if reached < span.to {
+            self.note_refused(owner, cx.members);
+        }
         self.learn_floor((owner, log), span.floor, cx.members);
         if reached > before { Took::New } else { Took::Refused }
     }
@@ -168,6 +172,12 @@ impl<S: Storage> State<S> {
         dead.is_some()
     }
 
+    /// There was no room for all of a map: this node's roots differ from others' from now on.
+    fn note_refused<A: Address>(&mut self, owner: Index, members: &mut Members<A, S>) {
+        self.refuses = true;
+        members.with_map(owner, |map| map.refused = true);
+    }
+
     /// The owner has moved its floor. What the application has not been told yet stays.
     fn learn_floor<A: Address>(&mut self, (owner, log): (Index, usize), floor: u32, members: &mut Members<A, S>) {
         let held = *members.map(owner).log(log);
@@ -201,7 +211,7 @@ impl<S: Storage> State<S> {
             self.unconfirm(cx.members.map(owner).log(log).last);
         }
         if self.put_all(chunk, (owner, log), cx) < chunk.head.span.to {
-            cx.members.with_map(owner, |map| map.refused = true);
+            self.note_refused(owner, cx.members);
             return Took::Refused;
         }
         if rebuild.is_done() {
@@ -321,7 +331,7 @@ impl<S: Storage> State<S> {
         let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
         let head = Head { pieces: piece.pieces, ..head };
         if !self.find_room(Head { key_len: piece.key.len() as u8, ..head }.size(), 0, owner, cx.members) {
-            cx.members.with_map(owner, |map| map.refused = true);
+            self.note_refused(owner, cx.members);
             return Err(Took::Refused);
         }
         let at = self.add(head, piece.key, cx.members).ok_or(Took::Refused)?;
@@ -344,7 +354,7 @@ impl<S: Storage> State<S> {
 
     // Time.
 
-    /// Begins anew what stands still.
+    /// Begins anew what stands still, and asks now and then again for what there was no room for.
     pub(crate) fn tick_taking<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
         let patience = PATIENCE * cx.config.probe_period;
         let now = cx.now;
@@ -353,6 +363,13 @@ impl<S: Storage> State<S> {
             self.drop_partial(held.at, cx.members);
         }
         self.drop_long_dead(cx);
+        if cx.now >= self.next_retry {
+            self.next_retry = cx.now.after(RETRY * cx.config.probe_period);
+            self.refuses = false;
+            for index in 1..cx.members.map_slots() {
+                cx.members.with_map(index, |map| map.refused = false);
+            }
+        }
     }
 
     /// Drops the maps of those who have been dead for longer than they are kept: looks at a few, and at others the next

@@ -7,11 +7,12 @@ use heapless::{String, Vec};
 
 use super::map::VITAL_LOG;
 use super::store::{DELETED, Head};
-use super::{At, BULK, MAX_KEY, NOWHERE, State};
+use super::{At, BULK, NOWHERE, State};
 use crate::event::{CapacityError, Stats};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::Storage;
+use crate::wire::MAX_KEY;
 
 /// The most prefixes that the application can watch.
 const WATCHES: usize = 4;

@@ -112,8 +112,8 @@ pub(crate) use message::{
 };
 pub(crate) use reader::Reader;
 pub(crate) use state::{
-    Chunk, ChunkHead, Had, HadOf, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_OF_SPAN, Passing,
-    ValuePiece, Written, written_len,
+    Chunk, ChunkHead, Had, HadOf, MAX_KEY, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_OF_SPAN,
+    MOST_VALUE, MOST_VERSION, Passing, Span, ValuePiece, Written, written_len,
 };
 pub(crate) use writer::Writer;
 

@@ -1,7 +1,13 @@
 //! The frames of replicated state.
 
 use super::{Frame, Origin, Reader, Writer, kind};
-use crate::state::{MAX_KEY, MOST_VALUE, MOST_VERSION, Span};
+
+/// The longest key.
+pub(crate) const MAX_KEY: usize = 63;
+/// The longest value.
+pub(crate) const MOST_VALUE: usize = 1 << 16;
+/// The greatest version: what is above it was not written by anybody.
+pub(crate) const MOST_VERSION: u32 = 1 << 31;
 
 /// The log is the vital one.
 const VITAL: u8 = 1 << 0;
@@ -19,6 +25,16 @@ pub(crate) const MOST_OF_SPAN: usize = 8 + 3 + 1 + 5 * 5;
 pub(crate) const MOST_BEFORE_KEY: usize = 5 + 1;
 /// The most bytes between a key and its value, or a piece of it.
 pub(crate) const MOST_BEFORE_VALUE: usize = 5 + 2;
+
+/// What a chunk of a log says of itself: it has all that its sender held at `as_of` of the versions behind `from` up to
+/// `to`, but what was deleted up to `floor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Span {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) as_of: u32,
+    pub(crate) floor: u32,
+}
 
 /// A part of one log of a member's map.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,10 @@ use std::vec::Vec;
 use super::{FORGED, Forger, HostAddress};
 use crate::node::Node;
 use crate::sim::network::SimRng;
-use crate::state::Span;
 use crate::storage::Storage;
-use crate::wire::{Chunk, ChunkHead, Frame, Had, HadOf, Origin, Passing, Progress, Writer, Written, kind, write_frame};
+use crate::wire::{
+    Chunk, ChunkHead, Frame, Had, HadOf, Origin, Passing, Progress, Span, Writer, Written, kind, write_frame,
+};
 
 impl Forger {
     /// A member has written a key, it says, under that version, and it is to be passed on to all.
