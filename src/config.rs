@@ -248,7 +248,7 @@ impl Config {
         self.valid()
     }
 
-    /// How long the map of a member that is down or has left can still be read, the probe period to a day; LAN default 10
+    /// How long the map of a member that is down or has left can still be read, a second to a day; LAN default 10
     /// minutes. It goes earlier where the living need the room, or when the table forgets the member.
     ///
     /// # Panics
@@ -368,7 +368,7 @@ impl Config {
         if self.delivery_timeout < self.first_retry || self.delivery_timeout > 24 * HOUR {
             return Err(ConfigError::DeliveryTimeout);
         }
-        if self.state_retention < self.probe_period || self.state_retention > 24 * HOUR {
+        if self.state_retention < SECOND || self.state_retention > 24 * HOUR {
             return Err(ConfigError::StateRetention);
         }
         if self.byte_budget != 0 && (self.byte_budget < 16 || self.byte_budget > 1 << 30) {
@@ -571,7 +571,7 @@ pub enum ConfigError {
     LeaveTimeout,
     /// The delivery timeout is outside the first retry to 24 h.
     DeliveryTimeout,
-    /// The retention of state is outside the probe period to 24 h.
+    /// The retention of state is outside 1 s to 24 h.
     StateRetention,
     /// The byte budget is neither 0 nor 16 to 2^30 bytes a second.
     ByteBudget,
@@ -592,7 +592,7 @@ impl ConfigError {
             ConfigError::DeadProbePeriod => "the period of probing the dead must be the probe period to 24 h",
             ConfigError::LeaveTimeout => "the leave timeout must be the first retry to 1 h",
             ConfigError::DeliveryTimeout => "the delivery timeout must be the first retry to 24 h",
-            ConfigError::StateRetention => "the retention of state must be the probe period to 24 h",
+            ConfigError::StateRetention => "the retention of state must be 1 s to 24 h",
             ConfigError::ByteBudget => "the byte budget must be 0 for none, or 16 to 2^30 bytes a second",
             ConfigError::ClusterChanged => "a node cannot change the name of its cluster",
         }

@@ -102,6 +102,8 @@ pub(crate) struct State<S: Storage> {
     /// Up to which version the own logs were handed out, and when last.
     handed: [u32; LOGS],
     last_handed: Instant,
+    /// The floor of the log has moved, and others are to hear of it.
+    tells_floor: [bool; LOGS],
     /// The numbers under which deltas came, the latest overwriting the oldest.
     taken: [u32; TAKEN],
     next_taken: u8,
@@ -125,7 +127,7 @@ pub(crate) struct State<S: Storage> {
 impl<S: Storage> core::hash::Hash for State<S> {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         (&self.store, self.local, self.next_expiry, self.deleted, self.floor_mark).hash(state);
-        (&self.tree, self.handed, self.last_handed, self.taken, self.next_taken).hash(state);
+        (&self.tree, self.handed, self.last_handed, self.tells_floor, self.taken, self.next_taken).hash(state);
         (&self.rebuilds, &self.partials, &self.fetches, &self.gives, &self.pace, &self.watches).hash(state);
         self.latest.iter().for_each(|index| index.hash(state));
         (self.refuses, self.next_retry, self.next_dead, self.next_look, self.doubted).hash(state);
@@ -143,6 +145,7 @@ impl<S: Storage> State<S> {
             tree: Tree::NONE,
             handed: [0; LOGS],
             last_handed: Instant::ZERO,
+            tells_floor: [false; LOGS],
             taken: [0; TAKEN],
             next_taken: 0,
             rebuilds: Vec::new(),

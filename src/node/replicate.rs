@@ -87,9 +87,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         took
     }
 
-    /// Whether a map is to be read at all: that of the dead is not kept for ever, nor dug up again.
+    /// Whether a map is to be read at all: that of the dead is not kept for ever, and not begun by whoever comes later.
     fn keeps_map_of(&self, owner: Index) -> bool {
-        self.members.is_live(owner) || self.members.quiet(owner, self.now) < self.config.state_retention
+        let kept = || self.members.quiet(owner, self.now) < self.config.state_retention;
+        self.members.is_live(owner) || self.members.map(owner).has_any() && kept()
     }
 
     /// Another may have come further with a member's map: whether it has, and whether that could be noted.
@@ -161,6 +162,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     pub(super) fn on_delta_ack(&mut self, number: u32, passing: Passing, have: u32, speaker: &Speaker<A>) {
         let (from, unit) = (speaker.head.sender, self.detector.hop(&self.config));
+        self.state.note_reach(number, have);
         let asked = self.state.on_delta_ack((from, number), (passing, have), unit, &mut context!(self));
         self.note_answer(asked, speaker);
     }

@@ -44,13 +44,11 @@ impl<S: Storage> State<S> {
 
     /// The first own log of which something is to be handed out: vital before bulk.
     fn unhanded<A: Address>(&self, members: &Members<A, S>) -> Option<(usize, u32)> {
-        let [bulk, vital] = self.handed;
         let versions = members.map(MYSELF).versions();
-        let [of_bulk, of_vital] = versions;
-        if of_vital > vital {
-            return Some((VITAL_LOG, vital));
-        }
-        (of_bulk > bulk).then_some((BULK, bulk))
+        let all = self.handed.into_iter().zip(versions).zip(self.tells_floor).enumerate();
+        let owes = |(log, ((handed, version), tells))| (handed < version || tells).then_some((log, handed));
+        // The vital log is the second.
+        all.rev().find_map(owes)
     }
 
     /// Whether all that was written has been handed out and acknowledged, or given up.
@@ -72,6 +70,7 @@ impl<S: Storage> State<S> {
     /// Tries again where no acknowledgement came, and hands out what was written, as much at a time as a datagram holds.
     pub(crate) fn tick_casts<A: Address>(&mut self, may_begin: bool, unit: u64, cx: &mut Context<'_, A, S>) {
         self.tree.tick(unit, cx);
+        self.note_backlog(cx.members);
         let now = cx.now >= self.last_handed.after(cx.config.gossip_gap);
         if !(may_begin && now && cx.members.others() > 0 && self.can_hand_out()) {
             return;
@@ -85,9 +84,11 @@ impl<S: Storage> State<S> {
         if let Some(handed) = self.handed.get_mut(log) {
             *handed = to;
         }
+        // It goes with every part of the log.
+        if let Some(tells) = self.tells_floor.get_mut(log) {
+            *tells = false;
+        }
         self.last_handed = cx.now;
-        let own = cx.members.map(MYSELF).versions();
-        self.pace.note_lag(self.handed, own);
     }
 
     /// Passes what a chunk brought on to the others in a share; false, and nothing done, if there is no room.
@@ -142,7 +143,7 @@ impl<S: Storage> State<S> {
         let leg = self.tree.leg(number)?;
         let delta = leg.job;
         members.get(delta.owner).filter(|record| record.tag() == delta.tag)?;
-        let log = *members.map(delta.owner).log(delta.log());
+        let log = Some(*members.map(delta.owner).log(delta.log())).filter(|log| !log.hollow)?;
         // Who is behind the floor must read it all.
         let from = if delta.from < log.floor { 0 } else { delta.from.min(log.version) };
         let frame = writer.begin(crate::wire::kind::DELTA)?;
@@ -182,6 +183,25 @@ impl<S: Storage> State<S> {
         }
     }
 
+    /// A delegate has come so far with what it was sent under this number.
+    pub(crate) fn note_reach(&mut self, number: u32, have: u32) {
+        let own = self.tree.leg(number).map(|leg| leg.job).filter(|delta| delta.owner == MYSELF);
+        if let Some(delta) = own {
+            self.pace.note_report(self.pace.is_behind(delta.to.saturating_sub(have)));
+        }
+    }
+
+    /// Takes note of what has been on its way for long: what was handed out, and is not acknowledged.
+    fn note_backlog<A: Address>(&mut self, members: &Members<A, S>) {
+        let (own, mut reached) = (members.map(MYSELF).versions(), self.handed);
+        for delta in self.tree.jobs().filter(|delta| delta.owner == MYSELF) {
+            if let Some(reached) = reached.get_mut(delta.log()) {
+                *reached = delta.from.min(*reached);
+            }
+        }
+        self.pace.note_backlog(lag(reached, own));
+    }
+
     /// What is known of this node's own map elsewhere. Whoever claims more than there is has been lied to.
     pub(crate) fn note_claim(&mut self, versions: [u32; LOGS], own: [u32; LOGS]) {
         for ((doubted, said), own) in self.doubted.iter_mut().zip(versions).zip(own) {
@@ -190,11 +210,16 @@ impl<S: Storage> State<S> {
             }
         }
         if versions != [0; LOGS] {
-            self.pace.note_lag(versions, own);
+            self.pace.note_report(self.pace.is_behind(lag(versions, own)));
         }
     }
 
     pub(crate) fn is_doubted(&self) -> bool {
         self.doubted != [0; LOGS]
     }
+}
+
+/// How many writes somebody who has so much is behind.
+fn lag(have: [u32; LOGS], own: [u32; LOGS]) -> u32 {
+    own.iter().zip(have).map(|(own, have)| own.saturating_sub(have)).fold(0, u32::saturating_add)
 }

@@ -185,6 +185,8 @@ impl<S: Storage> State<S> {
             let of = |held: &&Rebuilding| held.owner == owner && usize::from(held.log) == log;
             if let Some(held) = self.rebuilds.iter().find(of) {
                 (had.version, had.rebuilds) = (held.rebuild.cursor, true);
+            } else if members.map(owner).log(log).hollow {
+                (had.version, had.rebuilds) = (0, true);
             }
             let of = |held: &&Partial| held.owner == owner && usize::from(held.log) == log;
             had.partial = self.partials.iter().find(of).map(|held| (held.version, held.came));

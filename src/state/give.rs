@@ -186,7 +186,8 @@ impl<S: Storage> State<S> {
 
     fn lacks<A: Address>(&self, left: &Left, log: usize, members: &Members<A, S>) -> bool {
         let from = if log == BULK { left.from[BULK] } else { left.from[VITAL_LOG] };
-        members.map(left.owner).log(log).version > from
+        let held = *members.map(left.owner).log(log);
+        held.version > from && !held.hollow
     }
 
     /// Gives of one log what fits. `None` if nothing more fits this datagram.

@@ -138,7 +138,10 @@ impl<'n> Entry<'n> {
     /// The value as postcard reads it; see [`Node::set_typed`](crate::Node::set_typed). An error means that it is not of
     /// that type.
     pub fn typed<T: serde::Deserialize<'n>>(&self) -> Result<T, StateError> {
-        postcard::from_bytes(self.value).map_err(|_| StateError::Type)
+        match postcard::take_from_bytes(self.value) {
+            Ok((value, [])) => Ok(value),
+            _ => Err(StateError::Type),
+        }
     }
 }
 

@@ -19,10 +19,13 @@ pub(crate) struct Log {
     pub(crate) told: u32,
     /// The entry with the greatest version.
     pub(crate) last: At,
+    /// Some of what is up to `version` had to go while the log was read again: it is given to nobody, and must be read
+    /// again from the beginning.
+    pub(crate) hollow: bool,
 }
 
 impl Log {
-    pub(crate) const NEW: Self = Log { version: 0, floor: 0, told: 0, last: NOWHERE };
+    pub(crate) const NEW: Self = Log { version: 0, floor: 0, told: 0, last: NOWHERE, hollow: false };
 }
 
 /// One owner's map.
@@ -93,24 +96,28 @@ pub(crate) enum Verdict {
 /// nor an earlier version.
 pub(crate) fn judge(log: &Log, rebuild: Option<&Rebuild>, span: &Span) -> Verdict {
     let Span { from, to, as_of, floor } = *span;
-    if let Some(held) = rebuild {
-        let fits = from <= held.cursor && held.cursor < to && as_of >= held.last && floor <= held.first;
-        if fits {
-            let next = Rebuild { cursor: to, last: as_of, floor: held.floor.max(floor), ..*held };
-            return Verdict::Rebuilds { first: false, rebuild: next };
-        }
-    } else if to <= log.version {
-        return Verdict::Old;
-    } else if from <= log.version && floor <= log.version {
-        return Verdict::Adds;
+    let next = rebuild.filter(|held| {
+        let goes_on = from <= held.cursor && held.cursor < to;
+        goes_on && as_of >= held.last && floor <= held.first
+    });
+    if let Some(held) = next {
+        let rebuild = Rebuild { cursor: to, last: as_of, floor: held.floor.max(floor), ..*held };
+        return Verdict::Rebuilds { first: false, rebuild };
     }
-    // From the beginning, and later than anything held. A rebuild that could go on is given up only for a whole map.
+    // What was deleted since is not said any more, or some is missing here: only from the beginning, and from a state as
+    // late as what is held. A rebuild that could go on is given up only for a whole map.
     let anew = |held: &Rebuild| as_of >= held.last && (to == as_of || floor > held.first);
-    if from == 0 && as_of > log.version && floor > log.version && rebuild.is_none_or(anew) {
-        let begun = Rebuild { cursor: to, first: as_of, last: as_of, floor };
-        return Verdict::Rebuilds { first: true, rebuild: begun };
+    if floor > log.version || log.hollow {
+        if from == 0 && to > 0 && as_of >= log.version && rebuild.is_none_or(anew) {
+            let rebuild = Rebuild { cursor: to, first: as_of, last: as_of, floor };
+            return Verdict::Rebuilds { first: true, rebuild };
+        }
+        return Verdict::Unfit;
     }
-    Verdict::Unfit
+    if to <= log.version {
+        return Verdict::Old;
+    }
+    if from <= log.version && rebuild.is_none() { Verdict::Adds } else { Verdict::Unfit }
 }
 
 impl Rebuild {

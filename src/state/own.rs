@@ -260,8 +260,13 @@ impl<S: Storage> State<S> {
     fn raise_floor<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
         let (versions, _) = self.floor_mark;
         for (log, version) in [BULK, VITAL_LOG].into_iter().zip(versions) {
-            self.deleted -= self.forget_deleted(MYSELF, log, version, cx.members).min(self.deleted);
+            let forgotten = self.forget_deleted(MYSELF, log, version, cx.members);
+            self.deleted -= forgotten.min(self.deleted);
             cx.members.with_map(MYSELF, |map| map.log_mut(log).floor = map.log(log).floor.max(version));
+            // Others keep what was deleted until they hear of it.
+            if let Some(tells) = self.tells_floor.get_mut(log).filter(|_| forgotten > 0) {
+                *tells = true;
+            }
         }
         let next = if self.deleted == 0 { Instant::FAR_FUTURE } else { cx.now.after(deleted_for(cx.config)) };
         self.floor_mark = (cx.members.map(MYSELF).versions(), next);
@@ -319,7 +324,7 @@ impl<S: Storage> State<S> {
     /// This node begins another life, in which all that it has is handed out anew, its versions from 1 on.
     pub(crate) fn renew<A: Address>(&mut self, members: &mut Members<A, S>) {
         self.tree.clear();
-        (self.handed, self.doubted) = ([0; LOGS], [0; LOGS]);
+        (self.handed, self.doubted, self.tells_floor) = ([0; LOGS], [0; LOGS], [false; LOGS]);
         for log in [BULK, VITAL_LOG] {
             self.deleted -= self.forget_deleted(MYSELF, log, u32::MAX, members).min(self.deleted);
             let last = members.map(MYSELF).log(log).last;

@@ -1,10 +1,10 @@
 //! Push-back: how fast the application may write while others lag behind.
 //!
 //! Additive increase, multiplicative decrease, as in Scuttlebutt (van Renesse et al. 2008, section 3.3): the rate is halved
-//! for each period in which somebody lags by two periods or more, and grows by an eighth of that half in each in which
-//! nobody does, until it is no limit any more.
+//! for each period in which most of those who were heard lag by two periods or more, or what was written is not handed out
+//! for so long; and it grows by an eighth of that half in every other, until it is no limit any more.
 
-use super::{LOGS, StateError};
+use super::StateError;
 use crate::config::Config;
 use crate::time::Instant;
 
@@ -23,12 +23,25 @@ pub(crate) struct Pace {
     /// How much had been written in all, and at the beginning of the latest periods.
     total: u32,
     marks: [u32; BACK],
-    lagged: bool,
+    /// In the present period: what has been written is not handed out for long, and how many were heard to be behind and
+    /// in time. One who is cut off, or has no room, is not all.
+    backlog: bool,
+    late: u16,
+    timely: u16,
 }
 
 impl Pace {
-    pub(crate) const FREE: Self =
-        Pace { rate: 0, cut: 0, written: 0, began: Instant::ZERO, total: 0, marks: [0; BACK], lagged: false };
+    pub(crate) const FREE: Self = Pace {
+        rate: 0,
+        cut: 0,
+        written: 0,
+        began: Instant::ZERO,
+        total: 0,
+        marks: [0; BACK],
+        backlog: false,
+        late: 0,
+        timely: 0,
+    };
 
     /// Whether one more may be written.
     pub(crate) fn allow(&mut self, now: Instant, config: &Config) -> Result<(), StateError> {
@@ -47,7 +60,7 @@ impl Pace {
 
     /// A period has passed, or several.
     fn turn(&mut self, now: Instant) {
-        if self.lagged {
+        if self.backlog || self.late > self.timely {
             let before = if self.rate == 0 { self.written } else { self.rate.min(self.written.max(1)) };
             self.rate = (before / 2).max(1);
             self.cut = self.rate;
@@ -61,17 +74,28 @@ impl Pace {
         if let Some(newest) = self.marks.first_mut() {
             *newest = self.total;
         }
-        (self.lagged, self.written, self.began) = (false, 0, now);
+        (self.backlog, self.late, self.timely) = (false, 0, 0);
+        (self.written, self.began) = (0, now);
     }
 
     pub(crate) fn note_write(&mut self) {
         (self.written, self.total) = (self.written.saturating_add(1), self.total.wrapping_add(1));
     }
 
-    /// So many writes have not come to somebody yet, or have not been handed out.
-    pub(crate) fn note_lag(&mut self, have: [u32; LOGS], own: [u32; LOGS]) {
-        let behind: u32 = own.iter().zip(have).map(|(own, have)| own.saturating_sub(have)).fold(0, u32::saturating_add);
+    /// So many writes have not been acknowledged by those who are to pass them on.
+    pub(crate) fn note_backlog(&mut self, behind: u32) {
+        self.backlog |= self.is_behind(behind);
+    }
+
+    /// Somebody has been heard to be behind, or in time.
+    pub(crate) fn note_report(&mut self, late: bool) {
+        let count = if late { &mut self.late } else { &mut self.timely };
+        *count = count.saturating_add(1);
+    }
+
+    /// Whether one who is so many writes behind lacks something that was there two periods ago.
+    pub(crate) fn is_behind(&self, behind: u32) -> bool {
         let [.., oldest] = self.marks;
-        self.lagged |= behind > self.total.wrapping_sub(oldest);
+        behind > self.total.wrapping_sub(oldest)
     }
 }

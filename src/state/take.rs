@@ -64,8 +64,9 @@ impl<S: Storage> State<S> {
         cx: &mut Context<'_, A, S>,
     ) -> Took {
         let span = chunk.head.span;
-        let reached = self.put_all(chunk, (owner, log), cx);
         let before = cx.members.map(owner).log(log).version;
+        // What is not there of what came before is there no more.
+        let reached = self.put_all(chunk, (owner, log), before, cx);
         cx.members.with_map(owner, |map| {
             let log = map.log_mut(log);
             log.version = log.version.max(reached);
@@ -77,11 +78,12 @@ impl<S: Storage> State<S> {
         if reached > before { Took::New } else { Took::Refused }
     }
 
-    /// Puts the entries of a chunk in, and gives the version up to which there was room.
+    /// Puts the entries of a chunk in that are above this version, and gives the version up to which there was room.
     fn put_all<A: Address>(
         &mut self,
         chunk: &Chunk<'_>,
         (owner, log): (Index, usize),
+        above: u32,
         cx: &mut Context<'_, A, S>,
     ) -> u32 {
         let span = chunk.head.span;
@@ -92,7 +94,7 @@ impl<S: Storage> State<S> {
         }
         let (mut entries, mut before) = (chunk.body, span.from);
         while let Some(written) = entries.written(before) {
-            if !self.put(&written, (owner, log), cx) {
+            if written.version > above && !self.put(&written, (owner, log), cx) {
                 // What came before it stands.
                 return before;
             }
@@ -208,11 +210,20 @@ impl<S: Storage> State<S> {
             return Took::Unfit;
         }
         if first {
-            self.unconfirm(cx.members.map(owner).log(log).last);
+            let held = *cx.members.map(owner).log(log);
+            self.unconfirm(held.last);
+            // Nobody says it any more.
+            let told = if self.watches.any() { held.told } else { held.version };
+            self.forget_deleted(owner, log, told.min(held.version), cx.members);
         }
-        if self.put_all(chunk, (owner, log), cx) < chunk.head.span.to {
-            self.note_refused(owner, cx.members);
-            return Took::Refused;
+        let to = chunk.head.span.to;
+        if self.put_all(chunk, (owner, log), 0, cx) < to {
+            // What is not confirmed gives way: it is gone, or will be listed again.
+            let gave_way = self.drop_unconfirmed((owner, log), cx.members);
+            if !gave_way || self.put_all(chunk, (owner, log), 0, cx) < to {
+                self.note_refused(owner, cx.members);
+                return Took::Refused;
+            }
         }
         if rebuild.is_done() {
             self.finish_rebuild((owner, log), &rebuild, cx.members);
@@ -244,11 +255,21 @@ impl<S: Storage> State<S> {
         rebuild: &Rebuild,
         members: &mut Members<A, S>,
     ) {
+        self.drop_unconfirmed((owner, log), members);
+        members.with_map(owner, |map| {
+            map.refused = false;
+            let log = map.log_mut(log);
+            (log.version, log.floor, log.hollow) = (rebuild.cursor, rebuild.floor(), false);
+        });
+    }
+
+    /// Removes what a rebuild has not found to be there; whether there was anything. The log is hollow until it is read.
+    fn drop_unconfirmed<A: Address>(&mut self, (owner, log): (Index, usize), members: &mut Members<A, S>) -> bool {
         let told = members.map(owner).log(log).told;
-        let (mut at, mut lost) = (members.map(owner).log(log).last, false);
+        let (mut at, mut any, mut lost) = (members.map(owner).log(log).last, false, false);
         while let Some(head) = self.store.get(at) {
             if !head.is(CONFIRMED) {
-                lost |= !head.is(DELETED) && head.version <= told;
+                (any, lost) = (true, lost || !head.is(DELETED) && head.version <= told);
                 self.remove(at, members);
             }
             at = head.older;
@@ -257,10 +278,12 @@ impl<S: Storage> State<S> {
         let replaced = lost && self.watches.any();
         members.with_map(owner, |map| {
             map.replaced |= replaced;
-            map.refused = false;
-            let log = map.log_mut(log);
-            (log.version, log.floor) = (rebuild.cursor, rebuild.floor());
+            map.log_mut(log).hollow |= any;
         });
+        if replaced {
+            self.note_change(owner);
+        }
+        any
     }
 
     // Values in pieces.
