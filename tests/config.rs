@@ -45,6 +45,8 @@ fn every_rule_refuses_just_outside_its_bounds_and_names_itself() {
         (lan().leave_timeout(HOUR + ms(1)), ConfigError::LeaveTimeout),
         (lan().delivery_timeout(ms(24)), ConfigError::DeliveryTimeout),
         (lan().delivery_timeout(24 * HOUR + ms(1)), ConfigError::DeliveryTimeout),
+        (lan().state_retention(ms(999)), ConfigError::StateRetention),
+        (lan().state_retention(24 * HOUR + ms(1)), ConfigError::StateRetention),
         (lan().byte_budget(15), ConfigError::ByteBudget),
         (lan().byte_budget((1 << 30) + 1), ConfigError::ByteBudget),
     ];
@@ -65,6 +67,9 @@ fn every_rule_accepts_its_bounds_and_gives_them_back() {
     assert_eq!((config.gossip_gap(), config.leave_timeout()), (ms(1), ms(250)));
     for bound in [lan().build().unwrap().first_retry(), 24 * HOUR] {
         assert_eq!(lan().delivery_timeout(bound).build().map(|config| config.delivery_timeout()), Ok(bound));
+    }
+    for bound in [ms(1_000), 24 * HOUR] {
+        assert_eq!(lan().state_retention(bound).build().map(|config| config.state_retention()), Ok(bound));
     }
     for (asked, given) in [(0, 0), (1, 2), (2, 2), (3, 4), (100, 128), (16_384, 16_384)] {
         let config = lan().patience(Duration::from_secs(asked)).build().unwrap();
@@ -171,6 +176,7 @@ struct Wish {
     dead_probe_period: u128,
     leave_timeout: u128,
     delivery_timeout: u128,
+    state_retention: u128,
     byte_budget: u32,
 }
 
@@ -196,12 +202,13 @@ impl Wish {
             .dead_probe_period(duration(self.dead_probe_period))
             .leave_timeout(duration(self.leave_timeout))
             .delivery_timeout(duration(self.delivery_timeout))
+            .state_retention(duration(self.state_retention))
             .byte_budget(self.byte_budget)
             .build()
     }
 
     /// The rules as the documentation states them, in its order, and whether each is kept.
-    fn rules(&self) -> [(ConfigError, bool); 11] {
+    fn rules(&self) -> [(ConfigError, bool); 12] {
         let (period, retry) = (micros(self.probe_period), micros(self.first_retry));
         let within = |nanos: u128, least: u64, most: u64| (least..=most).contains(&micros(nanos));
         [
@@ -215,6 +222,7 @@ impl Wish {
             (ConfigError::DeadProbePeriod, within(self.dead_probe_period, period, 24 * HOUR_MICROS)),
             (ConfigError::LeaveTimeout, within(self.leave_timeout, retry, HOUR_MICROS)),
             (ConfigError::DeliveryTimeout, within(self.delivery_timeout, retry, 24 * HOUR_MICROS)),
+            (ConfigError::StateRetention, within(self.state_retention, SECOND, 24 * HOUR_MICROS)),
             (ConfigError::ByteBudget, self.byte_budget == 0 || (16..=1 << 30).contains(&self.byte_budget)),
         ]
     }
@@ -237,9 +245,9 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let fanout = prop_oneof![3 => 1..=16u8, 1 => any::<u8>()];
     let times = || (any_time(), any_time(), any_time(), any_time(), any_time(), any_time(), any_time());
     let budget = prop_oneof![0..20u32, (1 << 30) - 2..(1 << 30) + 3u32, any::<u32>()];
-    let rest = (valid_wish(), any::<u8>(), budget, any_time());
+    let rest = (valid_wish(), any::<u8>(), budget, any_time(), any_time());
     (datagram, fanout, times(), rest).prop_map(|(max_datagram, fanout, times, rest)| {
-        let (valid, keep, byte_budget, delivery_timeout) = rest;
+        let (valid, keep, byte_budget, delivery_timeout, state_retention) = rest;
         let (probe_period, first_retry, suspicion, gossip_gap, patience, dead_probe_period, leave_timeout) = times;
         // Most rules are kept in most wishes, so that each is the broken one now and then.
         let choose = |bit: u8, wild: u128, good: u128| if keep >> bit & 1 == 0 { good } else { wild };
@@ -254,6 +262,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             dead_probe_period: choose(5, dead_probe_period, valid.dead_probe_period),
             leave_timeout: choose(6, leave_timeout, valid.leave_timeout),
             delivery_timeout: if keep % 7 == 0 { delivery_timeout } else { valid.delivery_timeout },
+            state_retention: if keep % 11 == 0 { state_retention } else { valid.state_retention },
             byte_budget: if keep >> 7 == 0 { valid.byte_budget } else { byte_budget },
         }
     })
@@ -276,13 +285,13 @@ fn valid_wish() -> impl Strategy<Value = Wish> {
             let datagram = prop_oneof![Just(96), 96..2_000usize, 96..=65_507usize];
             let intervals = (between(8 * retry, slowest), between(1_000, period), patience);
             let budget = prop_oneof![Just(0), 16..2_000u32, 16..=1u32 << 30];
-            let delivery = between(retry, 24 * HOUR_MICROS);
-            let rests = (between(period, 24 * HOUR_MICROS), between(retry, HOUR_MICROS), delivery, budget);
+            let waits = (between(retry, 24 * HOUR_MICROS), between(SECOND, 24 * HOUR_MICROS));
+            let rests = (between(period, 24 * HOUR_MICROS), between(retry, HOUR_MICROS), waits, budget);
             (Just((probe_period, first_retry)), datagram, 1..=16u8, intervals, rests)
         })
         .prop_map(|((probe_period, first_retry), max_datagram, fanout, intervals, rests)| {
             let (suspicion, gossip_gap, patience) = intervals;
-            let (dead_probe_period, leave_timeout, delivery_timeout, byte_budget) = rests;
+            let (dead_probe_period, leave_timeout, (delivery_timeout, state_retention), byte_budget) = rests;
             Wish {
                 max_datagram,
                 probe_period,
@@ -294,6 +303,7 @@ fn valid_wish() -> impl Strategy<Value = Wish> {
                 dead_probe_period,
                 leave_timeout,
                 delivery_timeout,
+                state_retention,
                 byte_budget,
             }
         })
@@ -318,6 +328,7 @@ fn what_is_refused_names_the_first_rule_that_it_breaks_and_nothing_else_is() {
             (config.dead_probe_period(), wish.dead_probe_period),
             (config.leave_timeout(), wish.leave_timeout),
             (config.delivery_timeout(), wish.delivery_timeout),
+            (config.state_retention(), wish.state_retention),
         ];
         for (given, asked) in times {
             assert_eq!(given, rounded(asked), "what was set is read back, rounded up to microseconds");
@@ -332,7 +343,7 @@ fn what_is_refused_names_the_first_rule_that_it_breaks_and_nothing_else_is() {
 fn a_setter_refuses_what_the_builder_refuses_in_its_words_and_gives_what_it_gives() {
     type Setter = fn(Config, &Wish) -> Config;
     type Built = fn(Config, &Wish) -> Result<Config, ConfigError>;
-    let both: [(Setter, Built); 11] = [
+    let both: [(Setter, Built); 12] = [
         (
             |config, wish| config.with_max_datagram(wish.max_datagram),
             |config, wish| Config::builder(config).max_datagram(wish.max_datagram).build(),
@@ -372,6 +383,10 @@ fn a_setter_refuses_what_the_builder_refuses_in_its_words_and_gives_what_it_give
         (
             |config, wish| config.with_delivery_timeout(duration(wish.delivery_timeout)),
             |config, wish| Config::builder(config).delivery_timeout(duration(wish.delivery_timeout)).build(),
+        ),
+        (
+            |config, wish| config.with_state_retention(duration(wish.state_retention)),
+            |config, wish| Config::builder(config).state_retention(duration(wish.state_retention)).build(),
         ),
         (
             |config, wish| config.with_byte_budget(wish.byte_budget),
