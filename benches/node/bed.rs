@@ -36,7 +36,7 @@ impl Bed {
     pub fn new(members: usize) -> Self {
         let (id, from) = (NodeId::new(1), address(2));
         let now = Instant::from_millis(1_000);
-        let mut node = Node::new(Config::LAN, Limits::DEFAULT.with_members(members));
+        let mut node = Node::new(Config::LAN, Limits::DEFAULT.with_members(members).with_state_bytes(1 << 30));
         node.start(now, id, address(1), &mut SimRng::new(1));
         let peer = Sender { id: 2, generation: 0, nonce: 2, incarnation: 0 };
         let mut bed = Bed { node, now, peer, from };
@@ -108,7 +108,8 @@ impl Bed {
         self.datagram(&forge::ping(number, forge::roots(self.node.fingerprint(), number)))
     }
 
-    fn datagram(&self, frame: &[u8]) -> Vec<u8> {
+    /// A datagram of the peer's with this frame.
+    pub fn datagram(&self, frame: &[u8]) -> Vec<u8> {
         forge::datagram(forge::cluster(""), 1, self.myself().tag(), self.peer, &[frame.to_vec()])
     }
 

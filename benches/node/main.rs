@@ -22,6 +22,7 @@ mod bed;
 mod counting;
 #[path = "../../tests/common/forge.rs"]
 mod forge;
+mod maps;
 mod measure;
 mod operations;
 mod valgrind;
@@ -96,6 +97,7 @@ struct Column {
     /// Per operation; none without valgrind.
     instructions: Result<Vec<f64>, String>,
     bytes_per_member: f64,
+    bytes_per_key: f64,
 }
 
 impl Column {
@@ -103,10 +105,12 @@ impl Column {
         let before = counting::held();
         let bed = Bed::new(members);
         let bytes_per_member = (counting::held() - before) as f64 / members as f64;
+        let (_, bytes_per_key) = maps::filled(&bed);
         let mut operations: Vec<_> = Kind::value_variants().iter().map(|kind| kind.on(&bed)).collect();
         let costs = operations.iter_mut().map(|operation| measure(operation.as_mut(), budget)).collect();
         let counts: Vec<usize> = operations.iter().map(|operation| operation.count()).collect();
-        Column { members, costs, instructions: valgrind::instructions(members, &counts), bytes_per_member }
+        let instructions = valgrind::instructions(members, &counts);
+        Column { members, costs, instructions, bytes_per_member, bytes_per_key }
     }
 }
 
@@ -145,6 +149,8 @@ fn table(columns: &[Column]) -> Table {
     let allocations = |column: &Column| column.costs.iter().map(|cost| cost.allocations).sum::<u64>().to_string();
     table.add_row(row("allocations in all of these", columns, allocations));
     table.add_row(row("bytes per member", columns, |column| format!("{:.1}", column.bytes_per_member)));
+    let name = "bytes per key beside the key and the value, of ten of each member";
+    table.add_row(row(name, columns, |column| format!("{:.1}", column.bytes_per_key)));
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
 }

@@ -7,6 +7,7 @@ use tidings::Instant;
 
 use crate::bed::{Bed, FULL, Node};
 use crate::forge::Sender;
+use crate::maps::{Reads, Takes, Writes};
 
 /// Something that a node does over and over, in batches.
 pub trait Operation {
@@ -35,6 +36,12 @@ pub enum Kind {
     IdlePoll,
     /// `handle_timeout` before it is time.
     EarlyTick,
+    /// Any of the ten keys that each member has.
+    ReadKey,
+    /// A member has written a key again: a datagram with its new value.
+    TakeKey,
+    /// One of this node's own, with another value.
+    WriteKey,
 }
 
 impl Kind {
@@ -47,6 +54,9 @@ impl Kind {
             Kind::SentRecord => "record sent as news",
             Kind::IdlePoll => "three idle polls",
             Kind::EarlyTick => "`handle_timeout`, nothing due",
+            Kind::ReadKey => "a key read, of ten of each member",
+            Kind::TakeKey => "a key of a member that was written again",
+            Kind::WriteKey => "an own key written again",
         }
     }
 
@@ -58,6 +68,9 @@ impl Kind {
             Kind::NewerRecord => Box::new(Newer::new(bed)),
             Kind::SentRecord => Box::new(Sent::new(bed)),
             Kind::IdlePoll => Box::new(Idle { node: bed.node.clone(), before: bed.node.clone() }),
+            Kind::ReadKey => Box::new(Reads::new(bed)),
+            Kind::TakeKey => Box::new(Takes::new(bed)),
+            Kind::WriteKey => Box::new(Writes::new(bed)),
             Kind::EarlyTick => Box::new(Early { node: bed.node.clone(), before: bed.node.clone(), now: bed.now }),
         }
     }
@@ -254,7 +267,7 @@ impl Operation for Sent {
 }
 
 /// How often a batch does what takes a few nanoseconds.
-const MOMENTS: usize = 10_000;
+pub const MOMENTS: usize = 10_000;
 
 /// The caller's loop comes round, and there is nothing to send, to tell or to do.
 struct Idle {

@@ -45,6 +45,9 @@ impl<S: Storage> State<S> {
     /// The first own log of which something is to be handed out: vital before bulk.
     fn unhanded<A: Address>(&self, members: &Members<A, S>) -> Option<(usize, u32)> {
         let versions = members.map(MYSELF).versions();
+        if self.handed == versions && self.tells_floor == [false; LOGS] {
+            return None;
+        }
         let all = self.handed.into_iter().zip(versions).zip(self.tells_floor).enumerate();
         let owes = |(log, ((handed, version), tells))| (handed < version || tells).then_some((log, handed));
         // The vital log is the second.

@@ -210,8 +210,8 @@ impl<S: Storage> Store<S> {
         }
         self.prepare();
         let len = self.bytes.all().len();
-        // Each byte then moves four times in its life or so.
-        let many = self.holes as usize > len / 4 && self.holes as usize > self.limit() / 64;
+        // Each byte then moves four times in its life or so, and the buckets are not made anew for a few.
+        let many = self.holes as usize > (len / 4).max(self.buckets.all().len());
         if many || len + size > self.limit() {
             self.move_up(moved);
         }

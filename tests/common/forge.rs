@@ -157,6 +157,7 @@ pub fn certificate([first, second]: [u64; 2], question: u32) -> Vec<u8> {
 }
 
 pub mod kind {
+    pub const GIVEN: u8 = 31;
     pub const PING: u8 = 1;
     pub const ACK: u8 = 2;
     pub const NEWS: u8 = 5;

@@ -122,7 +122,6 @@ impl Arguments {
         plans.retain(|plan| (plan.quick || !self.quick) && plan.rows.iter().any(|row| self.wants(row)));
         tasks.retain(|plan| (plan.quick || !self.quick) && self.wants(&plan.row));
         days.retain(|plan| (plan.quick || !self.quick) && plan.rows.iter().any(|row| self.wants(row)));
-        days.retain(|_| state::is_there());
         if plans.is_empty() && tasks.is_empty() && days.is_empty() {
             return Err("no row has such a name".into());
         }

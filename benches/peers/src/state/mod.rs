@@ -35,15 +35,9 @@ for the next gossip: if it came more often, values would spread faster, and thos
 theirs takes 1, 2, 3, 4 or 5 ms, as tokio's timers know no parts of one.",
 ];
 
-/// Whether there is anything to show: somebody who replicates state.
-pub fn is_there() -> bool {
-    cfg!(feature = "chitchat") || ours::api().is_some()
-}
-
 /// How many runs these plans take, if ours makes this many of each.
 pub fn runs(plans: &[Plan], seeds: u64) -> u64 {
-    let each = if ours::api().is_some() { seeds } else { 0 };
-    (each + peer_runs(seeds)) * plans.len() as u64
+    (seeds + peer_runs(seeds)) * plans.len() as u64
 }
 
 /// Runs of chitchat: each takes long, and holds many writes.
@@ -59,10 +53,7 @@ pub fn table(
     progress: &ProgressBar,
 ) -> Result<Table, String> {
     progress.set_message("state");
-    let ours = match ours::api() {
-        Some(_) => days::<ours::Cluster>(plans, seeds, progress)?,
-        None => Vec::new(),
-    };
+    let ours = days::<ours::Cluster>(plans, seeds, progress)?;
     #[cfg(feature = "chitchat")]
     let theirs = days::<chitchat::Cluster>(plans, peer_runs(seeds), progress)?;
     #[cfg(not(feature = "chitchat"))]
