@@ -97,13 +97,15 @@ pub(crate) struct Store<S: Storage> {
     buckets: S::PerMember<At>,
     /// How many bytes are holes.
     holes: u32,
+    /// At least the most that entries have ever taken: memory is asked for only when that grows.
+    highest: u32,
     /// How often all moved up or the end was cut off, wrapping.
     moves: u32,
 }
 
 impl<S: Storage> Store<S> {
     pub(crate) const fn new(bytes: S::State, buckets: S::PerMember<At>) -> Self {
-        Store { bytes, buckets, holes: 0, moves: 0 }
+        Store { bytes, buckets, holes: 0, highest: 0, moves: 0 }
     }
 
     /// The most bytes that entries may take.
@@ -209,10 +211,7 @@ impl<S: Storage> Store<S> {
             return None;
         }
         self.prepare();
-        let len = self.bytes.all().len();
-        // Each byte then moves four times in its life or so, and the buckets are not made anew for a few.
-        let many = self.holes as usize > (len / 4).max(self.buckets.all().len());
-        if many || len + size > self.limit() {
+        if self.bytes.all().len() + size > self.bound(size) {
             self.move_up(moved);
         }
         let at = self.bytes.all().len();
@@ -231,6 +230,23 @@ impl<S: Storage> Store<S> {
         }
         self.bytes.all_mut().get_mut(at + before_key..at + before_key + key.len())?.copy_from_slice(key);
         Some(at as At)
+    }
+
+    /// How many bytes may be used, holes included, before all moves up: so many more than entries ever took that each byte
+    /// moves four times in its life or so, and that the buckets are not made anew for a few.
+    fn bound(&mut self, size: usize) -> usize {
+        let (used, highest) = (self.used() + size, self.highest as usize);
+        let slack = |highest: usize| highest / 4 + self.buckets.all().len();
+        if used <= highest {
+            return (highest + slack(highest)).min(self.limit());
+        }
+        let highest = used.max(highest + highest / 8).min(self.limit());
+        let (bound, len) = ((highest + slack(highest)).min(self.limit()), self.bytes.all().len());
+        self.highest = highest as u32;
+        if self.bytes.resize(bound.max(len)) {
+            self.bytes.truncate(len);
+        }
+        bound
     }
 
     /// The bytes of a value, to be filled in.
