@@ -564,3 +564,27 @@ fn what_is_fetched_in_one_datagram_many_times_is_given_once() {
     let sent = node(&sim, 2).stats().bytes_out - before;
     assert!(sent < 25_000, "{sent} bytes for one datagram of {}", forged.len());
 }
+
+#[test]
+fn whoever_is_alone_leaves_at_once_whatever_it_has_written() {
+    let mut sim = cluster(1, 28);
+    set(&mut sim, 0, "key", b"value");
+    sim.leave(0);
+    sim.run_for(Duration::from_millis(10));
+    assert_eq!(node(&sim, 0).phase(), tidings::Phase::Left);
+}
+
+#[test]
+fn what_was_written_just_before_leaving_is_read_by_all_who_stay() {
+    for seed in 0..20 {
+        let mut sim =
+            cluster_of(12, 200 + seed, Conditions::LAN.with_loss(0.1), |_| watcher(Config::LAN, Limits::DEFAULT));
+        set(&mut sim, 3, "first", b"so that there is a map");
+        sim.run_for(SECOND);
+        set(&mut sim, 3, "last", b"words");
+        sim.leave(3);
+        sim.run_for(Duration::from_secs(20));
+        let heard = |host: &usize| has(&sim, *host, 3, "last", b"words");
+        assert!((0..12).filter(|host| *host != 3).all(|host| heard(&host)), "seed {seed}");
+    }
+}

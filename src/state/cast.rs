@@ -54,9 +54,9 @@ impl<S: Storage> State<S> {
         all.rev().find_map(owes)
     }
 
-    /// Whether all that was written has been handed out and acknowledged, or given up.
+    /// Whether all that was written has been handed out and acknowledged, or given up; or there is nobody to be told.
     pub(crate) fn is_done<A: Address>(&self, members: &Members<A, S>) -> bool {
-        self.tree.is_empty() && self.unhanded(members).is_none()
+        self.tree.is_empty() && (members.others() == 0 || self.unhanded(members).is_none())
     }
 
     fn can_hand_out(&self) -> bool {
