@@ -61,11 +61,19 @@ impl Stage {
 
     /// Starts an agent that listens to `alarms`, and returns its number once it has told its address.
     fn start(&mut self, name: &'static str, answer: &str) -> usize {
+        self.start_with(name, &["--listen", "alarms", "--answer", answer], "")
+    }
+
+    /// Starts an agent with these options, which does what is in its input.
+    fn start_with(&mut self, name: &'static str, options: &[&str], input: &str) -> usize {
         let mut command = agent();
-        command.args(["--name", name, "--listen", "alarms", "--answer", answer, "--for", LONG]);
+        command.args(["--name", name, "--for", LONG]).args(options);
         command.args(self.listeners.first().iter().flat_map(|first| ["--join", &first.addr]));
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("an example can be run");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("an example can be run");
         let output = child.stdout.take().expect("its output is a pipe");
+        let mut stdin = child.stdin.take().expect("its input is a pipe");
+        stdin.write_all(input.as_bytes()).expect("it is read");
         self.listeners.push(Listener { child, addr: String::new() });
         let printer = self.printer.clone();
         thread::spawn(move || {
@@ -193,6 +201,35 @@ fn what_is_said_told_and_asked_reaches_whom_it_should() {
 }
 
 #[test]
+fn what_one_sets_all_can_read_and_watch() {
+    let mut stage = Stage::new();
+    stage.start_with("ann", &[], "set load 0.1\nset rack r1\nwatch lo\n");
+    stage.wait("ann", "watching keys that begin with lo");
+    stage.start_with("bob", &[], "set load 0.2\nset zone z 2\ndelete zone\n");
+    stage.wait("bob", "zone is deleted");
+    stage.wait("ann", "bob sets load: 0.2");
+
+    let got = stage.run(&["get", "bob", "load"]);
+    assert_eq!((got.status, got.out.as_str()), (Some(0), "0.2\n"), "{got}");
+    let got = stage.run(&["get", "load"]);
+    assert_eq!((got.status, got.out.as_str()), (Some(0), "ann: 0.1\nbob: 0.2\n"), "{got}");
+    let keys = stage.run(&["keys"]);
+    let rows: Vec<_> = keys.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!((keys.status, rows.join("; ").as_str()), (Some(0), "key of; load ann, bob; rack ann"), "{keys}");
+    let keys = stage.run(&["keys", "ann"]);
+    let rows: Vec<_> = keys.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(rows.join("; "), "key value version; load 0.1 0.1; rack r1 0.2", "{keys}");
+    let gone = stage.run(&["get", "bob", "zone"]);
+    assert_eq!((gone.status, gone.err.as_str()), (Some(1), "error: bob has no key zone, as far as this node knows\n"));
+
+    let set = stage.run(&["--name", "carol", "set", "lost", "and found"]);
+    assert_eq!((set.status, set.out.as_str()), (Some(0), "lost is set, version 0.1\n"), "{set}");
+    stage.wait("ann", "carol sets lost: and found");
+    let watched = stage.run(&["--for", "2", "watch"]);
+    assert_eq!((watched.status, watched.out.as_str()), (Some(0), "watching all keys\n"), "nothing changes: {watched}");
+}
+
+#[test]
 fn a_script_is_carried_out_line_by_line() {
     let mut stage = Stage::new();
     stage.start("ann", "I am");
@@ -221,7 +258,7 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
     stage.start("ann", "I am");
     let addr = stage.listeners[0].addr.clone();
     let too_long = "x".repeat(50_000);
-    let wrong: [(&[&str], &str); 9] = [
+    let wrong: [(&[&str], &str); 16] = [
         (&["say", "alarms", "fire"], "nobody to join: \"say\" needs --join"),
         (&["--join", "127.0.0.1:9", "--within", "0.3", "say", "a", "b"], "nobody to join: no answer from 127.0.0.1:9"),
         (&["--join", &addr, "say", "alarms"], "expected a topic and a text"),
@@ -230,6 +267,13 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         (&["--join", &addr, "say", "alarms", &too_long], "the text has 50000 bytes; at most"),
         (&["--join", &addr, "answer", "yes"], "nobody has asked anything"),
         (&["--join", &addr, "--name", "ann", "say", "a", "b"], "another live node has this name"),
+        (&["set", "load", "1"], "nobody to join: \"set\" needs --join"),
+        (&["--join", &addr, "set", "load"], "expected a key and a value"),
+        (&["--join", &addr, "set", &too_long[..99], "1"], "the key has 99 bytes; at most 63 can be set"),
+        (&["--join", &addr, "delete", "load"], "this node has no key load"),
+        (&["--join", &addr, "get", "load"], "nobody has a key load"),
+        (&["--join", &addr, "get", "dave", "load"], "there is no member dave"),
+        (&["--join", &addr, "unwatch", "lo"], "nothing is watched"),
         (&["--join", "[::1]:7001", "members"], "--join [::1]:7001 and --bind 127.0.0.1:0 must both be"),
     ];
     for (words, sentence) in wrong {

@@ -40,6 +40,8 @@ pub struct Agent {
     pub within: Duration,
     /// When to leave in any case, and until when not to leave because there is nothing more to do.
     stay: Option<Instant>,
+    /// How many parts of others' maps had come, and when that was last more.
+    read: (u64, Instant),
     /// No more commands will come.
     over: bool,
     /// That nobody can be joined has been told.
@@ -91,8 +93,8 @@ impl Agent {
         }
         let (seeds, buf) = (options.join.clone(), vec![0; MAX_DATAGRAM]);
         let (within, stay) = (options.within, options.stay.map(|stay| clock.now() + stay));
-        let (ready, over, warned, interrupted) = (false, terse, false, false);
-        Ok(Agent { node, socket, buf, ready, poll, clock, desk, seeds, within, stay, over, warned, interrupted })
+        let (ready, over, warned, interrupted, read) = (false, terse, false, false, (0, clock.now()));
+        Ok(Agent { node, socket, buf, ready, poll, clock, desk, seeds, within, stay, read, over, warned, interrupted })
     }
 
     /// Until the node has left. Whether all commands went well is the exit status.
@@ -169,8 +171,20 @@ impl Agent {
 
     /// When a newcomer has probably been told of everybody: nobody has been heard of for a while.
     fn settled(&self) -> Instant {
-        let pause = if self.seeds.is_empty() { Duration::ZERO } else { self.node.config().probe_period() / 2 };
-        self.desk.heard + pause
+        self.desk.heard + self.pause()
+    }
+
+    fn pause(&self) -> Duration {
+        if self.seeds.is_empty() { Duration::ZERO } else { self.node.config().probe_period() / 2 }
+    }
+
+    /// Whether a newcomer has probably read all maps. Where something is written all the time, no pause shows that.
+    fn has_read(&mut self, now: Instant) -> bool {
+        let parts = self.node.stats().chunks_in;
+        if parts > self.read.0 {
+            self.read = (parts, now);
+        }
+        now >= (self.read.1 + self.pause()).min(Instant::ZERO + self.within)
     }
 
     // What is to be done.
@@ -180,7 +194,8 @@ impl Agent {
         let now = self.clock.now();
         self.arrive(now);
         let worked = self.introduce(now) | self.try_jobs(now) | self.take_input(now);
-        let done = self.over && self.desk.jobs.is_empty() && self.stay.is_none();
+        let watches = self.desk.terse && !self.desk.watched.is_empty();
+        let done = self.over && self.desk.jobs.is_empty() && self.stay.is_none() && !watches;
         if done || LEAVING.load(Ordering::Relaxed) || self.stay.is_some_and(|stay| now >= stay) {
             return self.leave(now) || worked;
         }
@@ -228,20 +243,24 @@ impl Agent {
     /// Carries out what waits, if now is the time.
     fn try_jobs(&mut self, now: Instant) -> bool {
         let mut worked = false;
+        let has_read = self.has_read(now);
         for mut job in std::mem::take(&mut self.desk.jobs) {
             if job.awaits.is_some() {
                 self.desk.jobs.push_back(job);
                 continue;
             }
-            let lonely = job.command.needs_others() && !self.desk.arrived && !self.desk.console.has_prompt();
+            let patient = !self.desk.console.has_prompt();
+            let lonely = patient && job.command.needs_others() && !self.desk.arrived;
+            let unread = patient && job.command.needs_maps() && !has_read;
             let attempt = match lonely {
                 true if self.warned && !self.desk.joined => Attempt::Failed(self.nobody()),
                 true => Attempt::Later,
+                false if unread => Attempt::Later,
                 false => self.carry_out(&mut job, now),
             };
             worked |= !matches!(attempt, Attempt::Later);
             match attempt {
-                Attempt::Later if !lonely && now >= job.since + self.within => {
+                Attempt::Later if !lonely && !unread && now >= job.since + self.within => {
                     self.desk.conclude(now, Err("too much is on its way already; try again in a moment".to_string()));
                 }
                 Attempt::Later | Attempt::Awaits => self.desk.jobs.push_back(job),

@@ -42,6 +42,13 @@ impl Agent {
                 self.node.unsubscribe(now, self.desk.learn_topic(topic));
                 Err(Attempt::Done(Some(format!("listening to {topic} no more"))))
             }
+            Command::Set { key, value } => Err(self.set(key, value, now)),
+            Command::Delete(key) => Err(self.delete(key, now)),
+            Command::Get { owner: None, key } => Err(self.get_from_all(key)),
+            Command::Get { owner: Some(owner), key } => Err(self.get(owner, key)),
+            Command::Keys(owner) => Err(self.keys(owner.as_deref())),
+            Command::Watch(prefix) => Err(self.watch(prefix)),
+            Command::Unwatch(prefix) => Err(self.unwatch(prefix.as_deref())),
             Command::Members => Err(self.show(show::members(&self.node, |id| self.desk.name(id)))),
             Command::Stats => Err(self.show(show::stats(&self.node))),
             Command::Help => Err(self.show(command::HELP)),
@@ -57,7 +64,7 @@ impl Agent {
         }
     }
 
-    fn show(&self, text: impl std::fmt::Display) -> Attempt {
+    pub fn show(&self, text: impl std::fmt::Display) -> Attempt {
         self.desk.console.line(text);
         Attempt::Done(None)
     }
@@ -85,7 +92,7 @@ impl Agent {
         head: usize,
         send: impl FnOnce(&mut Agent, NodeId) -> Result<MessageId, SendError>,
     ) -> Result<MessageId, Attempt> {
-        let member = self.find(to).map_err(Attempt::Failed)?;
+        let member = self.find_other(to).map_err(Attempt::Failed)?;
         if !member.status().is_live() {
             return Err(Attempt::Failed(format!("{to} is unreachable: {}", what(&member))));
         }
@@ -112,13 +119,15 @@ impl Agent {
     // Members.
 
     /// The member that is meant by a name, an id or the beginning of one, or an address.
-    fn find(&mut self, text: &str) -> Result<Member<SocketAddr>, String> {
-        let myself = self.node.id();
-        let found = self.named(text).or_else(|| self.at(text)).map_or_else(|| self.beginning(text), Ok)?;
-        if found.id() == myself {
-            return Err(format!("{text} is this node itself"));
+    pub fn find(&mut self, text: &str) -> Result<Member<SocketAddr>, String> {
+        self.named(text).or_else(|| self.at(text)).map_or_else(|| self.beginning(text), Ok)
+    }
+
+    fn find_other(&mut self, text: &str) -> Result<Member<SocketAddr>, String> {
+        match self.find(text)? {
+            myself if myself.id() == self.node.id() => Err(format!("{text} is this node itself")),
+            other => Ok(other),
         }
-        Ok(found)
     }
 
     fn named(&mut self, text: &str) -> Option<Member<SocketAddr>> {

@@ -9,22 +9,58 @@ pub const HELP: &str = "  members             who is in the cluster, and how it 
   ask TOPIC TEXT      all who listen, and wait for their answers
   ask @MEMBER TEXT    one member
   answer [N] TEXT     question number N, or the latest
+  set KEY VALUE       in this node's own map, which all members can read
+  delete KEY          from it
+  get [MEMBER] KEY    what a member has under the key, or all who have any
+  keys [MEMBER]       all keys of a member, or of all
+  watch [PREFIX]      show what others set and delete from now on, if the key begins so
+  unwatch [PREFIX]    no more; without a prefix, nothing at all
   stats               what this node has counted
   help                this list
   leave, quit         leave the cluster and end
 MEMBER is a name given to --name, an id, the beginning of one, or an address.
-TEXT is all the rest of the line.";
+TEXT and VALUE are all the rest of the line.
+The map of a node that has left or is down can be read for another ten minutes; another that begins under its name
+begins with an empty one.";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Members,
-    Say { topic: String, text: String },
+    Say {
+        topic: String,
+        text: String,
+    },
     Listen(String),
     Unlisten(String),
-    Tell { to: String, text: String },
-    Ask { topic: String, text: String },
-    AskOne { to: String, text: String },
-    Answer { number: Option<u32>, text: String },
+    Tell {
+        to: String,
+        text: String,
+    },
+    Ask {
+        topic: String,
+        text: String,
+    },
+    AskOne {
+        to: String,
+        text: String,
+    },
+    Answer {
+        number: Option<u32>,
+        text: String,
+    },
+    Set {
+        key: String,
+        value: String,
+    },
+    Delete(String),
+    Get {
+        owner: Option<String>,
+        key: String,
+    },
+    Keys(Option<String>),
+    Watch(String),
+    /// `None` for all that is watched.
+    Unwatch(Option<String>),
     Stats,
     Help,
     Leave,
@@ -62,6 +98,24 @@ impl Command {
                 }
             }
             "answer" => answer(rest)?,
+            "set" => {
+                let (key, value) = two(rest).ok_or("expected a key and a value, such as: set load 0.7")?;
+                Command::Set { key, value }
+            }
+            "delete" => Command::Delete(one(rest).ok_or("expected one key, such as: delete load")?),
+            "get" => match (split(rest), two(rest)) {
+                ((key, ""), _) if !key.is_empty() => Command::Get { owner: None, key: key.to_string() },
+                (_, Some((owner, key))) if one(&key).is_some() => Command::Get { owner: Some(owner), key },
+                _ => return Err("expected a key, or a member and a key, such as: get db-7 load".to_string()),
+            },
+            "keys" => Command::Keys(at_most_one(rest).ok_or("expected nothing or one member, such as: keys db-7")?),
+            "watch" => {
+                let prefix = at_most_one(rest).ok_or("expected nothing or one prefix, such as: watch load")?;
+                Command::Watch(prefix.unwrap_or_default())
+            }
+            "unwatch" => {
+                Command::Unwatch(at_most_one(rest).ok_or("expected nothing or one prefix, such as: unwatch load")?)
+            }
             other => return Err(format!("there is no command \"{other}\"; help lists those that there are")),
         };
         Ok(Some(command))
@@ -70,7 +124,13 @@ impl Command {
     /// Whether others must be known for it to make sense.
     pub fn needs_others(&self) -> bool {
         use Command::*;
-        matches!(self, Members | Say { .. } | Tell { .. } | Ask { .. } | AskOne { .. })
+        let of_map = matches!(self, Set { .. } | Delete(_)) || self.needs_maps();
+        of_map || matches!(self, Members | Say { .. } | Tell { .. } | Ask { .. } | AskOne { .. })
+    }
+
+    /// Whether others' maps must have been read for it to make sense.
+    pub fn needs_maps(&self) -> bool {
+        matches!(self, Command::Get { .. } | Command::Keys(_) | Command::Watch(_))
     }
 }
 
@@ -91,6 +151,10 @@ fn bare(command: Command, verb: &str, rest: &str) -> Result<Command, String> {
 fn one(rest: &str) -> Option<String> {
     let (word, rest) = split(rest);
     (!word.is_empty() && rest.is_empty()).then(|| word.to_string())
+}
+
+fn at_most_one(rest: &str) -> Option<Option<String>> {
+    if rest.is_empty() { Some(None) } else { one(rest).map(Some) }
 }
 
 fn two(rest: &str) -> Option<(String, String)> {

@@ -1,6 +1,6 @@
 //! What waits for an outcome, what has been asked, and what is told of it all.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Desk {
     /// Those who have asked for this node's name.
     pub curious: Vec<Question>,
     topics: BTreeMap<Topic, String>,
+    /// The beginnings of keys that are watched.
+    pub watched: BTreeSet<String>,
     /// Whether this node has been admitted by another.
     pub joined: bool,
     /// Whether that has been told. Before, members are not told one by one.
@@ -68,6 +70,7 @@ impl Desk {
             roll_call: None,
             curious: Vec::new(),
             topics: BTreeMap::new(),
+            watched: BTreeSet::new(),
             joined: false,
             arrived: false,
             heard: Instant::ZERO,
@@ -206,6 +209,18 @@ impl Desk {
                 let lost = format!("{count} {messages} of {} {are} lost: nobody has them any more", self.who(origin));
                 self.tell(at, lost.yellow());
             }
+            Event::KeySet { owner, entry } => {
+                let sets = format!("{} sets {}:", self.who(owner), show::text(entry.key().as_bytes()));
+                self.tell(at, format_args!("{} {}", sets.cyan(), show::text(entry.value())));
+            }
+            Event::KeyDeleted { owner, key } => {
+                let key = show::text(key.as_bytes());
+                self.tell(at, format_args!("{} deletes {key}", self.who(owner)).cyan());
+            }
+            Event::MapReplaced { owner } => {
+                self.tell(at, format_args!("the map of {} begins anew", self.who(owner)).blue());
+            }
+            Event::MapGone { owner } => self.tell(at, format_args!("the map of {} is gone", self.who(owner)).blue()),
             _ => self.member_news(at, &event),
         }
     }

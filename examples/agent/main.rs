@@ -1,8 +1,9 @@
 //! A node with a prompt: say something to all who listen, tell one member, ask, answer. Or a single command from a
 //! script, with an exit status that says what became of it.
 //!
-//! `agent.rs` is the loop around the node, `carry.rs` carries out the commands of `command.rs`, and `desk.rs` keeps what
-//! waits for an outcome and tells what happens. `console.rs` and `editor.rs` are the prompt.
+//! `agent.rs` is the loop around the node, `carry.rs` carries out the commands of `command.rs`, `map.rs` those about the
+//! maps of members, and `desk.rs` keeps what waits for an outcome and tells what happens. `console.rs` and `editor.rs` are
+//! the prompt.
 
 mod agent;
 mod carry;
@@ -10,6 +11,7 @@ mod command;
 mod console;
 mod desk;
 mod editor;
+mod map;
 mod show;
 
 use std::io::Write;
@@ -30,7 +32,8 @@ Commands, at the prompt, one a line in the input, or one after the options (-- i
 
 At a terminal there is a prompt, and whatever happens is printed above it.
 From a file or a pipe each command waits for the outcome of the one before, and at the end the agent leaves.
-On the command line a command needs --join; the agent waits for its outcome and leaves.
+On the command line a command needs --join; the agent waits for its outcome and leaves. Only watch goes on until Ctrl-C,
+or as long as --for says; so can whoever wants others to read its map.
 
 The exit status is 0 if all went well, 1 if a command failed or nobody answered, 2 if the options are wrong.
 
@@ -42,6 +45,10 @@ Examples, each after `cargo run --release --example agent --`:
     --join 127.0.0.1:7001 say alarms \"fire in hall 2\"
     --join 127.0.0.1:7001 tell bob come home
     --join 127.0.0.1:7001 ask alarms \"who is on duty?\"
+    --join 127.0.0.1:7001 get bob load
+    --join 127.0.0.1:7001 watch load
+  One whose load all can read for a minute:
+    --join 127.0.0.1:7001 --name carol --for 60 set load 0.7
   One that answers for a minute:
     --join 127.0.0.1:7001 --listen alarms --answer \"I am\" --for 60";
 

@@ -1,7 +1,12 @@
 //! Tables, and texts of others made fit for a terminal.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
-use tidings::{DropReason, HeapNode, NodeId, Status};
+use tidings::{DropReason, Entry, HeapNode, NodeId, Status};
+
+/// The most members that are named beside a key.
+const NAMES: usize = 8;
 
 /// A text as it came, but for what could move the cursor or change colours.
 pub fn text(payload: &[u8]) -> String {
@@ -59,10 +64,36 @@ pub fn stats(node: &HeapNode) -> Table {
     row(stats.duplicates, "of them come before");
     row(stats.pulls, "times asked for what was missing");
     row(stats.messages_lost, "messages lost");
+    row(stats.chunks_in, "parts of others' maps");
+    row(stats.maps_lost, "maps gone without a word");
     for reason in DropReason::ALL {
         if stats.dropped(reason) > 0 {
             row(stats.dropped(reason), &format!("refused: {reason}"));
         }
+    }
+    table
+}
+
+/// The keys of one member, in their order.
+pub fn map<'n>(entries: impl Iterator<Item = Entry<'n>>) -> Table {
+    let mut table = empty(&["key", "value", "version"]);
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort_by_key(|entry| entry.key());
+    for entry in entries {
+        table.add_row([text(entry.key().as_bytes()), text(entry.value()), entry.version().to_string()]);
+    }
+    table
+}
+
+/// The keys of all members, each with those who have it.
+pub fn keys(keys: &BTreeMap<&str, Vec<String>>) -> Table {
+    let mut table = empty(&["key", "of"]);
+    for (key, owners) in keys {
+        let owners = match owners.len() {
+            0..=NAMES => owners.join(", "),
+            many => format!("{many} members"),
+        };
+        table.add_row([text(key.as_bytes()), owners]);
     }
     table
 }
