@@ -71,8 +71,13 @@ impl Stage {
 
     /// Starts an example with so many nodes, and returns its number once they have told their addresses.
     fn start(&mut self, name: &'static str, nodes: usize, seed: Option<SocketAddr>) -> usize {
+        self.start_with(name, nodes, seed, &[])
+    }
+
+    /// The same with further options.
+    fn start_with(&mut self, name: &'static str, nodes: usize, seed: Option<SocketAddr>, options: &[&str]) -> usize {
         let mut command = Command::new(example(name));
-        command.args(["--bind", "127.0.0.1:0", "--preset", "local"]);
+        command.args(["--bind", "127.0.0.1:0", "--preset", "local"]).args(options);
         command.args(seed.iter().flat_map(|seed| ["--join".to_string(), seed.to_string()]));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("an example can be run");
         let output = child.stdout.take().expect("its output is a pipe");
@@ -278,4 +283,17 @@ fn nodes_in_three_kinds_of_loop_agree_through_a_flood_a_death_and_departures() {
     stage.interrupt(poll);
     stage.see_off(poll);
     assert_eq!(stage.ever(Said::Down), BTreeSet::from([dead]), "only one has died:\n{stage}");
+}
+
+#[test]
+fn a_key_that_one_sets_is_shown_by_those_that_are_there_and_by_one_that_comes_later() {
+    let mut stage = Stage::new();
+    let early = stage.start_with("cluster", 1, None, &["--watch"]);
+    let seed = stage.processes[early].nodes[0];
+    stage.start_with("cluster", 1, Some(seed), &["--set", "load=0.7", "--set", "rack=r1"]);
+    let shown = |stage: &Stage, what| stage.transcript.iter().filter(|line| line.ends_with(what)).count();
+    stage.wait("shown", |stage| shown(stage, " sets load: 0.7") == 1 && shown(stage, " sets rack: r1") == 1);
+    stage.start_with("cluster", 1, Some(seed), &["--watch", "ra"]);
+    stage.wait("shown later", |stage| shown(stage, " sets rack: r1") == 2);
+    assert_eq!(shown(&stage, " sets load: 0.7"), 1, "nobody else has asked for it:\n{stage}");
 }

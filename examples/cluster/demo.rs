@@ -1,5 +1,5 @@
-//! The demonstration: a cluster on loopback that hears what one says, loses a node, gets it back and hears it too, and
-//! sees another leave.
+//! The demonstration: a cluster on loopback that hears what one says and reads what another sets, loses a node, gets it
+//! back and hears it too, and sees another leave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -22,6 +22,8 @@ use crate::view::{Truth, Views};
 /// How often the screen is brought up to date while nothing is reported.
 const TICK: Duration = Duration::from_millis(50);
 const TEXT: &str = "tidings";
+const KEY: &str = "colour";
+const VALUE: &str = "blue";
 const TOPIC: Topic = Topic::from_name("demo");
 /// The most mistakes that are listed.
 const MISTAKES: usize = 10;
@@ -46,6 +48,7 @@ struct Report {
 
 enum Order {
     Say,
+    Set,
     Leave,
 }
 
@@ -89,11 +92,12 @@ impl Demo {
     }
 
     fn play(&mut self, nodes: u64) -> Result<(), String> {
-        let (victim, leaver) = (nodes / 2 + 1, nodes);
+        let (owner, victim, leaver) = (1, nodes / 2 + 1, nodes);
         self.gather(nodes)?;
         self.broadcast(leaver)?;
+        self.set(owner)?;
         self.kill(victim)?;
-        self.restart(victim)?;
+        self.restart(victim, owner)?;
         self.broadcast(victim)?;
         self.leave(leaver)
     }
@@ -116,15 +120,26 @@ impl Demo {
     fn broadcast(&mut self, origin: u64) -> Result<(), String> {
         self.scene(format!("{} broadcasts", name(origin)));
         self.order(origin, Order::Say);
-        let others: BTreeSet<u64> = self.running.keys().copied().filter(|number| *number != origin).collect();
+        let others = self.others(origin);
         self.settle(|demo| {
-            let deaf = &others - &demo.who_heard(origin);
+            let deaf = &others - &demo.who_said(What::Heard(origin));
             (!deaf.is_empty()).then(|| format!("{} did not hear {}", names(&deaf), name(origin)))
         })?;
-        let at = |what| self.heard.iter().filter(move |(_, _, news)| news.what == what).map(|(at, _, _)| *at);
-        let took = at(What::Heard(origin)).max().zip(at(What::Broadcast).max());
-        let millis = took.map_or(0.0, |(last, said)| 1e3 * last.duration_since(said).as_secs_f64());
+        let millis = self.millis(What::Broadcast, What::Heard(origin));
         self.outcome(format!("all {} others have it, {millis:.1} ms after it was said", others.len()));
+        Ok(())
+    }
+
+    fn set(&mut self, owner: u64) -> Result<(), String> {
+        self.scene(format!("{} sets a key that all can read: {KEY} = {VALUE}", name(owner)));
+        self.order(owner, Order::Set);
+        let others = self.others(owner);
+        self.settle(|demo| {
+            let without = &others - &demo.who_said(What::Read(owner));
+            (!without.is_empty()).then(|| format!("{} cannot read the key of {}", names(&without), name(owner)))
+        })?;
+        let millis = self.millis(What::Set, What::Read(owner));
+        self.outcome(format!("all {} others can read it, {millis:.1} ms after it was set", others.len()));
         Ok(())
     }
 
@@ -142,8 +157,8 @@ impl Demo {
         Ok(())
     }
 
-    fn restart(&mut self, victim: u64) -> Result<(), String> {
-        self.scene(format!("{} starts again under its id, without memory", name(victim)));
+    fn restart(&mut self, victim: u64, owner: u64) -> Result<(), String> {
+        self.scene(format!("{} starts again under its id, without memory, and must be told of the key", name(victim)));
         let past = self.views.own_life(victim);
         self.views.forget(victim);
         let began = self.setup.clock.now();
@@ -152,9 +167,16 @@ impl Demo {
         self.start(victim, socket, &seeds)?;
         self.settle(move |demo| {
             let reborn = demo.views.own_life(victim) > past;
-            (!reborn).then(|| format!("{} has not begun a later life than the one it lost", name(victim)))
+            if !reborn {
+                return Some(format!("{} has not begun a later life than the one it lost", name(victim)));
+            }
+            let reads = demo.who_said(What::Read(owner)).contains(&victim);
+            (!reads).then(|| format!("{} cannot read the key of {}", name(victim), name(owner)))
         })?;
-        self.outcome(format!("every node sees it in its new life, {:.3} s after the start", self.since(began)));
+        let took = self.since(began);
+        self.outcome(format!(
+            "every node sees it in its new life, and it can read the key, {took:.3} s after the start"
+        ));
         Ok(())
     }
 
@@ -175,7 +197,8 @@ impl Demo {
 
     fn start(&mut self, number: u64, (socket, addr): Bound, seeds: &[SocketAddr]) -> Result<(), String> {
         let driver = Driver::start(self.setup, socket, (NodeId::new(number), addr), seeds);
-        let driver = driver.map_err(|error| error.to_string())?;
+        let mut driver = driver.map_err(|error| error.to_string())?;
+        driver.node.watch(KEY).map_err(|error| error.to_string())?;
         let (orders, inbox) = channel();
         let (reporter, clock) = (self.reporter.clone(), self.setup.clock);
         let thread = thread::spawn(move || drive(driver, clock, &inbox, &reporter));
@@ -258,10 +281,20 @@ impl Demo {
         }
     }
 
-    /// Who has been told of the broadcast of this scene.
-    fn who_heard(&self, origin: u64) -> BTreeSet<u64> {
-        let told = self.heard.iter().filter(|(_, _, news)| news.what == What::Heard(origin));
+    fn others(&self, number: u64) -> BTreeSet<u64> {
+        self.running.keys().copied().filter(|other| *other != number).collect()
+    }
+
+    /// Who has reported this in this scene.
+    fn who_said(&self, what: What) -> BTreeSet<u64> {
+        let told = self.heard.iter().filter(|(_, _, news)| news.what == what);
         told.map(|(_, observer, _)| *observer).collect()
+    }
+
+    /// How long it took from the one until the last reported the other.
+    fn millis(&self, cause: What, effect: What) -> f64 {
+        let last = |what| self.heard.iter().filter(|(_, _, news)| news.what == what).map(|(at, _, _)| *at).max();
+        last(effect).zip(last(cause)).map_or(0.0, |(last, first)| 1e3 * last.duration_since(first).as_secs_f64())
     }
 
     /// Who reported the victim down, in the order of time, in lines that fit the terminal.
@@ -311,6 +344,7 @@ fn drive(mut driver: Driver, clock: Clock, orders: &Receiver<Order>, reporter: &
             Ok(Order::Leave) => driver.leave(),
             // That nothing has been said is found by who waits to hear it.
             Ok(Order::Say) => news.extend(driver.say(TEXT).map(|()| News { what: What::Broadcast, about: None })),
+            Ok(Order::Set) => news.extend(driver.set(KEY, VALUE).map(|()| News { what: What::Set, about: None })),
             Err(TryRecvError::Disconnected) => return Ok(driver.node.stats().clone()),
             Err(TryRecvError::Empty) => {}
         }

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tidings::{
-    BroadcastError, CapacityError, Clock, Config, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, SendFailure, Topic,
+    BroadcastError, CapacityError, Clock, Config, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, SendFailure,
+    StateError, Topic,
 };
 
 /// The longest time in which the caller of [`Driver::listen`] cannot do anything else.
@@ -77,6 +78,11 @@ impl Driver {
     pub fn say(&mut self, text: &str) -> Result<(), BroadcastError> {
         let said = self.node.broadcast(self.setup.clock.now(), self.setup.topic, text.as_bytes());
         said.map(|_| ())
+    }
+
+    /// Writes a key that all others can read.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), StateError> {
+        self.node.set(self.setup.clock.now(), key, value.as_bytes()).map(|_| ())
     }
 
     pub fn leave(&mut self) {

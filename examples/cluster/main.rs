@@ -26,6 +26,9 @@ Examples, each after `cargo run --release --example cluster --`:
     --bind 127.0.0.1:7001
     --bind 127.0.0.1:7002 --join 127.0.0.1:7001
     --bind 127.0.0.1:7003 --join 127.0.0.1:7001 127.0.0.1:7002 --say \"hello to you both\"
+  Two more, of which one sets keys and the other shows them:
+    --bind 127.0.0.1:7004 --join 127.0.0.1:7001 --set load=0.7 --set rack=r1
+    --bind 127.0.0.1:7005 --join 127.0.0.1:7001 --watch
   One on a host that others reach at 192.0.2.7:
     --bind 0.0.0.0:7001 --advertise 192.0.2.7:7001 --name db-7 --join db-1.example:7001";
 

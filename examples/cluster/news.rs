@@ -24,6 +24,9 @@ pub enum What {
     Broadcast,
     /// A broadcast of the node of that number has come.
     Heard(u64),
+    Set,
+    /// A key of the node of that number has come.
+    Read(u64),
 }
 
 /// An event that can outlive the call to the node.
@@ -51,6 +54,7 @@ impl News {
             Event::Left => (What::Gone, None),
             Event::Refused { reason } => (What::Refused(reason), None),
             Event::Message { origin, .. } => (What::Heard(origin.get()), None),
+            Event::KeySet { owner, .. } => (What::Read(owner.get()), None),
             _ => return None,
         };
         Some(News { what, about })
@@ -76,13 +80,15 @@ impl What {
             What::Refused(reason) => format!("{subjects} refused a datagram: {reason}"),
             What::Broadcast => format!("{subjects} {has} broadcast"),
             What::Heard(origin) => format!("{subjects} {has} heard {}", name(origin)),
+            What::Set => format!("{subjects} {has} set a key"),
+            What::Read(owner) => format!("{subjects} {has} the key of {}", name(owner)),
         }
     }
 
     pub fn style(self) -> Style {
         match self {
             What::Joined | What::Up | What::Restarted | What::Reconnected | What::Moved => Style::new().green(),
-            What::Broadcast | What::Heard(_) => Style::new().cyan(),
+            What::Broadcast | What::Heard(_) | What::Set | What::Read(_) => Style::new().cyan(),
             What::Suspect => Style::new().yellow(),
             What::Down | What::Isolated | What::IdTaken => Style::new().red(),
             What::Left | What::Gone => Style::new().blue(),

@@ -41,6 +41,12 @@ pub struct Options {
     /// Say this on the topic to all others, as soon as there are any
     #[arg(long, value_name = "TEXT", requires_all = ["bind", "join"])]
     say: Option<String>,
+    /// Set this key of this node's own map, which all others can read; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value, requires = "bind")]
+    set: Vec<(String, String)>,
+    /// Show all keys of others that begin so, those that there are and whatever they set; without a prefix, any key
+    #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "", requires = "bind")]
+    watch: Option<String>,
 }
 
 pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(), String> {
@@ -57,6 +63,12 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
         // It waits in the node until that has joined.
         driver.say(text).map_err(|error| format!("--say: {error}"))?;
     }
+    for (key, value) in &options.set {
+        driver.set(key, value).map_err(|error| format!("--set {key}={value}: {error}"))?;
+    }
+    if let Some(prefix) = &options.watch {
+        driver.node.watch(prefix).map_err(|_| format!("--watch {prefix}: no key is that long"))?;
+    }
     let leaving = leave_on_ctrl_c()?;
 
     let screen = Screen::new();
@@ -68,6 +80,20 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
         driver.speak(|event| match event {
             Event::Message { origin, payload, .. } => {
                 screen.event(setup.clock.now(), format_args!("{origin} says: {}", printable(payload)).cyan());
+            }
+            Event::KeySet { owner, entry } => {
+                let (key, value) = (printable(entry.key().as_bytes()), printable(entry.value()));
+                screen.event(setup.clock.now(), format_args!("{owner} sets {key}: {value}").cyan());
+            }
+            Event::KeyDeleted { owner, key } => {
+                let key = printable(key.as_bytes());
+                screen.event(setup.clock.now(), format_args!("{owner} deletes {key}").cyan());
+            }
+            Event::MapReplaced { owner } => {
+                screen.event(setup.clock.now(), format_args!("the map of {owner} begins anew").blue());
+            }
+            Event::MapGone { owner } => {
+                screen.event(setup.clock.now(), format_args!("the map of {owner} is gone").blue());
             }
             event => News::of(event).map_or((), |news| show(&screen, setup.clock.now(), news)),
         });
@@ -123,6 +149,12 @@ fn reachable(bound: SocketAddr, advertise: Option<SocketAddr>) -> Result<SocketA
 fn show(screen: &Screen, at: Instant, News { what, about }: News) {
     let subject = about.map_or("this node".to_string(), |member| format!("{} at {}", member.id(), member.addr()));
     screen.event(at, what.of(&subject, false).style(what.style()));
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_string(), value.to_string()))
+        .ok_or("expected a key and a value, such as load=0.7".to_string())
 }
 
 /// A text without what could move the cursor or change colours.
