@@ -4,7 +4,9 @@
 
 mod broadcasts;
 mod experiments;
+mod maps;
 mod report;
+mod states;
 mod tables;
 
 use std::path::PathBuf;
@@ -49,6 +51,8 @@ enum Experiment {
     Churn(tables::Churn),
     /// Broadcast to a settled cluster, once and then every second: who gets it, when, and what that costs.
     Broadcast(broadcasts::Broadcast),
+    /// Write into maps: how soon all can read it, what that costs, and how soon newcomers have all maps.
+    State(states::State),
     /// Run random scenarios with every check on, or the saved one of a failure.
     Replay(Replay),
 }
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Experiment::Oneway(oneway) => oneway.run(),
         Experiment::Churn(churn) => churn.run(),
         Experiment::Broadcast(broadcast) => broadcast.run(),
+        Experiment::State(state) => state.run(),
         Experiment::Replay(replay) => replay.run(),
     };
     match outcome {
