@@ -6,6 +6,7 @@ mod broadcasts;
 mod experiments;
 mod maps;
 mod report;
+mod staleness;
 mod states;
 mod tables;
 
@@ -53,6 +54,8 @@ enum Experiment {
     Broadcast(broadcasts::Broadcast),
     /// Write into maps: how soon all can read it, what that costs, and how soon newcomers have all maps.
     State(states::State),
+    /// Write more than byte budgets carry: how old what others read becomes, with push-back and without.
+    Staleness(staleness::Staleness),
     /// Run random scenarios with every check on, or the saved one of a failure.
     Replay(Replay),
 }
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Experiment::Churn(churn) => churn.run(),
         Experiment::Broadcast(broadcast) => broadcast.run(),
         Experiment::State(state) => state.run(),
+        Experiment::Staleness(staleness) => staleness.run(),
         Experiment::Replay(replay) => replay.run(),
     };
     match outcome {

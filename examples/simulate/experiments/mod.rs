@@ -45,7 +45,7 @@ pub trait Subject: Machine + Sized {
 }
 
 /// A cluster of such machines, some seconds after all know each other.
-fn formed<M: Machine>(nodes: u32, seed: u64, machine: impl Fn(u32) -> M) -> Result<Sim<M>, String> {
+pub fn formed<M: Machine>(nodes: u32, seed: u64, machine: impl Fn(u32) -> M) -> Result<Sim<M>, String> {
     let mut sim = Sim::new(seed, Conditions::LAN);
     for host in 0..nodes as usize {
         sim.add(machine(nodes));

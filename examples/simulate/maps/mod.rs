@@ -4,6 +4,7 @@
 
 pub mod fill;
 pub mod spread;
+pub mod stale;
 
 use std::time::Duration;
 
