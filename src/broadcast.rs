@@ -75,8 +75,8 @@ const TAKEN: usize = 32;
 const LATEST_DIRECTS: usize = 128;
 /// The most topics that a node can listen to.
 pub(crate) const TOPICS: usize = 16;
-/// The most gaps that wait to be told.
-const GAPS: usize = 16;
+/// The most gaps that wait to be told: as many as one window can have, and some.
+const GAPS: usize = 40;
 /// A message that goes down the tree, or one piece of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Job {

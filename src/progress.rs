@@ -24,6 +24,9 @@ const MOST_STEPS: usize = 200;
 /// Into how many parts a range is cut at most, as a logarithm.
 const MOST_PARTS: u32 = 5;
 
+/// How often sums are sent to whoever does not answer.
+const TRIES: u8 = 3;
+
 /// A range of the id space, both ends included.
 pub(crate) type Range = (u64, u64);
 
@@ -33,8 +36,11 @@ pub(crate) struct Comparison {
     owed: Option<(NodeId, Option<u64>)>,
     /// Who was told last, and may be told once more.
     told: Option<(NodeId, Option<u64>)>,
-    /// The next is told once more.
+    /// Somebody has been told once more since roots differed.
     repeats: bool,
+    /// When whoever was sent sums is sent them again, and how often it was.
+    again: Instant,
+    tries: u8,
     /// In how many probes in a row the roots differed.
     unequal: u8,
     /// Whom to go on with, and from where on, as soon as there is room for what comes of it.
@@ -44,14 +50,23 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    pub(crate) const NEW: Self =
-        Comparison { owed: None, told: None, repeats: false, unequal: 0, more: None, next_asking: Instant::ZERO };
+    pub(crate) const NEW: Self = Comparison {
+        owed: None,
+        told: None,
+        repeats: false,
+        again: Instant::FAR_FUTURE,
+        tries: 0,
+        unequal: 0,
+        more: None,
+        next_asking: Instant::ZERO,
+    };
 
     /// Whether another's roots are equal, as a probe has shown. A node that has no room for all cannot become equal, and
     /// compares the latest alone.
     pub(crate) fn note_roots(&mut self, peer: NodeId, equal: bool, refuses: bool) {
         self.unequal = if equal { 0 } else { self.unequal.saturating_add(1) };
         if !equal {
+            self.repeats = false;
             self.owed = Some((peer, (self.unequal > 1 && !refuses).then_some(0)));
         }
     }
@@ -59,6 +74,9 @@ impl Comparison {
     /// Another has answered, and there may be more to hear from here on.
     pub(crate) fn note_answer(&mut self, peer: NodeId, next: Option<u64>) {
         self.next_asking = Instant::FAR_FUTURE;
+        if self.told.is_some_and(|(told, _)| told == peer) {
+            (self.again, self.tries) = (Instant::FAR_FUTURE, 0);
+        }
         if let Some(next) = next {
             self.more = Some((peer, next));
         }
@@ -86,16 +104,33 @@ impl Comparison {
         self.owed.map(|(peer, _)| peer)
     }
 
-    pub(crate) fn sent(&mut self) {
+    /// It has been told. To sums there is an answer, for which it is waited so long.
+    pub(crate) fn sent(&mut self, now: Instant, wait: u64) {
         let told = self.owed.take();
-        self.told = if core::mem::take(&mut self.repeats) { None } else { told };
+        let sums = told.is_some_and(|(_, from)| from.is_some());
+        self.tries = if told == self.told { self.tries.saturating_add(1) } else { 0 };
+        let waits = sums && self.tries < TRIES;
+        self.again = if waits { now.after(wait << self.tries) } else { Instant::FAR_FUTURE };
+        self.told = told;
+    }
+
+    /// When sums are sent again.
+    pub(crate) fn due(&self) -> Instant {
+        self.again
+    }
+
+    /// Sends sums again to whom did not answer.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if now >= self.again {
+            self.again = Instant::FAR_FUTURE;
+            self.owed = self.owed.or(self.told);
+        }
     }
 
     /// Whoever was told last did not know where this node is, and does by now.
     pub(crate) fn note_introduced(&mut self, peer: NodeId) {
-        if self.owed.is_none() {
-            self.owed = self.told.take().filter(|(told, _)| *told == peer);
-            self.repeats = self.owed.is_some();
+        if self.owed.is_none() && !core::mem::replace(&mut self.repeats, true) {
+            self.owed = self.told.filter(|(told, _)| *told == peer);
         }
     }
 

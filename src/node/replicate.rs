@@ -176,7 +176,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let casts = self.state.casts_due(self.may_begin_casts(), &self.members, &self.config);
         due.sooner(self.no_sooner(Class::State, casts), WakeReason::State);
-        due.sooner(self.no_sooner(Class::State, self.state.fetches.due()), WakeReason::State);
+        let asks = self.state.fetches.due().min(self.comparison.due());
+        due.sooner(self.no_sooner(Class::State, asks), WakeReason::State);
         if self.may_begin_casts() && self.members.others() > 0 {
             due.sooner(self.no_sooner(Class::State, self.comparison.asking_due()), WakeReason::State);
         }
@@ -205,6 +206,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if may_begin && self.now >= self.comparison.asking_due() {
             self.ask_for_all();
         }
+        self.comparison.tick(self.now);
         if self.state.fetches.has_room() {
             self.comparison.go_on();
         }

@@ -308,7 +308,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Delta { number, .. } => self.state.tree.sent(number),
             Owed::Fetch { number, .. } => self.state.fetches.sent(number),
             Owed::Maps { to } => self.state.settle_give(to),
-            Owed::Compare(_) => self.comparison.sent(),
+            Owed::Compare(_) => self.comparison.sent(self.now, 2 * self.detector.hop(&self.config)),
             Owed::Sync(peer, low) if self.members.find(peer).is_none() => self.sync.give_up(low),
             Owed::Sync(_, low) => {
                 self.sync.sent(low);

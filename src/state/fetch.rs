@@ -139,6 +139,8 @@ impl<S: Storage> State<S> {
         }
         for fetch in self.fetches.0.iter_mut().filter(|fetch| cx.now >= fetch.next) {
             fetch.wants.retain(|want| want.stands(cx.members));
+            // What came shows that it is there, even if the end was lost.
+            fetch.tries = if fetch.came { 0 } else { fetch.tries };
             let lives = cx.members.find(fetch.peer).is_some_and(|index| cx.members.is_live(index));
             if fetch.tries >= TRIES || !lives {
                 fetch.wants.clear();

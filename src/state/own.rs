@@ -325,8 +325,9 @@ impl<S: Storage> State<S> {
     pub(crate) fn renew<A: Address>(&mut self, members: &mut Members<A, S>) {
         self.tree.clear();
         (self.handed, self.doubted, self.tells_floor) = ([0; LOGS], [0; LOGS], [false; LOGS]);
+        (self.deleted, self.floor_mark) = (0, ([0; LOGS], Instant::FAR_FUTURE));
         for log in [BULK, VITAL_LOG] {
-            self.deleted -= self.forget_deleted(MYSELF, log, u32::MAX, members).min(self.deleted);
+            self.forget_deleted(MYSELF, log, u32::MAX, members);
             let last = members.map(MYSELF).log(log).last;
             let count = self.back_from(last).count() as u32;
             let (mut at, mut version) = (last, count);
