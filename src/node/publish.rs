@@ -175,18 +175,17 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn state_event(&self, news: StateNews) -> Option<Event<'_, A>> {
-        let (at, deleted) = match news {
+        let at = match news {
             StateNews::Replaced(owner) => return Some(Event::MapReplaced { owner }),
             StateNews::Gone(owner) => return Some(Event::MapGone { owner }),
-            StateNews::Set(at) => (at, false),
-            StateNews::Deleted(at) => (at, true),
+            StateNews::Set(at) | StateNews::Deleted(at) => at,
         };
         let (index, key) = self.state.owner_and_key(at)?;
         let owner = self.members.get(index)?.id;
-        // A key is in two classes for a moment when its owner changes that: as long as it is in one, it is there.
+        // A key is in two classes for a moment when its owner changes that: as long as it is in one, it is there, as it is
+        // in that one.
         match self.state.find(index, key.as_bytes()).and_then(|at| self.state.entry(at, &self.members)) {
-            Some(entry) if !deleted => Some(Event::KeySet { owner, entry }),
-            Some(_) => None,
+            Some(entry) => Some(Event::KeySet { owner, entry }),
             None => Some(Event::KeyDeleted { owner, key }),
         }
     }

@@ -201,7 +201,9 @@ impl<S: Storage> State<S> {
     ) -> Option<()> {
         let held = *members.map(left.owner).log(log);
         let from = left.from.get(log).copied()?;
-        let large = self.first_behind(held.last, from).filter(|(_, head)| head.pieces > 1);
+        // What is left of a rebuild that was given up is no part of what is here.
+        let is_large = |(_, head): &(At, Head)| head.pieces > 1 && head.version <= held.version;
+        let large = self.first_behind(held.last, from).filter(is_large);
         let Some((_, head)) = large else {
             let frame = writer.begin(kind::GIVEN)?;
             let limit = share.min(writer.room());

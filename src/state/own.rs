@@ -22,7 +22,7 @@ const DELETED_FOR: u64 = 60;
 /// The unit of the times at which keys run out, as a logarithm.
 const EXPIRY_UNIT: u32 = 16;
 /// The longest time to live: half of what the unit can tell apart.
-const MOST_TTL: u64 = 1 << (EXPIRY_UNIT + 31);
+const MOST_TTL: u64 = (1 << (EXPIRY_UNIT + 31)) - (1 << EXPIRY_UNIT);
 
 /// What is written in place of what.
 #[derive(Clone, Copy)]

@@ -54,8 +54,9 @@ impl Pace {
         }
         // In units of 1,024 us: no period is longer than 2^22 of them.
         let (passed, whole) = ((now.since(self.began) >> 10) as u32, (period >> 10).max(1) as u32);
-        let earned = 1 + self.rate.min(1 << 9) * passed / whole * self.rate.div_ceil(1 << 9);
-        if self.written < earned { Ok(()) } else { Err(StateError::WouldBlock) }
+        let part = u64::from((passed << 10) / whole);
+        let earned = 1 + ((u64::from(self.rate) * part) >> 10);
+        if u64::from(self.written) < earned { Ok(()) } else { Err(StateError::WouldBlock) }
     }
 
     /// A period has passed, or several.

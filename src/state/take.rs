@@ -1,12 +1,13 @@
 //! What others send of their maps: whole chunks, pieces of values, and the room for both.
 
 use super::map::{Rebuild, Verdict, judge};
-use super::store::{CONFIRMED, DELETED, Head, PARTIAL};
+use super::store::{CONFIRMED, DELETED, Head, PARTIAL, VITAL};
 use super::{At, BULK, Partial, Rebuilding, State, VITAL_LOG, mark_of};
 use crate::context::Context;
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::Storage;
+use crate::time::Instant;
 use crate::wire::{Chunk, ChunkHead, Reader, ValuePiece, Written};
 
 /// For how many probe periods a rebuild or a value may stand still before it is begun anew.
@@ -37,7 +38,10 @@ impl<S: Storage> State<S> {
         if head.piece && matches!(verdict, Verdict::Adds | Verdict::Rebuilds { .. }) {
             match self.take_piece(chunk.body, (owner, log), head, cx) {
                 Ok(true) => {}
-                Ok(false) => return Took::New,
+                Ok(false) => {
+                    self.touch_rebuild((owner, log), cx.now);
+                    return Took::New;
+                }
                 Err(took) => return took,
             }
         }
@@ -64,6 +68,8 @@ impl<S: Storage> State<S> {
         cx: &mut Context<'_, A, S>,
     ) -> Took {
         let span = chunk.head.span;
+        // What the owner has forgotten makes room.
+        self.learn_floor((owner, log), span.floor, cx.members);
         let before = cx.members.map(owner).log(log).version;
         // What is not there of what came before is there no more.
         let reached = self.put_all(chunk, (owner, log), before, cx);
@@ -126,7 +132,9 @@ impl<S: Storage> State<S> {
         let value = written.value.unwrap_or(&[]);
         let head = Head::new(owner, written.version, mark_of(log) | deleted | CONFIRMED, value.len());
         let replaced = held.map_or(0, |(_, head)| head.size());
-        if !self.find_room(Head { key_len: written.key.len() as u8, ..head }.size(), replaced, owner, cx.members) {
+        let size = Head { key_len: written.key.len() as u8, ..head }.size();
+        let fits = self.is_within_share(size, replaced, owner, cx.members);
+        if !fits || !self.find_room(size, replaced, owner, cx.members) {
             return false;
         }
         if let Some((at, _)) = held {
@@ -139,9 +147,13 @@ impl<S: Storage> State<S> {
         true
     }
 
-    /// Whether there is room for so many bytes of another's, in place of so many: none takes more than a quarter of all, nor
-    /// others together more than three quarters, so that nobody's map is in the way of this node's own. Those of the dead
-    /// give way.
+    /// Whether so many bytes of another's, in place of so many, are still within the quarter of all that is each one's.
+    fn is_within_share<A: Address>(&self, size: usize, replaced: usize, owner: Index, members: &Members<A, S>) -> bool {
+        members.map(owner).used as usize + size <= self.store.limit() / 4 + replaced
+    }
+
+    /// Whether there is room for so many bytes of another's, in place of so many: others together take no more than three
+    /// quarters, so that nobody's map is in the way of this node's own. Those of the dead give way.
     fn find_room<A: Address>(
         &mut self,
         size: usize,
@@ -150,9 +162,6 @@ impl<S: Storage> State<S> {
         members: &mut Members<A, S>,
     ) -> bool {
         let limit = self.store.limit();
-        if members.map(owner).used as usize + size > limit / 4 + replaced {
-            return false;
-        }
         loop {
             let own = members.map(MYSELF).used as usize;
             let others = self.store.used().saturating_sub(own) + size;
@@ -195,6 +204,12 @@ impl<S: Storage> State<S> {
 
     fn rebuild_of(&self, owner: Index, log: usize) -> Option<&Rebuilding> {
         self.rebuilds.iter().find(|held| held.owner == owner && usize::from(held.log) == log)
+    }
+
+    /// It goes on, though only pieces of a value come.
+    fn touch_rebuild(&mut self, (owner, log): (Index, usize), now: Instant) {
+        let same = |held: &&mut Rebuilding| held.owner == owner && usize::from(held.log) == log;
+        self.rebuilds.iter_mut().filter(same).for_each(|held| held.since = now);
     }
 
     /// Takes the next part of a log that is read again.
@@ -269,7 +284,8 @@ impl<S: Storage> State<S> {
         let (mut at, mut any, mut lost) = (members.map(owner).log(log).last, false, false);
         while let Some(head) = self.store.get(at) {
             if !head.is(CONFIRMED) {
-                (any, lost) = (true, lost || !head.is(DELETED) && head.version <= told);
+                // What changed since something was told stands for what the application knows.
+                (any, lost) = (true, lost || told > 0 && (!head.is(DELETED) || head.version > told));
                 self.remove(at, members);
             }
             at = head.older;
@@ -353,7 +369,10 @@ impl<S: Storage> State<S> {
         }
         let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
         let head = Head { pieces: piece.pieces, ..head };
-        if !self.find_room(Head { key_len: piece.key.len() as u8, ..head }.size(), 0, owner, cx.members) {
+        // For a while both are here, but only one of them is the owner's.
+        let held = self.store.find(owner, mark_of(log), piece.key).and_then(|at| self.store.get(at));
+        let (size, held) = (Head { key_len: piece.key.len() as u8, ..head }.size(), held.map_or(0, |held| held.size()));
+        if !self.is_within_share(size, held, owner, cx.members) || !self.find_room(size, 0, owner, cx.members) {
             self.note_refused(owner, cx.members);
             return Err(Took::Refused);
         }
@@ -365,7 +384,7 @@ impl<S: Storage> State<S> {
     /// Puts a value that is whole in the place of what there was.
     fn complete<A: Address>(&mut self, at: At, members: &mut Members<A, S>) {
         let Some(head) = self.store.get(at) else { return };
-        let class = head.marks & !PARTIAL;
+        let class = head.marks & VITAL;
         let held = self.store.find(head.owner, class, self.store.key(at));
         let head = Head { marks: class | CONFIRMED, ..head };
         self.store.set(at, head);
