@@ -308,8 +308,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(event) = self.notices.poll().or_else(|| self.members.next_event()) {
             return Some(event);
         }
-        if let Some(news) = self.state.next_news(&mut self.members, &mut self.stats) {
-            return self.state_event(news);
+        while let Some(news) = self.state.next_news(&mut self.members, &mut self.stats) {
+            if self.state_event(news).is_some() {
+                return self.state_event(news);
+            }
         }
         match self.next_news() {
             Some(news) => self.news_event(news),

@@ -588,3 +588,130 @@ fn what_was_written_just_before_leaving_is_read_by_all_who_stay() {
         assert!((0..12).filter(|host| *host != 3).all(|host| heard(&host)), "seed {seed}");
     }
 }
+
+// What a reader of the code tried.
+
+#[test]
+fn values_in_pieces_of_both_classes_come_whole_side_by_side() {
+    let vital = SetOptions::DEFAULT.with_class(Class::Vital);
+    for (datagram, len) in
+        [(96, 12), (96, 30), (96, 100), (1_200, 1_100), (1_200, 1_116), (1_200, 1_124), (1_200, 9_000)]
+    {
+        let config = Config::LAN.with_max_datagram(datagram);
+        let mut sim: Sim<Watcher> = Sim::new(29, Conditions::LAN);
+        let mut first = watcher(config, Limits::DEFAULT);
+        first.node.set(Instant::ZERO, "b", &vec![1; len]).expect("there is room");
+        first.node.set_with(Instant::ZERO, "v", &vec![2; len], vital).expect("there is room");
+        sim.add(first);
+        sim.start(0, &[]);
+        sim.run_for(SECOND);
+        sim.add(watcher(config, Limits::DEFAULT));
+        sim.start(1, &[0]);
+        let both = |sim: &Sim<Watcher>| has(sim, 1, 0, "b", &vec![1; len]) && has(sim, 1, 0, "v", &vec![2; len]);
+        assert!(sim.run_until_true(both, PACE, LIMIT).is_some(), "{len} bytes in datagrams of {datagram}");
+        assert!(node(&sim, 1).stats().chunks_in < 100, "{} chunks", node(&sim, 1).stats().chunks_in);
+    }
+}
+
+#[test]
+fn a_second_life_of_the_same_node_is_read_after_its_first_had_deleted_something() {
+    let mut sim = cluster(3, 30);
+    for round in 0..50 {
+        set(&mut sim, 0, "a", &[round]);
+    }
+    set(&mut sim, 0, "b", b"soon gone");
+    sim.with(0, |it, now| _ = it.node.delete(now, "b").expect("it is there"));
+    sim.run_for(SECOND);
+    let (id, addr) = (sim.id(0), node(&sim, 0).addr().expect("it runs"));
+    sim.with(0, |it, now| it.node.start(now, id, addr, &mut tidings::sim::SimRng::new(9)));
+    sim.run_for(Duration::from_secs(150));
+    set(&mut sim, 0, "new", b"life");
+    assert!(sim.run_until_true(equal, PACE, 2 * LIMIT).is_some());
+    assert_eq!(node(&sim, 1).stats().dropped(DropReason::Malformed), 0);
+}
+
+#[test]
+fn a_large_value_is_replaced_by_another_where_there_is_room_for_little_more_than_one() {
+    let mut sim =
+        cluster_of(3, 31, Conditions::LAN, |_| watcher(Config::LAN, Limits::DEFAULT.with_state_bytes(100_000)));
+    for value in 1..4 {
+        set(&mut sim, 0, "k", &[value; 20_000]);
+        assert!(sim.run_until_true(|sim| has(sim, 2, 0, "k", &[value; 20_000]), PACE, LIMIT).is_some(), "{value}");
+    }
+}
+
+#[test]
+fn a_map_that_shrinks_later_than_it_grows_is_read_whole_if_it_fits_in_the_end() {
+    let mut sim =
+        cluster_of(3, 32, Conditions::LAN, |_| watcher(Config::LAN, Limits::DEFAULT.with_state_bytes(16_384)));
+    for key in ["a", "b", "c"] {
+        set(&mut sim, 0, key, &[1; 1_000]);
+    }
+    sim.run_for(SECOND);
+    sim.with(0, |it, now| {
+        for (keys, len) in [(["a", "b", "c"], 1), (["d", "e", "f"], 1_000), (["a", "b", "c"], 2)] {
+            keys.iter().for_each(|key| _ = it.node.set(now, key, &vec![len as u8; len]).expect("there is room"));
+        }
+    });
+    assert!(sim.run_until_true(equal, PACE, 2 * LIMIT).is_some());
+}
+
+#[test]
+fn whoever_has_no_room_for_a_map_does_not_ask_for_it_at_each_write() {
+    let small = Limits::DEFAULT.with_state_bytes(20_000);
+    let mut sim = cluster_of(3, 33, Conditions::LAN, |host| {
+        watcher(Config::LAN, if host == 2 { small } else { Limits::DEFAULT })
+    });
+    for key in 0..40 {
+        set(&mut sim, 0, &format!("key {key}"), &[1; 1_000]);
+    }
+    sim.run_for(Duration::from_secs(10));
+    let bytes = |sim: &Sim<Watcher>| sim.running().map(|host| node(sim, host).stats().bytes_out).sum::<u64>();
+    let before = bytes(&sim);
+    for round in 0..20 {
+        set(&mut sim, 0, "busy", &[round]);
+        sim.run_for(SECOND);
+    }
+    let sent = bytes(&sim) - before;
+    assert!(sent < 150_000, "{sent} bytes in 20 s");
+}
+
+#[test]
+fn a_value_goes_on_in_pieces_where_datagrams_have_become_smaller() {
+    let mut sim = cluster(3, 34);
+    set(&mut sim, 0, "k", &[1; 600]);
+    sim.run_for(SECOND);
+    let small = Config::LAN.with_max_datagram(400);
+    for host in 0..3 {
+        sim.with(host, |it, now| it.node.set_config(now, small).expect("it is valid"));
+    }
+    set(&mut sim, 0, "l", b"behind it");
+    let late = sim.add(watcher(small, Limits::DEFAULT));
+    sim.start(late, &[0]);
+    assert!(sim.run_until_true(equal, PACE, LIMIT).is_some());
+    assert!(has(&sim, late, 0, "k", &[1; 600]));
+}
+
+#[test]
+fn the_longest_time_to_live_is_years() {
+    let mut sim = cluster(1, 35);
+    sim.with(0, |it, now| _ = it.node.set_with_ttl(now, "k", b"v", Duration::MAX).expect("there is room"));
+    sim.run_for(Duration::from_secs(100));
+    assert!(has(&sim, 0, 0, "k", b"v"));
+}
+
+#[test]
+fn a_forged_state_far_ahead_keeps_an_owner_out_for_seconds_at_most() {
+    let mut sim = cluster(4, 36);
+    set(&mut sim, 0, "k", b"0");
+    sim.run_for(SECOND);
+    for version in [5, 1 << 20, 1 << 31] {
+        let forged = Forger::new(node(&sim, 2), node(&sim, 1)).expect("both run").beginning(node(&sim, 0), version);
+        sim.inject(1, 2, &forged);
+        set(&mut sim, 0, "k", &version.to_le_bytes());
+        assert!(
+            sim.run_until_true(|sim| has(sim, 2, 0, "k", &version.to_le_bytes()), PACE, LIMIT).is_some(),
+            "{version}"
+        );
+    }
+}

@@ -94,7 +94,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         Version { life, number }
     }
 
-    /// The longest key, in bytes: 63, or less where datagrams are shorter than 150 bytes.
+    /// The longest key, in bytes: 63, or less where datagrams are shorter than 153 bytes.
     pub fn max_key(&self) -> usize {
         state::max_key(&self.config)
     }
@@ -107,7 +107,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Reading.
 
-    /// A value of a member's map, borrowed from this node, in constant time. `None` if this node does not know the member or
+    /// A value of a member's map, borrowed from this node: one look-up in a table of as many buckets as there may be
+    /// members. `None` if this node does not know the member or
     /// the key. What a member had that is down or has left can be read for
     /// [`Config::state_retention`](crate::Config::state_retention).
     pub fn get(&self, owner: NodeId, key: &str) -> Option<&[u8]> {

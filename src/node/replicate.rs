@@ -64,20 +64,25 @@ impl<A: Address, S: Storage> Node<A, S> {
             if let Some(version) = versions.get_mut(if chunk.head.vital { VITAL_LOG } else { BULK }) {
                 *version = chunk.head.newest;
             }
-            self.hear_of_own_map(versions);
+            let own = self.members.map(MYSELF).versions();
+            self.state.note_doubt(versions, own);
             return Took::Old;
         }
         if !self.keeps_map_of(owner) {
             return Took::Old;
         }
-        let took = self.state.take(chunk, owner, &mut context!(self));
-        if took == Took::Refused {
+        let by_owner = teller == chunk.head.origin.id;
+        let refused = self.members.map(owner).refused;
+        let took = self.state.take(chunk, (owner, by_owner), &mut context!(self));
+        // Some of it may have been taken.
+        if took == Took::Refused || !refused && self.members.map(owner).refused {
             self.refuse(DropReason::StateRoom);
         }
         let mut versions = self.members.map(owner).versions();
         if let Some(version) = versions.get_mut(if chunk.head.vital { VITAL_LOG } else { BULK })
             && *version < chunk.head.newest
             && took != Took::Refused
+            && !self.members.map(owner).refused
         {
             *version = chunk.head.newest;
             // What comes in pieces is only announced.
@@ -124,6 +129,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn on_given(&mut self, chunk: &Chunk<'_>, speaker: &Speaker<A>) {
+        if !self.state.fetches.asks(speaker.head.sender) {
+            return self.refuse(DropReason::Unasked);
+        }
         let Some(owner) = self.members.find_life(chunk.head.origin.id, chunk.head.origin.tag) else {
             return self.refuse(DropReason::UnknownOwner);
         };

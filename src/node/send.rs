@@ -421,7 +421,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Give { .. } => self.broadcasts.write_give(&self.members, writer),
             Owed::Delta { number, .. } => self.state.write_delta(*number, &self.members, writer),
             Owed::Fetch { number, .. } => self.state.write_fetch(*number, &self.members, writer),
-            Owed::Maps { .. } => self.state.write_give(&self.members, writer),
+            Owed::Maps { .. } => self.state.write_give(&self.config, &self.members, writer),
             Owed::Compare(_) => self.write_comparison(writer),
             Owed::Sync(_, low) => {
                 // Drawn only if it is used: a buffer that is too small changes nothing.

@@ -205,15 +205,20 @@ impl<S: Storage> State<S> {
         self.pace.note_backlog(lag(reached, own));
     }
 
-    /// What is known of this node's own map elsewhere. Whoever claims more than there is has been lied to.
+    /// What is known of this node's own map elsewhere.
     pub(crate) fn note_claim(&mut self, versions: [u32; LOGS], own: [u32; LOGS]) {
+        self.note_doubt(versions, own);
+        if versions != [0; LOGS] {
+            self.pace.note_report(self.pace.is_behind(lag(versions, own)));
+        }
+    }
+
+    /// Whoever claims more than there is has been lied to.
+    pub(crate) fn note_doubt(&mut self, versions: [u32; LOGS], own: [u32; LOGS]) {
         for ((doubted, said), own) in self.doubted.iter_mut().zip(versions).zip(own) {
             if said > own {
                 *doubted = (*doubted).max(said);
             }
-        }
-        if versions != [0; LOGS] {
-            self.pace.note_report(self.pace.is_behind(lag(versions, own)));
         }
     }
 

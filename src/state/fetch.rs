@@ -63,7 +63,8 @@ impl Fetches {
             let reaches = want.versions.iter().zip(versions).all(|(held, said)| *held >= said);
             want.owner == owner && want.tag == tag && reaches
         };
-        if self.0.iter().any(|fetch| fetch.wants.iter().any(covers)) {
+        let holds = |fetch: &Fetch| fetch.peer == peer || fetch.tries == 0;
+        if self.0.iter().any(|fetch| holds(fetch) && fetch.wants.iter().any(covers)) {
             return true;
         }
         let want = Want { owner, tag, versions };
@@ -97,6 +98,11 @@ impl Fetches {
 
     pub(crate) fn sent(&mut self, number: u32) {
         self.0.iter_mut().filter(|fetch| fetch.number == number).for_each(|fetch| fetch.owed = false);
+    }
+
+    /// Whether this member is being asked for anything.
+    pub(crate) fn asks(&self, peer: NodeId) -> bool {
+        self.0.iter().any(|fetch| fetch.peer == peer)
     }
 
     /// Something has come from one who was asked: more is on its way.

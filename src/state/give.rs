@@ -7,6 +7,7 @@ use super::map::Log;
 use super::store::{DELETED, Head};
 use super::{At, BULK, LOGS, State, VITAL_LOG};
 use crate::broadcast::own_origin;
+use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::Storage;
@@ -32,8 +33,8 @@ pub(super) struct Give {
 struct Left {
     owner: Index,
     from: [u32; LOGS],
-    /// The log and the value of which it has pieces, and which.
-    partial: Option<(u8, u32, u64)>,
+    /// Of which value of either log it has pieces, and which.
+    partial: [Option<(u32, u64)>; LOGS],
 }
 
 impl<S: Storage> State<S> {
@@ -106,7 +107,7 @@ impl<S: Storage> State<S> {
     fn write_piece<A: Address>(
         &self,
         (owner, log): (Index, usize),
-        (from, piece): (u32, u8),
+        (from, piece, pieces): (u32, u8, u8),
         members: &Members<A, S>,
         writer: &mut Writer<'_>,
     ) -> Option<()> {
@@ -116,9 +117,9 @@ impl<S: Storage> State<S> {
         let span = Span { from, to: head.version, as_of: held.version, floor: held.floor };
         let origin = Origin { id: record.id, tag: record.tag() };
         writer.chunk_head(&ChunkHead { origin, vital: log == VITAL_LOG, piece: true, span, newest: held.version })?;
-        let bytes = self.store.value(at).get(ValuePiece::range(head.len, head.pieces, piece))?;
+        let bytes = self.store.value(at).get(ValuePiece::range(head.len, pieces, piece))?;
         let key = self.store.key(at);
-        writer.value_piece(&ValuePiece { key, len: head.len, pieces: head.pieces, piece, bytes })
+        writer.value_piece(&ValuePiece { key, len: head.len, pieces, piece, bytes })
     }
 
     // Giving.
@@ -133,12 +134,9 @@ impl<S: Storage> State<S> {
     /// The one who has just asked has so much of this member's map.
     pub(crate) fn add_to_give<A: Address>(&mut self, had: &Had, owner: Index, members: &Members<A, S>) {
         let map = members.map(owner);
-        let mut left = Left { owner, from: [0; LOGS], partial: None };
-        for (log, (from, HadOf { version, rebuilds, partial })) in left.from.iter_mut().zip(had.logs).enumerate() {
+        let mut left = Left { owner, from: [0; LOGS], partial: had.logs.map(|log| log.partial) };
+        for (log, (from, HadOf { version, rebuilds, .. })) in left.from.iter_mut().zip(had.logs).enumerate() {
             *from = if rebuilds || version >= map.log(log).floor { version } else { 0 };
-            if let Some((version, came)) = partial {
-                left.partial = left.partial.or(Some((log as u8, version, came)));
-            }
         }
         if let Some(give) = self.gives.last_mut() {
             let _ = give.left.push(left);
@@ -152,7 +150,12 @@ impl<S: Storage> State<S> {
 
     /// Writes as much as fits of what the first asker is to be given. None has more than half of a datagram while others
     /// wait, and all have their vital logs before anyone has of the bulk.
-    pub(crate) fn write_give<A: Address>(&mut self, members: &Members<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+    pub(crate) fn write_give<A: Address>(
+        &mut self,
+        config: &Config,
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
         let mut give = self.gives.first()?.clone();
         let before = writer.len();
         own_origin(members)?;
@@ -161,9 +164,9 @@ impl<S: Storage> State<S> {
             let share = if waiting > 1 { writer.room() / 2 } else { usize::MAX };
             for left in give.left.iter_mut().filter(|left| self.lacks(left, log, members)) {
                 // What takes more than its part goes when it is the first, as each is in its turn.
-                let gave = self.give_some(left, log, share, members, writer);
+                let gave = self.give_some(left, log, (share, config), members, writer);
                 if gave.is_none() && writer.len() == before {
-                    let _ = self.give_some(left, log, usize::MAX, members, writer);
+                    let _ = self.give_some(left, log, (usize::MAX, config), members, writer);
                 }
             }
         }
@@ -195,16 +198,16 @@ impl<S: Storage> State<S> {
         &self,
         left: &mut Left,
         log: usize,
-        share: usize,
+        (share, config): (usize, &Config),
         members: &Members<A, S>,
         writer: &mut Writer<'_>,
     ) -> Option<()> {
         let held = *members.map(left.owner).log(log);
         let from = left.from.get(log).copied()?;
         // What is left of a rebuild that was given up is no part of what is here.
-        let is_large = |(_, head): &(At, Head)| head.pieces > 1 && head.version <= held.version;
-        let large = self.first_behind(held.last, from).filter(is_large);
-        let Some((_, head)) = large else {
+        let next = self.first_behind(held.last, from).filter(|(_, head)| head.version <= held.version);
+        let cut = next.map(|(_, head)| (head, super::own::pieces_of(&head, config)));
+        let Some((head, pieces)) = cut.filter(|(_, pieces)| *pieces > 1) else {
             let frame = writer.begin(kind::GIVEN)?;
             let limit = share.min(writer.room());
             let to = self.write_entries((left.owner, log), (from, u32::MAX, 0), limit, members, writer);
@@ -218,7 +221,7 @@ impl<S: Storage> State<S> {
                 None => writer.cancel(frame),
             };
         };
-        self.give_piece(left, (log, from), &head, members, writer)
+        self.give_piece(left, (log, from), &Head { pieces, ..head }, members, writer)
     }
 
     fn give_piece<A: Address>(
@@ -229,22 +232,23 @@ impl<S: Storage> State<S> {
         members: &Members<A, S>,
         writer: &mut Writer<'_>,
     ) -> Option<()> {
-        let came = left.partial.filter(|(of, version, _)| usize::from(*of) == log && *version == head.version);
-        let mut came = came.map_or(0, |(_, _, came)| came);
+        let held = left.partial.get(log).copied().flatten().filter(|(version, _)| *version == head.version);
+        let mut came = held.map_or(0, |(_, came)| came);
         let piece = came.trailing_ones() as u8;
         if piece >= head.pieces {
             // All pieces have been sent. What is behind the value must wait until it is known to have come.
-            left.partial = None;
             if let Some(place) = left.from.get_mut(log) {
                 *place = u32::MAX;
             }
             return Some(());
         }
         let frame = writer.begin(kind::GIVEN)?;
-        match self.write_piece((left.owner, log), (from, piece), members, writer) {
+        match self.write_piece((left.owner, log), (from, piece, head.pieces), members, writer) {
             Some(()) => {
                 came |= 1u64.checked_shl(piece.into()).unwrap_or(0);
-                left.partial = Some((log as u8, head.version, came));
+                if let Some(partial) = left.partial.get_mut(log) {
+                    *partial = Some((head.version, came));
+                }
                 writer.end(frame)
             }
             None => writer.cancel(frame),

@@ -77,13 +77,15 @@ impl SetOptions {
     /// [`Class::Bulk`], for ever.
     pub const DEFAULT: SetOptions = SetOptions { class: Class::Bulk, ttl: None };
 
-    /// Which class the key is of. One that has been of another is deleted there first; meanwhile others may miss it.
+    /// Which class the key is of. One that has been of another is deleted there; until both have come, others may
+    /// miss it, or read what it was.
     pub const fn with_class(self, class: Class) -> Self {
         SetOptions { class, ..self }
     }
 
     /// The key is deleted after this time, as by [`Node::delete`](crate::Node::delete): by the owner, at its own time, so
-    /// that all agree. What an owner has that crashes lasts as long as its map. To within 70 ms, at most four years.
+    /// that all agree. What an owner has that crashes lasts as long as its map. To within 70 ms, at most four years, and only
+    /// while the node runs.
     pub const fn with_ttl(self, ttl: Duration) -> Self {
         SetOptions { ttl: Some(ttl), ..self }
     }

@@ -22,7 +22,7 @@ const DELETED_FOR: u64 = 60;
 /// The unit of the times at which keys run out, as a logarithm.
 const EXPIRY_UNIT: u32 = 16;
 /// The longest time to live: half of what the unit can tell apart.
-const MOST_TTL: u64 = (1 << (EXPIRY_UNIT + 31)) - (1 << EXPIRY_UNIT);
+const MOST_TTL: u64 = (1 << (EXPIRY_UNIT + 31)) - (2 << EXPIRY_UNIT);
 
 /// What is written in place of what.
 #[derive(Clone, Copy)]
@@ -39,6 +39,18 @@ pub(crate) fn max_key(config: &Config) -> usize {
 /// The longest piece of a value with this key.
 fn piece_len(key: usize, config: &Config) -> usize {
     config.max_datagram() - MOST_BEFORE_ENTRIES - MOST_BEFORE_KEY - MOST_BEFORE_VALUE - key
+}
+
+/// Into how many pieces an entry goes with datagrams of these settings: as it was cut by its owner, or finer where that
+/// is too much for them. 1 if it goes whole, or no cut would do.
+pub(super) fn pieces_of(head: &Head, config: &Config) -> u8 {
+    let (key, len) = (usize::from(head.key_len), head.len as usize);
+    let whole = MOST_BEFORE_ENTRIES + written_len(0, u32::MAX, key, Some(len));
+    if head.is(DELETED) || head.pieces == 1 && whole <= config.max_datagram() {
+        return 1;
+    }
+    let needed = len.div_ceil(piece_len(key, config).max(1)).max(2).max(head.pieces.into());
+    if needed > MOST_PIECES { 1 } else { needed as u8 }
 }
 
 impl<S: Storage> State<S> {
@@ -66,10 +78,7 @@ impl<S: Storage> State<S> {
         }
         let expires = write.options.ttl().map_or(0, |ttl| expiry(cx.now, ttl));
         let mut head = Head { expires, ..Head::new(MYSELF, 0, class, len) };
-        let whole = MOST_BEFORE_ENTRIES + written_len(0, u32::MAX, key.len(), Some(len));
-        if whole > cx.config.max_datagram() {
-            head.pieces = len.div_ceil(piece_len(key.len(), cx.config)).max(2) as u8;
-        }
+        head.pieces = pieces_of(&Head { key_len: key.len() as u8, ..head }, cx.config);
         let held = self.store.find(MYSELF, class, key);
         let beside = self.make_room(&head, key, held, cx.members)?;
         head.version = self.next_version(class, cx.members)?;
@@ -249,6 +258,8 @@ impl<S: Storage> State<S> {
                 if time > cx.now {
                     self.next_expiry = self.next_expiry.min(time);
                 } else if self.delete_at(at, class, cx).is_err() {
+                    // Another life begins soon.
+                    self.next_expiry = cx.now.after(cx.config.probe_period);
                     return;
                 }
                 at = if self.store.moves() == moves { head.older } else { last_of(self, cx.members) };
@@ -262,7 +273,10 @@ impl<S: Storage> State<S> {
         for (log, version) in [BULK, VITAL_LOG].into_iter().zip(versions) {
             let forgotten = self.forget_deleted(MYSELF, log, version, cx.members);
             self.deleted -= forgotten.min(self.deleted);
-            cx.members.with_map(MYSELF, |map| map.log_mut(log).floor = map.log(log).floor.max(version));
+            cx.members.with_map(MYSELF, |map| {
+                let log = map.log_mut(log);
+                log.floor = log.floor.max(version.min(log.version));
+            });
             // Others keep what was deleted until they hear of it.
             if let Some(tells) = self.tells_floor.get_mut(log).filter(|_| forgotten > 0) {
                 *tells = true;

@@ -28,13 +28,33 @@ pub(crate) enum Took {
     Refused,
 }
 
+/// Why an entry could not be put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// It is beyond the quarter that one owner may take.
+    Share,
+    /// Others and this node's own take what there is.
+    Room,
+}
+
 impl<S: Storage> State<S> {
     /// Takes a chunk of another member's map, as far as it is new and there is room.
-    pub(crate) fn take<A: Address>(&mut self, chunk: &Chunk<'_>, owner: Index, cx: &mut Context<'_, A, S>) -> Took {
+    pub(crate) fn take<A: Address>(
+        &mut self,
+        chunk: &Chunk<'_>,
+        (owner, by_owner): (Index, bool),
+        cx: &mut Context<'_, A, S>,
+    ) -> Took {
         let head = &chunk.head;
         let log = if head.vital { VITAL_LOG } else { BULK };
         let rebuild = self.rebuild_of(owner, log).map(|held| held.rebuild);
-        let verdict = judge(cx.members.map(owner).log(log), rebuild.as_ref(), &head.span);
+        let held = *cx.members.map(owner).log(log);
+        let mut verdict = judge(&held, rebuild.as_ref(), &head.span);
+        // Whatever others have begun, the owner knows better.
+        if by_owner && verdict == Verdict::Unfit && judge(&held, None, &head.span) != Verdict::Unfit {
+            self.rebuilds.retain(|held| held.owner != owner || usize::from(held.log) != log);
+            verdict = judge(&held, None, &head.span);
+        }
         if head.piece && matches!(verdict, Verdict::Adds | Verdict::Rebuilds { .. }) {
             match self.take_piece(chunk.body, (owner, log), head, cx) {
                 Ok(true) => {}
@@ -72,60 +92,66 @@ impl<S: Storage> State<S> {
         self.learn_floor((owner, log), span.floor, cx.members);
         let before = cx.members.map(owner).log(log).version;
         // What is not there of what came before is there no more.
-        let reached = self.put_all(chunk, (owner, log), before, cx);
+        let (reached, stopped) = self.put_all(chunk, (owner, log), before, cx);
         cx.members.with_map(owner, |map| {
             let log = map.log_mut(log);
             log.version = log.version.max(reached);
         });
         if reached < span.to {
             self.note_refused(owner, cx.members);
+            // Of what is held, some may be shorter or gone by now: that gives way when all is read again.
+            let over = stopped == Some(Stop::Share);
+            cx.members.with_map(owner, |map| map.log_mut(log).hollow |= over);
         }
         self.learn_floor((owner, log), span.floor, cx.members);
         if reached > before { Took::New } else { Took::Refused }
     }
 
-    /// Puts the entries of a chunk in that are above this version, and gives the version up to which there was room.
+    /// Puts the entries of a chunk in that are above this version, and gives the version up to which there was room, and
+    /// why no further.
     fn put_all<A: Address>(
         &mut self,
         chunk: &Chunk<'_>,
         (owner, log): (Index, usize),
         above: u32,
         cx: &mut Context<'_, A, S>,
-    ) -> u32 {
+    ) -> (u32, Option<Stop>) {
         let span = chunk.head.span;
         if chunk.head.piece {
             // Its last piece has put it in.
             self.confirm_piece(chunk.body, (owner, log));
-            return span.to;
+            return (span.to, None);
         }
         let (mut entries, mut before) = (chunk.body, span.from);
         while let Some(written) = entries.written(before) {
-            if written.version > above && !self.put(&written, (owner, log), cx) {
+            if written.version > above
+                && let Err(stop) = self.put(&written, (owner, log), cx)
+            {
                 // What came before it stands.
-                return before;
+                return (before, Some(stop));
             }
             before = written.version;
         }
-        span.to
+        (span.to, None)
     }
 
-    /// Puts an entry in the place of what there is of its key, if it is later; false if there is no room.
+    /// Puts an entry in the place of what there is of its key, if it is later.
     fn put<A: Address>(
         &mut self,
         written: &Written<'_>,
         (owner, log): (Index, usize),
         cx: &mut Context<'_, A, S>,
-    ) -> bool {
+    ) -> Result<(), Stop> {
         let held = self.store.find(owner, mark_of(log), written.key);
         let held = held.and_then(|at| Some((at, self.store.get(at)?)));
         match held {
-            Some((_, head)) if head.version > written.version => return true,
-            Some((at, head)) if head.version == written.version => {
+            // A later one, as of a rebuild that was given up, is there still as far as this says.
+            Some((at, head)) if head.version >= written.version => {
                 self.store.set(at, Head { marks: head.marks | CONFIRMED, ..head });
-                return true;
+                return Ok(());
             }
             // There is nothing to delete, and nobody here can have it from before.
-            None if written.value.is_none() && written.version <= cx.members.map(owner).log(log).floor => return true,
+            None if written.value.is_none() && written.version <= cx.members.map(owner).log(log).floor => return Ok(()),
             _ => {}
         }
         let deleted = if written.value.is_none() { DELETED } else { 0 };
@@ -133,18 +159,20 @@ impl<S: Storage> State<S> {
         let head = Head::new(owner, written.version, mark_of(log) | deleted | CONFIRMED, value.len());
         let replaced = held.map_or(0, |(_, head)| head.size());
         let size = Head { key_len: written.key.len() as u8, ..head }.size();
-        let fits = self.is_within_share(size, replaced, owner, cx.members);
-        if !fits || !self.find_room(size, replaced, owner, cx.members) {
-            return false;
+        if !self.is_within_share(size, replaced, owner, cx.members) {
+            return Err(Stop::Share);
+        }
+        if !self.find_room(size, replaced, owner, cx.members) {
+            return Err(Stop::Room);
         }
         if let Some((at, _)) = held {
             self.remove(at, cx.members);
         }
-        let Some(at) = self.add(head, written.key, cx.members) else { return false };
+        let at = self.add(head, written.key, cx.members).ok_or(Stop::Room)?;
         if let Some(place) = self.store.value_mut(at).get_mut(..value.len()) {
             place.copy_from_slice(value);
         }
-        true
+        Ok(())
     }
 
     /// Whether so many bytes of another's, in place of so many, are still within the quarter of all that is each one's.
@@ -229,13 +257,15 @@ impl<S: Storage> State<S> {
             self.unconfirm(held.last);
             // Nobody says it any more.
             let told = if self.watches.any() { held.told } else { held.version };
-            self.forget_deleted(owner, log, told.min(held.version), cx.members);
+            let floor = told.min(held.version).max(held.floor);
+            self.forget_deleted(owner, log, floor, cx.members);
+            cx.members.with_map(owner, |map| map.log_mut(log).floor = floor);
         }
         let to = chunk.head.span.to;
-        if self.put_all(chunk, (owner, log), 0, cx) < to {
+        if self.put_all(chunk, (owner, log), 0, cx).0 < to {
             // What is not confirmed gives way: it is gone, or will be listed again.
             let gave_way = self.drop_unconfirmed((owner, log), cx.members);
-            if !gave_way || self.put_all(chunk, (owner, log), 0, cx) < to {
+            if !gave_way || self.put_all(chunk, (owner, log), 0, cx).0 < to {
                 self.note_refused(owner, cx.members);
                 return Took::Refused;
             }
@@ -274,7 +304,8 @@ impl<S: Storage> State<S> {
         members.with_map(owner, |map| {
             map.refused = false;
             let log = map.log_mut(log);
-            (log.version, log.floor, log.hollow) = (rebuild.cursor, rebuild.floor(), false);
+            let floor = log.floor.max(rebuild.floor()).min(rebuild.cursor);
+            (log.version, log.floor, log.hollow) = (rebuild.cursor, floor, false);
         });
     }
 
@@ -334,7 +365,12 @@ impl<S: Storage> State<S> {
             place.copy_from_slice(piece.bytes);
         }
         let Some(partial) = self.partials.iter_mut().find(|partial| partial.at == at) else { return Err(Took::Unfit) };
-        partial.came |= 1 << (piece.piece & 63);
+        // What comes again is no progress: it must not keep others waiting.
+        let bit = 1 << (piece.piece & 63);
+        if partial.came & bit != 0 {
+            return Err(Took::Old);
+        }
+        partial.came |= bit;
         partial.since = cx.now;
         if partial.came.count_ones() < u32::from(piece.pieces) {
             return Ok(false);

@@ -34,6 +34,22 @@ impl Forger {
         })
     }
 
+    /// The beginning of a member's log, it says, of a state that it has not come to.
+    pub fn beginning<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, as_of: u32) -> Vec<u8> {
+        let Some(record) = member.own_record() else { return Vec::new() };
+        let origin = Origin { id: record.id, tag: record.tag() };
+        let span = Span { from: 0, to: 1, as_of, floor: as_of };
+        let head = ChunkHead { origin, vital: false, piece: false, span, newest: as_of };
+        self.write(|writer| {
+            write_frame(kind::DELTA, writer, |body| {
+                body.u32(as_of ^ FORGED)?;
+                body.u32(0)?;
+                body.u32(u32::MAX)?;
+                body.chunk_head(&head)
+            })
+        })
+    }
+
     /// It has come so far with a member's map, it says.
     pub fn map_progress<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, version: u32) -> Vec<u8> {
         let Some(record) = member.own_record() else { return Vec::new() };
