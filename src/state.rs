@@ -45,6 +45,14 @@ pub(crate) use store::{At, NOWHERE};
 pub(crate) use take::Took;
 pub(crate) use tell::StateNews;
 
+/// What tests look into.
+#[cfg(test)]
+pub(crate) mod parts {
+    pub(crate) use super::map::{Log, Rebuild, Verdict, judge};
+    pub(crate) use super::pace::Pace;
+    pub(crate) use super::store::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
+}
+
 use heapless::{Deque, Vec};
 
 use crate::member::Address;
@@ -176,6 +184,12 @@ impl<S: Storage> State<S> {
         self.latest.clear();
         (self.refuses, self.next_dead, self.doubted) = (false, 0, [0; LOGS]);
         self.watches.reset();
+    }
+
+    /// How many bytes all entries take.
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> usize {
+        self.store.used()
     }
 
     // Looking.

@@ -85,9 +85,10 @@ impl<S: Storage> State<S> {
         let held = *members.map(owner).log(log);
         let room = writer.room().min(limit).checked_sub(MOST_OF_SPAN)?;
         let to = self.reach_of(&held, from, room).min(most.max(from));
-        let span = Span { from, to, as_of: held.version.max(to), floor: held.floor };
+        let (as_of, sure) = (held.version.max(held.exposed).max(to), held.exposed <= held.version);
+        let span = Span { from, to, as_of, floor: held.floor, sure };
         let origin = Origin { id: record.id, tag: record.tag() };
-        let newest = newest.max(span.as_of);
+        let newest = newest.max(held.version).max(to);
         writer.chunk_head(&ChunkHead { origin, vital: log == VITAL_LOG, piece: false, span, newest })?;
         let (mut before, mut at) = (from, self.first_behind(held.last, from));
         while let Some((here, head)) = at.filter(|(_, head)| head.version <= to) {
@@ -114,7 +115,8 @@ impl<S: Storage> State<S> {
         let record = members.get(owner)?;
         let held = *members.map(owner).log(log);
         let (at, head) = self.first_behind(held.last, from)?;
-        let span = Span { from, to: head.version, as_of: held.version, floor: held.floor };
+        let (as_of, sure) = (held.version.max(held.exposed), held.exposed <= held.version);
+        let span = Span { from, to: head.version, as_of, floor: held.floor, sure };
         let origin = Origin { id: record.id, tag: record.tag() };
         writer.chunk_head(&ChunkHead { origin, vital: log == VITAL_LOG, piece: true, span, newest: held.version })?;
         let bytes = self.store.value(at).get(ValuePiece::range(head.len, pieces, piece))?;

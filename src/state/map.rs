@@ -15,6 +15,9 @@ pub(crate) struct Log {
     pub(crate) version: u32,
     /// What was deleted up to this version is no longer said to be.
     pub(crate) floor: u32,
+    /// The latest state of which anything has come. Until all up to it has, what is here from before may be out of date in
+    /// a way that nobody has seen: it is no base for a rebuild.
+    pub(crate) exposed: u32,
     /// Up to this version the application has been told.
     pub(crate) told: u32,
     /// The entry with the greatest version.
@@ -25,7 +28,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) const NEW: Self = Log { version: 0, floor: 0, told: 0, last: NOWHERE, hollow: false };
+    pub(crate) const NEW: Self = Log { version: 0, floor: 0, exposed: 0, told: 0, last: NOWHERE, hollow: false };
 }
 
 /// One owner's map.
@@ -95,10 +98,10 @@ pub(crate) enum Verdict {
 /// Whether a log, which is in the middle of a rebuild or not, may take a chunk. Never does a deleted key come back by it,
 /// nor an earlier version.
 pub(crate) fn judge(log: &Log, rebuild: Option<&Rebuild>, span: &Span) -> Verdict {
-    let Span { from, to, as_of, floor } = *span;
+    let Span { from, to, as_of, floor, sure } = *span;
     let next = rebuild.filter(|held| {
         let goes_on = from <= held.cursor && held.cursor < to;
-        goes_on && as_of >= held.last && floor <= held.first
+        goes_on && sure && as_of >= held.last && floor <= held.first
     });
     if let Some(held) = next {
         let rebuild = Rebuild { cursor: to, last: as_of, floor: held.floor.max(floor), ..*held };
@@ -108,7 +111,7 @@ pub(crate) fn judge(log: &Log, rebuild: Option<&Rebuild>, span: &Span) -> Verdic
     // late as what is held. A rebuild that could go on is given up only for a whole map.
     let anew = |held: &Rebuild| as_of >= held.last && (to == as_of || floor > held.first);
     if floor > log.version || log.hollow {
-        if from == 0 && to > 0 && as_of >= log.version && rebuild.is_none_or(anew) {
+        if from == 0 && to > 0 && sure && as_of >= log.version && rebuild.is_none_or(anew) {
             let rebuild = Rebuild { cursor: to, first: as_of, last: as_of, floor };
             return Verdict::Rebuilds { first: true, rebuild };
         }

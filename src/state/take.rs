@@ -52,11 +52,25 @@ impl<S: Storage> State<S> {
         let mut verdict = judge(&held, rebuild.as_ref(), &head.span);
         // Whatever others have begun, the owner knows better.
         if by_owner && verdict == Verdict::Unfit && judge(&held, None, &head.span) != Verdict::Unfit {
-            self.rebuilds.retain(|held| held.owner != owner || usize::from(held.log) != log);
-            verdict = judge(&held, None, &head.span);
+            self.give_up_rebuild((owner, log), cx.members);
+            verdict = judge(cx.members.map(owner).log(log), None, &head.span);
+        }
+        // What the owner has forgotten makes room.
+        if verdict == Verdict::Adds {
+            self.learn_floor((owner, log), head.span.floor, cx.members);
         }
         if head.piece && matches!(verdict, Verdict::Adds | Verdict::Rebuilds { .. }) {
-            match self.take_piece(chunk.body, (owner, log), head, cx) {
+            let mut piece = self.take_piece(chunk.body, (owner, log), head, cx);
+            if let (Err(Took::Refused), Verdict::Rebuilds { first, .. }) = (&piece, &verdict) {
+                // What is not confirmed gives way, as for entries that come whole.
+                if *first {
+                    self.unconfirm(held.last);
+                }
+                if self.drop_unconfirmed((owner, log), cx.members) {
+                    piece = self.take_piece(chunk.body, (owner, log), head, cx);
+                }
+            }
+            match piece {
                 Ok(true) => {}
                 Ok(false) => {
                     self.touch_rebuild((owner, log), cx.now);
@@ -71,7 +85,7 @@ impl<S: Storage> State<S> {
                 Took::Old
             }
             Verdict::Unfit => Took::Unfit,
-            Verdict::Adds => self.add_chunk(chunk, (owner, log), cx),
+            Verdict::Adds => self.add_chunk(chunk, (owner, log), by_owner, cx),
             Verdict::Rebuilds { first, rebuild } => self.rebuild(chunk, (owner, log), (first, rebuild), cx),
         };
         if took == Took::New {
@@ -85,17 +99,18 @@ impl<S: Storage> State<S> {
         &mut self,
         chunk: &Chunk<'_>,
         (owner, log): (Index, usize),
+        by_owner: bool,
         cx: &mut Context<'_, A, S>,
     ) -> Took {
         let span = chunk.head.span;
-        // What the owner has forgotten makes room.
-        self.learn_floor((owner, log), span.floor, cx.members);
         let before = cx.members.map(owner).log(log).version;
         // What is not there of what came before is there no more.
         let (reached, stopped) = self.put_all(chunk, (owner, log), before, cx);
         cx.members.with_map(owner, |map| {
             let log = map.log_mut(log);
             log.version = log.version.max(reached);
+            // The owner's word ends what others have said.
+            log.exposed = if by_owner { span.as_of } else { log.exposed.max(span.as_of) };
         });
         if reached < span.to {
             self.note_refused(owner, cx.members);
@@ -145,8 +160,13 @@ impl<S: Storage> State<S> {
         let held = self.store.find(owner, mark_of(log), written.key);
         let held = held.and_then(|at| Some((at, self.store.get(at)?)));
         match held {
-            // A later one, as of a rebuild that was given up, is there still as far as this says.
-            Some((at, head)) if head.version >= written.version => {
+            // A later one is there still as far as this says; but not what a rebuild has left that was begun anew: its state
+            // was no later than this one's, or somebody lied.
+            Some((at, head))
+                if head.version == written.version
+                    || head.version > written.version
+                        && (head.is(CONFIRMED) || head.version <= cx.members.map(owner).log(log).version) =>
+            {
                 self.store.set(at, Head { marks: head.marks | CONFIRMED, ..head });
                 return Ok(());
             }
@@ -175,9 +195,11 @@ impl<S: Storage> State<S> {
         Ok(())
     }
 
-    /// Whether so many bytes of another's, in place of so many, are still within the quarter of all that is each one's.
+    /// Whether so many bytes of another's, in place of so many, are still within the quarter of all that is each one's, and a
+    /// sixteenth more: what was deleted takes room here for longer than at its owner.
     fn is_within_share<A: Address>(&self, size: usize, replaced: usize, owner: Index, members: &Members<A, S>) -> bool {
-        members.map(owner).used as usize + size <= self.store.limit() / 4 + replaced
+        let most = self.store.limit() / 4 + self.store.limit() / 16;
+        members.map(owner).used as usize + size <= most + replaced
     }
 
     /// Whether there is room for so many bytes of another's, in place of so many: others together take no more than three
@@ -278,6 +300,27 @@ impl<S: Storage> State<S> {
         Took::New
     }
 
+    /// Removes what a rebuild has brought that goes no further: nobody can tell whether it was true. What it had taken the
+    /// place of is gone, and the log must be read again.
+    fn give_up_rebuild<A: Address>(&mut self, (owner, log): (Index, usize), members: &mut Members<A, S>) {
+        self.rebuilds.retain(|held| held.owner != owner || usize::from(held.log) != log);
+        let held = *members.map(owner).log(log);
+        let (mut at, mut any) = (held.last, false);
+        while let Some(head) = self.store.get(at).filter(|head| head.version > held.version) {
+            any = true;
+            self.remove(at, members);
+            at = head.older;
+        }
+        let replaced = any && held.told > 0 && self.watches.any();
+        members.with_map(owner, |map| {
+            map.replaced |= replaced;
+            map.log_mut(log).hollow |= any;
+        });
+        if replaced {
+            self.note_change(owner);
+        }
+    }
+
     fn confirm_piece(&mut self, mut body: Reader<'_>, (owner, log): (Index, usize)) {
         let held = body.value_piece().and_then(|piece| self.store.find(owner, mark_of(log), piece.key));
         if let Some((at, head)) = held.and_then(|at| Some((at, self.store.get(at)?))) {
@@ -306,6 +349,7 @@ impl<S: Storage> State<S> {
             let log = map.log_mut(log);
             let floor = log.floor.max(rebuild.floor()).min(rebuild.cursor);
             (log.version, log.floor, log.hollow) = (rebuild.cursor, floor, false);
+            log.exposed = rebuild.cursor;
         });
     }
 
@@ -436,7 +480,9 @@ impl<S: Storage> State<S> {
     pub(crate) fn tick_taking<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
         let patience = PATIENCE * cx.config.probe_period;
         let now = cx.now;
-        self.rebuilds.retain(|held| now.since(held.since) < patience);
+        while let Some(held) = self.rebuilds.iter().find(|held| now.since(held.since) >= patience).copied() {
+            self.give_up_rebuild((held.owner, held.log.into()), cx.members);
+        }
         while let Some(held) = self.partials.iter().find(|held| now.since(held.since) >= patience).copied() {
             self.drop_partial(held.at, cx.members);
         }

@@ -87,8 +87,8 @@
 //! chunk      +-------+-----+-------+------+----+-------+--------+-------+---------
 //!            | owner | tag | flags | from | to | as of | newest | floor | entries
 //!            +-------+-----+-------+------+----+-------+--------+-------+---------
-//!            8        3     1       varint, three more than the one before it, and varint: see `state/map.rs`
-//!            flags: bit 0 the vital log, bit 1 one piece of the value of version `to` in place of entries
+//!            8        3     1       varint, what `to` is above it, what the next two are above `to`, varint: see `state/map.rs`
+//!            flags: bit 0 the vital log, bit 1 one piece of the value of version `to` in place of entries, bit 2 sure
 //!
 //! entry      version varint, above that before it or `from`; length of the key 1, bit 7 if it was deleted; key; if it
 //!            was not, length varint and value

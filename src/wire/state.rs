@@ -13,6 +13,8 @@ pub(crate) const MOST_VERSION: u32 = 1 << 31;
 const VITAL: u8 = 1 << 0;
 /// It is one piece of one value.
 const PIECE: u8 = 1 << 1;
+/// It is just what its sender's owner had at `as_of`.
+const SURE: u8 = 1 << 2;
 /// In the byte that begins a key: it was deleted.
 const DELETED: u8 = 1 << 7;
 const KEY_LEN: u8 = MAX_KEY as u8;
@@ -27,13 +29,15 @@ pub(crate) const MOST_BEFORE_KEY: usize = 5 + 1;
 pub(crate) const MOST_BEFORE_VALUE: usize = 5 + 2;
 
 /// What a chunk of a log says of itself: it has all that its sender held at `as_of` of the versions behind `from` up to
-/// `to`, but what was deleted up to `floor`.
+/// `to`, but what was deleted up to `floor`. If it is `sure`, there is nothing else: what a sender holds from before may have
+/// been written again, or deleted, in versions that have not come to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
     pub(crate) from: u32,
     pub(crate) to: u32,
     pub(crate) as_of: u32,
     pub(crate) floor: u32,
+    pub(crate) sure: bool,
 }
 
 /// A part of one log of a member's map.
@@ -136,13 +140,14 @@ pub(super) fn decode(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
 /// A chunk, which is read through once, so that it makes sense to its end or is refused whole.
 fn chunk(mut body: Reader<'_>) -> Option<Chunk<'_>> {
     let origin = Origin { id: body.id()?, tag: body.u24()? };
-    let flags = body.u8().filter(|flags| flags & !(VITAL | PIECE) == 0)?;
+    let flags = body.u8().filter(|flags| flags & !(VITAL | PIECE | SURE) == 0)?;
     let from = body.varint()?;
     let to = from.checked_add(body.varint()?)?;
-    let as_of = to.checked_add(body.varint()?)?;
-    let newest = as_of.checked_add(body.varint()?).filter(|newest| *newest <= MOST_VERSION)?;
-    let span = Span { from, to, as_of, floor: body.varint().filter(|floor| *floor <= as_of)? };
-    let (vital, piece) = (flags & VITAL != 0, flags & PIECE != 0);
+    let as_of = to.checked_add(body.varint()?).filter(|as_of| *as_of <= MOST_VERSION)?;
+    let newest = to.checked_add(body.varint()?).filter(|newest| *newest <= MOST_VERSION)?;
+    let floor = body.varint().filter(|floor| *floor <= as_of)?;
+    let (vital, piece, sure) = (flags & VITAL != 0, flags & PIECE != 0, flags & SURE != 0);
+    let span = Span { from, to, as_of, floor, sure };
     let head = ChunkHead { origin, vital, piece, span, newest };
     let mut entries = body;
     if piece {
@@ -209,14 +214,15 @@ impl<'d> Reader<'d> {
 
 impl Writer<'_> {
     pub(crate) fn chunk_head(&mut self, head: &ChunkHead) -> Option<()> {
-        let Span { from, to, as_of, floor } = head.span;
+        let Span { from, to, as_of, floor, sure } = head.span;
         self.id(head.origin.id)?;
         self.u24(head.origin.tag)?;
-        self.u8(if head.vital { VITAL } else { 0 } | if head.piece { PIECE } else { 0 })?;
+        let sure = if sure { SURE } else { 0 };
+        self.u8(if head.vital { VITAL } else { 0 } | if head.piece { PIECE } else { 0 } | sure)?;
         self.varint(from)?;
         self.varint(to.saturating_sub(from))?;
         self.varint(as_of.saturating_sub(to))?;
-        self.varint(head.newest.saturating_sub(as_of))?;
+        self.varint(head.newest.saturating_sub(to))?;
         self.varint(floor)
     }
 

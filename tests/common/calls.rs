@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tidings::{Config, FixedNode, Instant, NodeId, SendFailure, Topic};
+use tidings::{Class, Config, FixedNode, Instant, NodeId, SendFailure, SetOptions, Topic};
 
 use super::forge;
 use super::pair::{Datagram, MEMBERS, Pair};
@@ -20,6 +20,10 @@ const PATIENCE: u32 = 400;
 const SENT: usize = 32;
 /// What is said is some of it.
 const PAYLOAD: [u8; 1_200] = [0x5a; 1_200];
+/// One of them too long, and one empty.
+const KEYS: [&str; 6] = ["a", "b", "health", "address/of/somebody", "", LONG];
+const LONG: &str = "a key of more bytes than there is room for in any datagram of any size";
+const PREFIXES: [&str; 6] = ["", "a", "b", "health", "ad", LONG];
 /// So late that deadlines may saturate, and "later than now" is no longer to be had.
 const END_OF_TIME: Instant = Instant::from_micros(u64::MAX - (1 << 50));
 
@@ -89,6 +93,29 @@ enum Call {
         topic: Topic,
         how: u8,
     },
+    /// Writes a key of its own map.
+    Set {
+        key: usize,
+        len: usize,
+        options: SetOptions,
+    },
+    Delete {
+        key: usize,
+    },
+    /// Has changes told that begin with this key, or no more.
+    Watch {
+        prefix: usize,
+        how: u8,
+    },
+    /// Reads all there is of a member's map.
+    Read {
+        owner: u64,
+    },
+    /// Writes its map down and brings it back, with a byte of it changed.
+    Keep {
+        place: u8,
+        byte: u8,
+    },
 }
 
 impl Call {
@@ -130,8 +157,56 @@ impl Call {
             Call::Listen { topic, how: 0 } => both!(pair, node => node.unsubscribe(now, topic)),
             Call::Listen { topic, how: 1 } => _ = both!(pair, node => node.subscribe_in_order(now, topic)),
             Call::Listen { topic, .. } => _ = both!(pair, node => node.subscribe(now, topic)),
+            ref of_maps => of_maps.make_of_maps(now, pair),
         }
         Vec::new()
+    }
+
+    /// The same of those that have to do with maps.
+    fn make_of_maps(&self, now: Instant, pair: &mut Pair) {
+        match *self {
+            Call::Set { key, len, options } => {
+                let set = both!(pair, node => node.set_with(now, KEYS[key], &PAYLOAD[..len], options));
+                if set.is_ok() && pair.fixed.now() <= now {
+                    let held = both!(pair, node => node.get(node.id(), KEYS[key]).map(<[u8]>::to_vec));
+                    assert!(held.is_none_or(|held| held == PAYLOAD[..len]), "what was set is there, or has run out");
+                }
+            }
+            Call::Delete { key } => {
+                let deleted = both!(pair, node => node.delete(now, KEYS[key]));
+                let held = both!(pair, node => node.get(node.id(), KEYS[key]).is_some());
+                assert!(!held || deleted.is_err(), "what was deleted is not there");
+            }
+            Call::Watch { prefix, how: 0 } => both!(pair, node => node.unwatch(PREFIXES[prefix])),
+            Call::Watch { prefix, .. } => _ = both!(pair, node => node.watch(PREFIXES[prefix])),
+            Call::Read { owner } => {
+                let owner = NodeId::new(owner);
+                let entries = both!(pair, node => {
+                    let entries = node.entries(owner);
+                    entries.map(|entry| (entry.key().to_owned(), entry.value().to_vec(), entry.version())).collect::<Vec<_>>()
+                });
+                for (key, value, version) in &entries {
+                    let found = pair.fixed.entry(owner, key).map(|entry| (entry.value(), entry.version()));
+                    let moves = entries.iter().filter(|(other, ..)| other == key).count() > 1;
+                    assert!(found == Some((value, *version)) || moves, "each key is found, the one that counts");
+                }
+                both!(pair, node => (node.owners().collect::<Vec<_>>(), node.keys().count()));
+            }
+            Call::Keep { place, byte } => {
+                let kept = both!(pair, node => {
+                    let mut buf = vec![0; node.export_len()];
+                    assert_eq!(node.export(&mut buf), Some(buf.len()));
+                    buf
+                });
+                assert_eq!(both!(pair, node => node.import(now, &kept)), Ok(0), "all is there");
+                let mut changed = kept;
+                if let Some(place) = usize::from(place).checked_rem(changed.len()) {
+                    changed[place] ^= byte;
+                }
+                _ = both!(pair, node => node.import(now, &changed));
+            }
+            ref other => unreachable!("{other:?} has nothing to do with maps"),
+        }
     }
 }
 
@@ -213,7 +288,8 @@ impl Caller {
             23 => Call::PollTransmit { room: script.byte().into() },
             24 => Call::PollTransmit { room: script.word().into() },
             25 => Call::PollEvent,
-            26 | 27 => Call::HandleTimeout,
+            26 => Call::HandleTimeout,
+            27 => any_call_of_maps(script),
             28 => Call::Say { topic: any_topic(script), len: any_len(script), asks: script.byte() & 3 == 0 },
             29 => {
                 let (to, topic) = (any_id(script), any_topic(script));
@@ -262,6 +338,23 @@ fn any_time(node: &FixedNode<MEMBERS, u16>, script: &mut Script<'_>) -> Instant 
         // Up to some 12 days.
         _ => now.saturating_add(script.magnitude() & 0xff_ffff_ffff),
     })
+}
+
+fn any_call_of_maps(script: &mut Script<'_>) -> Call {
+    let (choice, key) = (script.byte(), usize::from(script.byte()) % KEYS.len());
+    match choice & 7 {
+        0..=2 => {
+            let class = [Class::Bulk, Class::Bulk, Class::Vital, Class::Local][usize::from(choice >> 3 & 3)];
+            let options = SetOptions::DEFAULT.with_class(class);
+            let ttl = Duration::from_micros(script.magnitude());
+            let options = if choice & 0x80 == 0 { options } else { options.with_ttl(ttl) };
+            Call::Set { key, len: any_len(script), options }
+        }
+        3 => Call::Delete { key },
+        4 => Call::Watch { prefix: key % PREFIXES.len(), how: choice >> 3 & 3 },
+        5 | 6 => Call::Read { owner: any_id(script) },
+        _ => Call::Keep { place: script.byte(), byte: choice >> 3 },
+    }
 }
 
 fn any_topic(script: &mut Script<'_>) -> Topic {

@@ -12,7 +12,7 @@ use super::forge;
 
 /// So few that members whom a hostile peer invents soon fill the table.
 pub const MEMBERS: usize = 8;
-/// For messages: as many as a `FixedNode` has unless it is told otherwise.
+/// For messages, and as many for maps: what a `FixedNode` has unless it is told otherwise.
 pub const BYTES: usize = 1_024;
 /// More datagrams than any one call can make a node send. Every queue behind them has a fixed size (law 5).
 const BURST: usize = 128;
@@ -47,7 +47,8 @@ pub struct Pair {
 
 impl Pair {
     pub fn new(config: Config) -> Self {
-        let heap = HeapNode::new(config, Limits::DEFAULT.with_members(MEMBERS).with_broadcast_bytes(BYTES));
+        let limits = Limits::DEFAULT.with_members(MEMBERS).with_broadcast_bytes(BYTES).with_state_bytes(BYTES);
+        let heap = HeapNode::new(config, limits);
         Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), seeds: BTreeSet::new() }
     }
 

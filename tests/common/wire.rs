@@ -7,12 +7,14 @@ mod by_hand;
 #[path = "../../src/wire/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod codec;
+mod stretch;
 
 use by_hand::by_hand;
 use codec::{
-    Answer, Frame, Head, Lack, Origin, Part, Parts, Piece, Pull, Reader, Roots, Seal, Word, Writer, kind, write_part,
-    write_piece,
+    Answer, Frame, Had, Head, Lack, Origin, Part, Parts, Passing, Piece, Progress, Pull, Reader, Roots, Seal, Word,
+    Writer, kind, write_part, write_piece,
 };
+use stretch::Stretch;
 
 use super::forge;
 use super::script::Script;
@@ -24,7 +26,7 @@ const ADDRESSEE: u32 = 0xabcdef;
 
 /// The widths of what comes before the records, the numbers, the steps or the piece in each kind of frame, from 1 on.
 /// Both roots are one field here.
-const FIELDS: [&[usize]; 27] = [
+const FIELDS: [&[usize]; 33] = [
     &[4, 6],
     &[4],
     &[4, 8, 4],
@@ -52,7 +54,15 @@ const FIELDS: [&[usize]; 27] = [
     &[8, 8, 1],
     &[4],
     &[4, 1, 1],
+    &[4, 4, 4],
+    &[4, 1, VARINT],
+    &[4],
+    &[],
+    &[4],
+    &[8, 8, 4],
 ];
+/// The width of what has none.
+const VARINT: usize = 0;
 /// The most bytes of an extension: its length, topics, and how far the sender has come.
 const EXTENSION: usize = 1 + 4 + 5;
 /// The bytes of a certificate.
@@ -129,12 +139,19 @@ struct Said<A> {
     /// Short ids, or sums.
     numbers: Vec<u32>,
     /// How far the sender has come: with whom, in which life, and to where.
-    steps: Vec<(u64, u32, u32)>,
+    steps: Vec<Step>,
     /// Of a broadcast or a direct message.
     piece: Option<Sent>,
+    /// Of a member's map.
+    chunk: Option<Stretch>,
+    /// What the sender has of others' maps.
+    hads: Vec<Had>,
     /// Nothing comes behind the records or the steps that is none, and no part of a number behind the numbers.
     whole: bool,
 }
+
+/// A member, the tag of its life, and how far the sender has come with its broadcasts and both logs of its map.
+type Step = (u64, u32, [u32; 3]);
 
 /// A record, how far its sender has come with the member's broadcasts, and what it rests on.
 type Told<A> = (Record<A>, u32, Option<Certificate>);
@@ -179,8 +196,11 @@ enum Rest<'d> {
     Nothing,
     Records(Reader<'d>),
     Numbers(Reader<'d>),
+    Halves(Reader<'d>),
     Steps(Reader<'d>),
     Piece(Sent),
+    Chunk(Stretch),
+    Hads(Reader<'d>),
 }
 
 fn seal() -> Seal {
@@ -201,7 +221,8 @@ fn read<A: Address>(datagram: &[u8]) -> Opened<A> {
 
 impl<A: Address> Said<A> {
     fn plain(kind: u8, fields: Vec<u64>) -> Self {
-        Said { kind, fields, records: vec![], numbers: vec![], steps: vec![], piece: None, whole: true }
+        let (records, numbers, steps, hads) = Default::default();
+        Said { kind, fields, records, numbers, steps, piece: None, chunk: None, hads, whole: true }
     }
 
     fn of(frame: Frame<'_>) -> Self {
@@ -219,15 +240,28 @@ impl<A: Address> Said<A> {
                 assert_eq!(len, 4 * numbers.len() + reader.len(), "a number takes four bytes");
                 Said { numbers, whole: reader.is_empty(), ..plain }
             }
+            Rest::Halves(mut reader) => {
+                let numbers: Vec<u32> = std::iter::from_fn(|| reader.u16().map(u32::from)).collect();
+                Said { numbers, whole: reader.is_empty(), ..plain }
+            }
             Rest::Steps(mut reader) => {
                 let mut steps = Vec::new();
-                while let Some((origin, seen)) = { reader }.progress() {
+                while let Some((origin, Progress { seen, versions: [bulk, vital] })) = { reader }.progress() {
                     reader.progress();
-                    steps.push((origin.id.get(), origin.tag, seen));
+                    steps.push((origin.id.get(), origin.tag, [seen, bulk, vital]));
                 }
                 Said { steps, whole: reader.is_empty(), ..plain }
             }
             Rest::Piece(sent) => Said { piece: Some(sent), ..plain },
+            Rest::Chunk(stretch) => Said { chunk: Some(stretch), ..plain },
+            Rest::Hads(mut reader) => {
+                let mut hads = Vec::new();
+                while let Some(had) = { reader }.had() {
+                    reader.had();
+                    hads.push(had);
+                }
+                Said { hads, whole: reader.is_empty(), ..plain }
+            }
         }
     }
 }
@@ -308,6 +342,29 @@ fn message_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         Frame::DirectAck { number, piece, taken } => {
             (kind::DIRECT_ACK, vec![n(number), piece.into(), taken.into()], Rest::Nothing)
         }
+        of_maps => map_in_numbers(of_maps),
+    }
+}
+
+/// The same of what carries maps.
+fn map_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
+    let n = |number: u32| u64::from(number);
+    match frame {
+        Frame::Delta { number, low, high, chunk } => {
+            (kind::DELTA, vec![n(number), n(low), n(high)], Rest::Chunk(Stretch::of(chunk)))
+        }
+        Frame::DeltaAck { number, passing, have } => {
+            let passing = match passing {
+                Passing::No => 0,
+                Passing::Yes => 1,
+                Passing::Gap => 2,
+            };
+            (kind::DELTA_ACK, vec![n(number), passing, n(have)], Rest::Nothing)
+        }
+        Frame::Fetch { number, wants } => (kind::FETCH, vec![n(number)], Rest::Hads(wants)),
+        Frame::Given(chunk) => (kind::GIVEN, vec![], Rest::Chunk(Stretch::of(chunk))),
+        Frame::Fetched { number } => (kind::FETCHED, vec![n(number)], Rest::Nothing),
+        Frame::Steps { low, high, salt, sums } => (kind::STEPS, vec![low, high, n(salt)], Rest::Halves(sums)),
         other => unreachable!("{other:?} is about members"),
     }
 }
@@ -333,10 +390,14 @@ fn write<A: Address>(buf: &mut [u8], head: Head, said: &[Said<A>]) -> Option<(us
     let mut written = Vec::new();
     for said in said {
         let done = match said.kind {
-            kind::NEWS..=kind::DIFF | kind::RELAY | kind::SUMS | kind::RECORDS | kind::PROGRESS => {
-                write_list(&mut writer, said)
-            }
-            kind::CAST | kind::GIVE | kind::DIRECT => write_sent(&mut writer, said),
+            kind::NEWS..=kind::DIFF
+            | kind::RELAY
+            | kind::SUMS
+            | kind::RECORDS
+            | kind::PROGRESS
+            | kind::STEPS
+            | kind::FETCH => write_list(&mut writer, said),
+            kind::CAST | kind::GIVE | kind::DIRECT | kind::DELTA | kind::GIVEN => write_sent(&mut writer, said),
             _ => write_frame(&mut writer, said).map(|()| Said { whole: true, ..said.clone() }),
         };
         written.extend(done);
@@ -351,6 +412,10 @@ fn write_frame<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<()
     writer.frame(said.kind, |body| {
         if matches!(said.kind, kind::PULL | kind::LACK) {
             return write_pull(body, &said.fields);
+        }
+        if let (kind::DELTA_ACK, &[number, passing, have]) = (said.kind, &said.fields[..]) {
+            let passing = [Passing::No, Passing::Yes, Passing::Gap][passing as usize];
+            return body.delta_ack(number as u32, passing, have as u32);
         }
         said.fields.iter().zip(widths).try_for_each(|(value, width)| write_field(body, *value, *width))?;
         said.records.iter().try_for_each(|(record, seen, found)| body.told(record, *seen, found.as_ref()))
@@ -367,12 +432,15 @@ fn write_pull(writer: &mut Writer<'_>, fields: &[u64]) -> Option<()> {
     }
 }
 
-/// Writes a message or a piece of it, whole or not at all.
+/// Writes a message or a piece of it, or a chunk, whole or not at all.
 fn write_sent<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<Said<A>> {
     let frame = writer.begin(said.kind)?;
     let fill = |writer: &mut Writer<'_>| {
         said.fields.iter().try_for_each(|value| writer.u32(*value as u32))?;
-        said.piece.as_ref()?.write(writer)
+        match (&said.piece, &said.chunk) {
+            (Some(piece), _) => piece.write(writer),
+            (None, chunk) => chunk.as_ref()?.write(writer),
+        }
     };
     match fill(writer) {
         Some(()) => writer.end(frame).map(|()| said.clone()),
@@ -404,15 +472,21 @@ fn write_list<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<Sai
         }
         let fits = |(record, seen, found): &&Told<A>| writer.told(record, *seen, found.as_ref()).is_some();
         let records: Vec<Told<A>> = said.records.iter().take_while(fits).copied().collect();
-        let numbers: Vec<u32> =
-            said.numbers.iter().take_while(|number| writer.u32(**number).is_some()).copied().collect();
-        let fits =
-            |&&(id, tag, seen): &&(u64, u32, u32)| writer.progress(Origin { id: NodeId::new(id), tag }, seen).is_some();
-        let steps: Vec<(u64, u32, u32)> = said.steps.iter().take_while(fits).copied().collect();
+        let fits = |number: &&u32| match said.kind {
+            kind::STEPS => writer.u16(**number as u16).is_some(),
+            _ => writer.u32(**number).is_some(),
+        };
+        let numbers: Vec<u32> = said.numbers.iter().take_while(fits).copied().collect();
+        let fits = |&&(id, tag, [seen, bulk, vital]): &&Step| {
+            let progress = Progress { seen, versions: [bulk, vital] };
+            writer.progress(Origin { id: NodeId::new(id), tag }, progress).is_some()
+        };
+        let steps: Vec<Step> = said.steps.iter().take_while(fits).copied().collect();
+        let hads: Vec<Had> = said.hads.iter().take_while(|had| writer.had(had).is_some()).copied().collect();
         if let Some((bound, high)) = bound {
             writer.fill(bound, high)?;
         }
-        Some(Said { records, numbers, steps, whole: true, ..said.clone() })
+        Some(Said { records, numbers, steps, hads, whole: true, ..said.clone() })
     };
     match fill(writer) {
         Some(written) => writer.end(frame).map(|()| written),

@@ -33,7 +33,7 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let (mut members, mut stats) =
-            (Members::new(Limited::new(40), Limited::new(40), Limited::new(40)), Stats::NONE);
+            (Members::new(Limited::new(40), Limited::new(40), Limited::new(40), Limited::new(40)), Stats::NONE);
         members.reset(3, record(1), &mut stats);
         for id in 10..15 {
             members.admit(record(id), Instant::ZERO, &mut stats).expect("there is room");

@@ -32,7 +32,7 @@ impl Teller {
     /// This node and as many others; their addresses and counters take one to five bytes each.
     fn new(others: u64) -> Self {
         let (mut members, mut stats) =
-            (Members::new(Limited::new(600), Limited::new(600), Limited::new(600)), Stats::NONE);
+            (Members::new(Limited::new(600), Limited::new(600), Limited::new(600), Limited::new(600)), Stats::NONE);
         members.reset(3, record(0), &mut stats);
         for id in 1..=others {
             members.admit(record(id), Instant::ZERO, &mut stats).expect("there is room");

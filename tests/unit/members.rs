@@ -419,11 +419,11 @@ fn long_scripts() -> impl Strategy<Value = Script> {
 }
 
 fn fixed<const N: usize>() -> Members<u16, Fixed<N>> {
-    Members::new(heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new())
+    Members::new(heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new())
 }
 
 fn heap(slots: usize) -> Members<u16, Heap> {
-    Members::new(Limited::new(slots), Limited::new(slots), Limited::new(slots))
+    Members::new(Limited::new(slots), Limited::new(slots), Limited::new(slots), Limited::new(slots))
 }
 
 #[test]

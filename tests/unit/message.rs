@@ -11,8 +11,8 @@ use super::wire::{Example, HEAD_LEN, around, decoded, head, le, number, seal, wr
 use crate::event::DropReason;
 use crate::member::NodeId;
 use crate::wire::{
-    Frame, HOLLOW, Head, Lack, MOST_BEFORE_PAYLOAD, Origin, PART, Part, Piece, Pull, Writer, kind, write_part,
-    write_piece,
+    Frame, HOLLOW, Head, Lack, MOST_BEFORE_PAYLOAD, Origin, PART, Part, Piece, Progress, Pull, Writer, kind,
+    write_part, write_piece,
 };
 
 const MALFORMED: Option<DropReason> = Some(DropReason::Malformed);
@@ -174,12 +174,21 @@ fn shares_and_ranges_that_end_before_they_begin_are_malformed() {
     assert_eq!(progress(5, 5, 2).err(), MALFORMED, "it is an answer or not");
 }
 
+/// How far somebody has come, as it is told and by hand.
+fn steps() -> impl Strategy<Value = (Origin, Progress)> {
+    (origins(), number(), [number(), number()]).prop_map(|(of, seen, versions)| (of, Progress { seen, versions }))
+}
+
+fn step_by_hand((of, progress): &(Origin, Progress)) -> Vec<u8> {
+    let [bulk, vital] = progress.versions.map(forge::varint);
+    [origin_by_hand(*of), forge::varint(progress.seen), bulk, vital].concat()
+}
+
 #[test]
 fn progress_is_written_step_by_step_and_read_back() {
-    check(100, vec((origins(), number()), 0..12), |steps| {
-        let bytes: Vec<u8> =
-            steps.iter().flat_map(|(of, seen)| [origin_by_hand(*of), forge::varint(*seen)].concat()).collect();
-        let (done, written) = write(500, |writer| steps.iter().try_for_each(|(of, seen)| writer.progress(*of, *seen)));
+    check(100, vec(steps(), 0..12), |steps| {
+        let bytes: Vec<u8> = steps.iter().flat_map(step_by_hand).collect();
+        let (done, written) = write(500, |writer| steps.iter().try_for_each(|(of, step)| writer.progress(*of, *step)));
         assert_eq!((done, &written), (Some(()), &around(&bytes)));
         let body = [&le(&[1, 2])[..], &[0], &bytes].concat();
         super::wire::read(&forge::frame(25, &body), |mut reader| {
@@ -188,13 +197,12 @@ fn progress_is_written_step_by_step_and_read_back() {
             else {
                 panic!("it is a frame of progress");
             };
-            let read: Vec<(Origin, u32)> = core::iter::from_fn(|| entries.progress()).collect();
+            let read: Vec<(Origin, Progress)> = core::iter::from_fn(|| entries.progress()).collect();
             assert_eq!((read, entries.is_empty()), (steps.clone(), true));
         });
-        if let Some((of, seen)) = steps.first() {
-            let one = origin_by_hand(*of).len() + forge::varint(*seen).len();
-            for room in 0..one {
-                let (done, written) = write(HEAD_LEN + room, |writer| writer.progress(*of, *seen));
+        if let Some(step) = steps.first() {
+            for room in 0..step_by_hand(step).len() {
+                let (done, written) = write(HEAD_LEN + room, |writer| writer.progress(step.0, step.1));
                 assert_eq!((done, written), (None, around(&[])), "a step that does not fit is not begun");
             }
         }

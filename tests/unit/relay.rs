@@ -53,7 +53,7 @@ struct Handed {
 impl Holder {
     fn new(myself: u64, others: &[(u64, Liveness)], config: Config) -> Self {
         let (mut members, mut stats) =
-            (Members::new(Limited::new(400), Limited::new(400), Limited::new(400)), Stats::NONE);
+            (Members::new(Limited::new(400), Limited::new(400), Limited::new(400), Limited::new(400)), Stats::NONE);
         members.reset(KEY, record(myself, Liveness::Alive), &mut stats);
         for (id, liveness) in others.iter().filter(|(id, _)| *id != myself) {
             let index = members.admit(record(*id, *liveness), Instant::ZERO, &mut stats).expect("there is room");

@@ -40,7 +40,7 @@ impl Bed {
     /// Among ten others, and an origin.
     fn new(seed: u64) -> Self {
         let (mut members, mut stats) =
-            (Members::new(Limited::new(40), Limited::new(40), Limited::new(40)), Stats::NONE);
+            (Members::new(Limited::new(40), Limited::new(40), Limited::new(40), Limited::new(40)), Stats::NONE);
         members.reset(3, record(1), &mut stats);
         for id in (10..20).chain([ORIGIN]) {
             members.admit(record(id), Instant::ZERO, &mut stats).expect("there is room");

@@ -44,7 +44,7 @@ impl Table {
     /// A table with these records of others.
     fn new(myself: u64, others: impl IntoIterator<Item = Record<u16>>) -> Self {
         let (mut members, mut stats) =
-            (Members::new(Limited::new(400), Limited::new(400), Limited::new(400)), Stats::NONE);
+            (Members::new(Limited::new(400), Limited::new(400), Limited::new(400), Limited::new(400)), Stats::NONE);
         members.reset(KEY, record(myself, 0, Liveness::Alive), &mut stats);
         let mut table = Table { members, stats };
         others.into_iter().for_each(|record| table.learn(record));

@@ -476,7 +476,7 @@ fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     let relay = |low: u32, high: u32| decoded(14, &[number, low.to_le_bytes(), high.to_le_bytes()].concat());
     assert_eq!(relay(10, 9), malformed, "a share that ends before it begins");
     assert!(relay(9, 9).is_ok(), "a share of one cell");
-    for kind in [0, 28, 29, 255] {
+    for kind in [0, 34, 35, 255] {
         assert_eq!(decoded(kind, &[0; 40]), Err(DropReason::UnknownFrame), "kind {kind}");
     }
     for (oldest, newest, speaks) in [(0, 0, false), (0, 1, true), (1, 9, true), (2, 9, false), (2, 1, false)] {

@@ -21,7 +21,7 @@ impl Forger {
     ) -> Vec<u8> {
         let Some(record) = member.own_record() else { return Vec::new() };
         let origin = Origin { id: record.id, tag: record.tag() };
-        let span = Span { from: version.saturating_sub(1), to: version, as_of: version, floor: 0 };
+        let span = Span { from: version.saturating_sub(1), to: version, as_of: version, floor: 0, sure: true };
         let head = ChunkHead { origin, vital: false, piece: false, span, newest: version };
         self.write(|writer| {
             write_frame(kind::DELTA, writer, |body| {
@@ -38,7 +38,7 @@ impl Forger {
     pub fn beginning<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, as_of: u32) -> Vec<u8> {
         let Some(record) = member.own_record() else { return Vec::new() };
         let origin = Origin { id: record.id, tag: record.tag() };
-        let span = Span { from: 0, to: 1, as_of, floor: as_of };
+        let span = Span { from: 0, to: 1, as_of, floor: as_of, sure: true };
         let head = ChunkHead { origin, vital: false, piece: false, span, newest: as_of };
         self.write(|writer| {
             write_frame(kind::DELTA, writer, |body| {
@@ -105,9 +105,9 @@ pub(super) fn twist(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng)
 }
 
 fn twist_chunk(chunk: &Chunk<'_>, body: &mut Writer<'_>, rng: &mut SimRng) -> Option<()> {
-    let Span { from, to, as_of, floor } = chunk.head.span;
+    let Span { from, to, as_of, floor, sure } = chunk.head.span;
     let ahead = if rng.chance(0.1) { 1 << 30 } else { rng.below(3) as u32 };
-    let span = Span { from, to, as_of: as_of.saturating_add(ahead), floor: floor + rng.below(2) as u32 };
+    let span = Span { from, to, as_of: as_of.saturating_add(ahead), floor: floor + rng.below(2) as u32, sure };
     let head = ChunkHead { span, newest: chunk.head.newest.saturating_add(ahead), ..chunk.head };
     body.chunk_head(&head)?;
     let mut entries = chunk.body;
