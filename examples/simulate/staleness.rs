@@ -17,12 +17,12 @@ const EVERY: u32 = 10;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Each node may send --budget bytes a second. What that carries is measured first: random members write random keys, at
-higher and higher rates, until some value has been out of date for more than 5 s after 30 s. Then the rate is half of
+Each node may send --budget bytes a second. What that carries is measured first: random members write random keys, at \
+higher and higher rates, until some value has been out of date for more than 5 s after 30 s. Then the rate is half of \
 what was carried, for a while twice of it, and half of it again. A write that is pushed back is left out.
 
-A value is stale when its owner has written the key again, and its age is the time since the first of these writes that
-it lacks. To look at all of them would be a million look-ups each time; so only what --observers of the nodes hold is
+A value is stale when its owner has written the key again, and its age is the time since the first of these writes that \
+it lacks. To look at all of them would be a million look-ups each time; so only what --observers of the nodes hold is \
 looked at.")]
 pub struct Staleness {
     /// The size of the cluster.
@@ -76,8 +76,8 @@ impl Staleness {
     fn measure(&self) -> Result<f64, String> {
         let allowed = (f64::from(self.budget) - IDLE) / WRITE;
         let bar = progress(1);
-        bar.set_message("what the network carries");
-        let samples = in_parallel(1, &bar, |seed| self.narrow(false).capacity(allowed / 4.0, seed))?.concat();
+        let tell = |rate: f64| bar.set_message(format!("whether {rate:.1} writes a second are carried"));
+        let samples = in_parallel(1, &bar, |seed| self.narrow(false).capacity(allowed / 4.0, seed, tell))?.concat();
         bar.finish_and_clear();
         let mut table = table(&[["writes/s"].as_slice(), &FIGURES].concat());
         for sample in &samples {
@@ -96,6 +96,7 @@ impl Staleness {
         let few = capacity / 2.0;
         let steps = [(few, seconds(BEFORE)), (2.0 * capacity, seconds(self.seconds)), (few, seconds(self.after))];
         let bar = progress(2 * self.seeds);
+        bar.set_message("without push-back, and with");
         let mut runs = in_parallel(2 * self.seeds, &bar, |number| {
             let (seed, push_back) = (number.div_ceil(2), number % 2 == 0);
             Ok((push_back, self.narrow(push_back).steps(&steps, seconds(EVERY), seed)?))

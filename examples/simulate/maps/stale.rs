@@ -71,10 +71,11 @@ impl Narrow {
 
     /// Tries higher and higher rates, from this one on, until one is found under which values grow older and older. All
     /// samples; those before the last are of rates that are carried.
-    pub fn capacity(&self, first: f64, seed: u64) -> Result<Vec<Sample>, String> {
+    pub fn capacity(&self, first: f64, seed: u64, tell: impl Fn(f64)) -> Result<Vec<Sample>, String> {
         let mut maps = self.form(seed)?;
         let (mut samples, mut wanted) = (Vec::new(), first);
         loop {
+            tell(wanted);
             let begun = maps.sim.now();
             let sample = self.write(&mut maps, wanted, TRIAL, begun);
             samples.push(sample);
@@ -125,7 +126,8 @@ impl Narrow {
 
     fn ages(&self, maps: &Maps) -> Ages {
         let (now, nodes, keys) = (maps.sim.now(), self.nodes as usize, self.keys as usize);
-        let observers = (0..self.observers.min(self.nodes)).map(|place| (place * self.nodes / self.observers) as usize);
+        let count = self.observers.min(self.nodes);
+        let observers = (0..count).map(|place| (place * self.nodes / count) as usize);
         let (mut all, mut stale, mut sum, mut most) = (0u32, 0u32, 0.0, Duration::ZERO);
         for observer in observers {
             for (owner, key) in (0..nodes).flat_map(|owner| (0..keys).map(move |key| (owner, key))) {
