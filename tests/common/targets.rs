@@ -33,18 +33,4 @@ pub(crate) mod member;
 pub(crate) mod state {
     // Events borrow from it; its types are the crate's own.
     pub(crate) use tidings::Entry;
-
-    // As `src/state/` has them.
-    pub(crate) const MAX_KEY: usize = 63;
-    pub(crate) const MOST_VALUE: usize = 1 << 16;
-    pub(crate) const MOST_VERSION: u32 = 1 << 31;
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub(crate) struct Span {
-        pub(crate) from: u32,
-        pub(crate) to: u32,
-        pub(crate) as_of: u32,
-        pub(crate) floor: u32,
-        pub(crate) sure: bool,
-    }
 }

@@ -52,10 +52,13 @@ struct Datagram {
 /// What one node has seen of a key: the greatest version, and whether it was gone later.
 type Seen = BTreeMap<(bool, Vec<u8>), (u32, bool)>;
 
+/// By log and version: a key and its value.
+type Written = BTreeMap<(bool, u32), (Vec<u8>, Vec<u8>)>;
+
 struct World<S: Empty> {
     nodes: [Replica<S>; NODES],
     /// By owner, the values that it wrote in its present life: by log and version.
-    written: [BTreeMap<(bool, u32), (Vec<u8>, Vec<u8>)>; NODES],
+    written: [Written; NODES],
     /// By reader and owner.
     seen: [[Seen; NODES]; NODES],
     /// The life that each is in, and which one others know of.

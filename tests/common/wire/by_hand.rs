@@ -1,11 +1,10 @@
 //! The second reader: by hand, from the byte diagrams and the table in `src/wire/mod.rs`, with nothing of the codec but
 //! the names of the kinds.
 
-use super::codec::{ChunkHead, Had, HadOf, Head, Origin, kind};
+use super::codec::{ChunkHead, Had, HadOf, Head, Origin, Span, kind};
 use super::{ADDRESSEE, CLUSTER, FIELDS, Opened, Said, Script, Sent, Step, Stretch, Told, VARINT, forge};
 use crate::event::DropReason;
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
-use crate::state::Span;
 
 pub(super) fn by_hand<A: Address>(datagram: &[u8]) -> Opened<A> {
     let mut rest = datagram;
@@ -161,7 +160,7 @@ fn chunk_by_hand(mut body: &[u8]) -> Option<Stretch> {
             let (key, deleted) = key_by_hand(&mut body)?;
             let value =
                 if deleted { None } else { Some(varint(&mut body).and_then(|len| take(&mut body, len as usize))?) };
-            if version == before || version > to {
+            if version == before || version > u64::from(to) {
                 return None;
             }
             before = version;

@@ -2,6 +2,9 @@
 
 use super::codec::{Chunk, ChunkHead, ValuePiece, Writer, Written};
 
+/// One piece of a value: its key, the value's length with how many pieces and which, and the bytes.
+type Part = (Vec<u8>, (u32, u8, u8), Vec<u8>);
+
 /// A part of one log of a member's map.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stretch {
@@ -9,7 +12,7 @@ pub(super) struct Stretch {
     /// Each with its version, its key, and its value unless it was deleted.
     pub(super) entries: Vec<(u32, Vec<u8>, Option<Vec<u8>>)>,
     /// In place of those, one piece of a value: its key, its length and its place, and its bytes.
-    pub(super) piece: Option<(Vec<u8>, (u32, u8, u8), Vec<u8>)>,
+    pub(super) piece: Option<Part>,
 }
 
 impl Stretch {
