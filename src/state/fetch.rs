@@ -133,7 +133,8 @@ impl Want {
     fn stands<A: Address, S: Storage>(&self, members: &Members<A, S>) -> bool {
         let map = members.map(self.owner);
         let same = members.get(self.owner).is_some_and(|record| record.tag() == self.tag);
-        same && map.versions().iter().zip(self.versions).any(|(own, said)| *own < said)
+        // What there was no room for is asked for later.
+        same && !map.refused && map.versions().iter().zip(self.versions).any(|(own, said)| *own < said)
     }
 }
 
