@@ -40,6 +40,9 @@ pub(crate) mod codec;
 mod broadcast {
     pub(crate) use tidings::{MessageId, Question, Topic};
 }
+mod state {
+    pub(crate) use tidings::Entry;
+}
 #[path = "../../../src/event.rs"]
 #[allow(dead_code, unused_imports)]
 pub(crate) mod event;
