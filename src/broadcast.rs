@@ -52,31 +52,36 @@ pub(crate) use window::Window;
 #[cfg(test)]
 pub(crate) use window::{Place, SPAN};
 
-use heapless::{Deque, Vec};
-
 use crate::context::Context;
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
-use crate::storage::{List, Storage};
+use crate::recent::Recent;
+use crate::storage::{FewData, FewOf, List, Storage};
 use crate::time::Instant;
-use crate::tree::{Share, Tree, WAYS, live_in};
+use crate::tree::{DataTree, Share, Tree, WAYS, live_in};
 use crate::wire::{HOLLOW, HOPS, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, Piece, QUESTION};
 
 /// The most shares that wait for an acknowledgement.
 const LEGS: usize = 32;
+const FEW_LEGS: usize = 8;
 /// The most shares that are not yet worth waiting for before there is room for more.
 const LEAST_ROOM: usize = 4;
 /// How many own broadcasts wait for their turn.
 const OUTBOX: usize = 8;
+const FEW_OUTBOX: usize = 4;
 /// How many of the latest casts are known again when they come twice.
 const TAKEN: usize = 32;
+const FEW_TAKEN: usize = 12;
 /// How many direct messages are known again however small the table is: each of eight members may have sixteen on their
 /// way.
 const LATEST_DIRECTS: usize = 128;
+const FEW_DIRECTS: usize = 16;
 /// The most topics that a node can listen to.
 pub(crate) const TOPICS: usize = 16;
+pub(crate) const FEW_TOPICS: usize = 8;
 /// The most gaps that wait to be told: as many as one window can have, and some.
 const GAPS: usize = 40;
+const FEW_GAPS: usize = 16;
 /// A message that goes down the tree, or one piece of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Job {
@@ -88,28 +93,26 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Full;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Broadcasts<S: Storage> {
     pub(crate) log: Log<S>,
-    pub(crate) tree: Tree<Job, LEGS>,
+    pub(crate) tree: DataTree<S, Job, LEGS, FEW_LEGS>,
     /// Own messages that are still to be handed out, and from which piece on.
-    outbox: Vec<(At, u8), OUTBOX>,
+    outbox: FewData<S, (At, u8), OUTBOX, FEW_OUTBOX>,
     /// The number of the last own broadcast.
     last: u32,
-    pub(crate) sends: Sends,
-    pub(crate) repairs: Repairs,
-    pub(crate) gives: Vec<Give, { repair::GIVES }>,
-    pub(crate) questions: Questions,
-    gaps: Deque<Gap, GAPS>,
+    pub(crate) sends: Sends<S>,
+    pub(crate) repairs: Repairs<S>,
+    pub(crate) gives: FewData<S, Give, { repair::GIVES }, { repair::FEW_GIVES }>,
+    pub(crate) questions: Questions<S>,
+    gaps: FewData<S, Gap, GAPS, FEW_GAPS>,
     /// What this node listens to, and whether in the order in which it was sent.
-    topics: Vec<(Topic, bool), TOPICS>,
+    topics: FewData<S, (Topic, bool), TOPICS, FEW_TOPICS>,
     /// The numbers under which casts came, the latest overwriting the oldest.
-    taken: [u32; TAKEN],
-    next_taken: u8,
+    taken: Recent<FewData<S, u32, TAKEN, FEW_TAKEN>>,
     /// The same of direct messages that are complete: the latest, and those before them.
-    latest_directs: [u32; LATEST_DIRECTS],
-    next_latest: u8,
-    directs: S::PerMember<u32>,
+    latest_directs: Recent<FewData<S, u32, LATEST_DIRECTS, FEW_DIRECTS>>,
+    directs: S::DataPerMember<u32>,
     next_direct: u32,
     /// Nothing untold can be told for now.
     quiet: bool,
@@ -117,34 +120,21 @@ pub(crate) struct Broadcasts<S: Storage> {
     pub(crate) next_mourning: Instant,
 }
 
-impl<S: Storage> core::hash::Hash for Broadcasts<S> {
-    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        (&self.log, &self.tree, &self.outbox, self.last).hash(state);
-        (&self.sends, &self.repairs, &self.gives, &self.questions).hash(state);
-        self.gaps.iter().for_each(|gap| gap.hash(state));
-        (&self.topics, self.taken, self.next_taken, &self.directs, self.next_direct).hash(state);
-        (self.latest_directs, self.next_latest).hash(state);
-        (self.quiet, self.next_mourning).hash(state);
-    }
-}
-
 impl<S: Storage> Broadcasts<S> {
-    pub(crate) const fn new(bytes: S::Bytes, directs: S::PerMember<u32>) -> Self {
+    pub(crate) const fn new(bytes: S::Bytes, directs: S::DataPerMember<u32>) -> Self {
         Broadcasts {
             log: Log::new(bytes),
             tree: Tree::NONE,
-            outbox: Vec::new(),
+            outbox: FewOf::EMPTY,
             last: 0,
             sends: Sends::NONE,
             repairs: Repairs::NONE,
-            gives: Vec::new(),
+            gives: FewOf::EMPTY,
             questions: Questions::NONE,
-            gaps: Deque::new(),
-            topics: Vec::new(),
-            taken: [0; TAKEN],
-            next_taken: 0,
-            latest_directs: [0; LATEST_DIRECTS],
-            next_latest: 0,
+            gaps: FewOf::EMPTY,
+            topics: FewOf::EMPTY,
+            taken: Recent::NONE,
+            latest_directs: Recent::NONE,
             directs,
             next_direct: 0,
             quiet: true,
@@ -156,11 +146,10 @@ impl<S: Storage> Broadcasts<S> {
     pub(crate) fn reset(&mut self) {
         self.log.clear();
         self.tree.clear();
-        (self.outbox, self.last) = (Vec::new(), 0);
-        (self.sends, self.repairs, self.gives) = (Sends::NONE, Repairs::NONE, Vec::new());
-        (self.questions, self.gaps) = (Questions::NONE, Deque::new());
-        (self.taken, self.next_taken) = ([0; TAKEN], 0);
-        (self.latest_directs, self.next_latest) = ([0; LATEST_DIRECTS], 0);
+        (self.outbox, self.last) = (FewOf::EMPTY, 0);
+        (self.sends, self.repairs, self.gives) = (Sends::NONE, Repairs::NONE, FewOf::EMPTY);
+        (self.questions, self.gaps) = (Questions::NONE, FewOf::EMPTY);
+        (self.taken, self.latest_directs) = (Recent::NONE, Recent::NONE);
         self.directs.clear();
         (self.next_direct, self.quiet) = (0, true);
     }
@@ -270,7 +259,7 @@ impl<S: Storage> Broadcasts<S> {
             self.hand_out(Job { at, piece }, Share::ALL, unit, cx);
             match self.outbox.first_mut() {
                 Some(first) if piece + 1 < pieces => first.1 = piece + 1,
-                _ => drop(self.outbox.remove(0)),
+                _ => drop(self.outbox.take_first()),
             }
         }
     }

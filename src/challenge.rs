@@ -5,15 +5,14 @@
 //! that it names is asked whether that life is there, and the member as it is known is told of it and asked too. What
 //! the member contradicts is refused; what nobody confirms is dropped, and comes again if it was true.
 
-use heapless::Vec;
-
 use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId, Record};
-use crate::storage::Storage;
+use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 
 /// The most claims that are looked into at once; more are refused, and come again.
 const CHALLENGES: usize = 4;
+const FEW_CHALLENGES: usize = 2;
 /// How often the member as it is known is asked before a claim is dropped.
 const TRIES: u8 = 5;
 /// Who is said to be elsewhere is asked at the first and at the third try: two pings are less than three times what even
@@ -88,20 +87,14 @@ struct Challenge<A> {
 
 /// The claims that are being looked into.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Challenges<A>(Vec<Challenge<A>, CHALLENGES>);
+pub(crate) struct Challenges<A: Address, S: Storage>(Few<S, Challenge<A>, CHALLENGES, FEW_CHALLENGES>);
 
-impl<A: Address> Challenges<A> {
-    pub(crate) const NONE: Self = Challenges(Vec::new());
+impl<A: Address, S: Storage> Challenges<A, S> {
+    pub(crate) const NONE: Self = Challenges(FewOf::EMPTY);
 
     /// Looks into a claim; its address is known to be its own if there is the join of that number, which has shown it.
     /// False if too many others are being looked into.
-    pub(crate) fn open<S: Storage>(
-        &mut self,
-        claim: Record<A>,
-        join: Option<u32>,
-        unit: u64,
-        cx: &mut Context<'_, A, S>,
-    ) -> bool {
+    pub(crate) fn open(&mut self, claim: Record<A>, join: Option<u32>, unit: u64, cx: &mut Context<'_, A, S>) -> bool {
         let proved = join.is_some();
         if let Some(open) = self.0.iter_mut().find(|open| open.claim.id == claim.id) {
             if open.claim == claim {
@@ -136,17 +129,17 @@ impl<A: Address> Challenges<A> {
     }
 
     /// Asks again where it is time. Returns a record to believe, if there is one; call again until there is none.
-    pub(crate) fn tick<S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Record<A>> {
+    pub(crate) fn tick(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Record<A>> {
         self.0.retain(|challenge| challenge.verdict(cx) != Verdict::Drop);
         if let Some(at) = self.0.iter().position(|challenge| challenge.verdict(cx) == Verdict::Believe) {
-            return Some(self.0.swap_remove(at).claim);
+            return self.0.swap_take(at).map(|held| held.claim);
         }
         self.ask(unit, cx);
         None
     }
 
     /// Asks both sides whose time has come, at gaps that double from `unit`.
-    fn ask<S: Storage>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
+    fn ask(&mut self, unit: u64, cx: &Context<'_, A, S>) {
         for challenge in self.0.iter_mut().filter(|challenge| cx.now >= challenge.next) {
             let known_lives = cx.members.find_record(challenge.claim.id).is_some_and(is_alive);
             let ask_claimed = is_alive(&challenge.claim) && CLAIMED_TRIES.contains(&challenge.tries);
@@ -170,7 +163,7 @@ impl<A: Address> Challenges<A> {
             return Finding::Unasked;
         }
         let join = challenge.join;
-        self.0.swap_remove(at);
+        self.0.swap_take(at);
         // It has said just this, and still hears what comes to its former address. If it has said something else since, that
         // will come.
         let said_it = stands_by && incarnation == claim.incarnation;
@@ -192,7 +185,7 @@ impl<A: Address> Challenges<A> {
     }
 
     pub(crate) fn sent(&mut self, side: Side, number: u32) {
-        for challenge in &mut self.0 {
+        for challenge in self.0.iter_mut() {
             match side {
                 Side::Claimed if challenge.numbers.0 == number => challenge.owed.0 = false,
                 Side::Known if challenge.numbers.1 == number => challenge.owed.1 = false,

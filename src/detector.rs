@@ -36,16 +36,16 @@ use crate::context::Deadline;
 use crate::event::WakeReason;
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, Members};
-use crate::storage::Storage;
+use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::Word;
 
 /// The most members probed at once.
 pub(crate) const CASES: usize = 12;
-/// The most of them that may be opened because of what others claim.
-const CLAIMS: usize = CASES / 2;
+const FEW_CASES: usize = 4;
 /// The most probes on behalf of others at once.
 const ERRANDS: usize = 8;
+const FEW_ERRANDS: usize = 3;
 /// How many are asked at a time.
 const JURORS: usize = 3;
 /// The worst own health; timeouts are then nine times as long.
@@ -63,13 +63,13 @@ pub(crate) enum Probe<A> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Detector<A> {
+pub(crate) struct Detector<A: Address, S: Storage> {
     next_probe: Instant,
     /// The turn of the last probe: of the successor, of the ring, of the heard successor, of the ring.
     turn: u8,
     ring: (u32, u64),
-    cases: Vec<Case, CASES>,
-    errands: Vec<Errand<A>, ERRANDS>,
+    cases: Few<S, Case, CASES, FEW_CASES>,
+    errands: Few<S, Errand<A>, ERRANDS, FEW_ERRANDS>,
     round_trip: RoundTrip,
     health: u32,
     /// Members that were asked and have not answered, since anybody last did.
@@ -78,13 +78,13 @@ pub(crate) struct Detector<A> {
     hold: Hold,
 }
 
-impl<A: Address> Detector<A> {
+impl<A: Address, S: Storage> Detector<A, S> {
     pub(crate) const NEW: Self = Detector {
         next_probe: Instant::ZERO,
         turn: 0,
         ring: (u32::MAX, 0),
-        cases: Vec::new(),
-        errands: Vec::new(),
+        cases: FewOf::EMPTY,
+        errands: FewOf::EMPTY,
         round_trip: RoundTrip::UNKNOWN,
         health: 0,
         unanswered: Vec::new(),
@@ -94,23 +94,23 @@ impl<A: Address> Detector<A> {
 
     /// Begins a life; the first probe comes at a random part of the period, so that nodes started together do not
     /// probe together.
-    pub(crate) fn start<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn start(&mut self, cx: &mut Context<'_, A, S>) {
         *self = Self::NEW;
         self.next_probe = cx.now.after(scaled(cx.config.probe_period, cx.rng.next_u32()));
     }
 
     /// The next deadline and what it is for.
-    pub(crate) fn due<S: Storage>(&self, members: &Members<A, S>) -> Deadline {
+    pub(crate) fn due(&self, members: &Members<A, S>) -> Deadline {
         let mut due = Deadline::NEVER;
         if members.others() > 0 {
             due.sooner(self.next_probe, WakeReason::Probe);
         }
         if !self.isolated {
-            for case in &self.cases {
+            for case in self.cases.iter() {
                 due.sooner(case.tries.next.min(case.next_jury), WakeReason::Retry);
             }
         }
-        for errand in &self.errands {
+        for errand in self.errands.iter() {
             due.sooner(errand.due(), WakeReason::Errand);
         }
         due
@@ -126,7 +126,7 @@ impl<A: Address> Detector<A> {
             return;
         }
         let unit = self.unit(config);
-        for case in &mut self.cases {
+        for case in self.cases.iter_mut() {
             case.rearm(unit, now);
         }
         self.errands.clear();
@@ -135,14 +135,14 @@ impl<A: Address> Detector<A> {
     }
 
     /// The tries towards this address were not really made.
-    pub(crate) fn not_sent<S: Storage>(&mut self, to: A, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn not_sent(&mut self, to: A, cx: &mut Context<'_, A, S>) {
         let unit = self.unit(cx.config);
         let there = |id: NodeId| cx.members.find_record(id).is_some_and(|record| record.addr == to);
         // Not at once, or a link that takes nothing would be tried without end.
         for case in self.cases.iter_mut().filter(|case| there(case.target)) {
             case.rearm(unit, cx.now.after(unit));
         }
-        for case in &mut self.cases {
+        for case in self.cases.iter_mut() {
             case.jurors.retain(|juror| !there(juror.id));
         }
         self.errands.retain(|errand| !there(errand.target));
@@ -152,7 +152,7 @@ impl<A: Address> Detector<A> {
     pub(crate) fn hurry(&mut self, now: Instant, config: &Config) {
         self.next_probe = self.next_probe.min(now.after(config.probe_period));
         let unit = self.unit(config);
-        for case in &mut self.cases {
+        for case in self.cases.iter_mut() {
             case.rearm(unit, now);
         }
         self.errands.clear();
@@ -185,7 +185,7 @@ impl<A: Address> Detector<A> {
     // What time brings.
 
     /// Does what is due. Returns a member to declare dead, if there is one; call again until there is none.
-    pub(crate) fn tick<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
+    pub(crate) fn tick(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
         if cx.now >= self.next_probe {
             self.begin_probe(cx);
         }
@@ -205,7 +205,7 @@ impl<A: Address> Detector<A> {
         self.verdict(cx)
     }
 
-    fn begin_probe<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn begin_probe(&mut self, cx: &mut Context<'_, A, S>) {
         // A late tick is not caught up with.
         let next = self.next_probe.after(cx.config.probe_period);
         self.next_probe = if next > cx.now { next } else { cx.now.after(cx.config.probe_period) };
@@ -217,14 +217,14 @@ impl<A: Address> Detector<A> {
         self.open_case(target, None, cx);
         if self.isolated {
             // One ping a period, and no more: nobody else is bothered by a node that is cut off.
-            for case in &mut self.cases {
+            for case in self.cases.iter_mut() {
                 case.tries.tick(cx.now, cx.config.probe_period, cx.config);
             }
         }
     }
 
     /// Gives up the cases that have had their time; their targets are suspected, and not more, until they are heard.
-    fn drop_cases<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn drop_cases(&mut self, cx: &mut Context<'_, A, S>) {
         self.close_settled(cx);
         let allowed = self.allowed(cx.config);
         self.cases.retain(|case| {
@@ -241,7 +241,7 @@ impl<A: Address> Detector<A> {
     /// predecessor at least, and the next of a ring that is shuffled anew each time round. Members with an open case
     /// are passed over. Every second successor is the next that was ever heard and does not sleep, so that neither those
     /// whom somebody has invented nor sleepers stand before the others.
-    fn next_target<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
+    fn next_target(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
         self.turn = self.turn.wrapping_add(1) % 64;
         if self.turn == 0 {
             // Who was refused may be gone by now, and the table comparable again.
@@ -263,7 +263,7 @@ impl<A: Address> Detector<A> {
         None
     }
 
-    fn next_of_ring<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<Index> {
+    fn next_of_ring(&mut self, cx: &mut Context<'_, A, S>) -> Option<Index> {
         for _ in 0..4 {
             if self.ring.0 >= cx.members.ring_len() {
                 self.ring = (0, cx.rng.next_u64());
@@ -277,7 +277,7 @@ impl<A: Address> Detector<A> {
         cx.members.random_live(cx.rng, |_| true)
     }
 
-    fn open_case<S: Storage>(&mut self, target: NodeId, claim: Option<u32>, cx: &mut Context<'_, A, S>) -> bool {
+    fn open_case(&mut self, target: NodeId, claim: Option<u32>, cx: &mut Context<'_, A, S>) -> bool {
         let Some(tag) = cx.members.find_record(target).map(Record::tag) else { return false };
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
         let case = Case {
@@ -295,7 +295,7 @@ impl<A: Address> Detector<A> {
         self.cases.push(case).is_ok()
     }
 
-    fn tick_case<S: Storage>(&mut self, at: usize, unit: u64, cx: &mut Context<'_, A, S>) {
+    fn tick_case(&mut self, at: usize, unit: u64, cx: &mut Context<'_, A, S>) {
         let (allowed, accused) = (self.allowed(cx.config), self.is_accused());
         let Some(case) = self.cases.get_mut(at) else { return };
         let Some(index) = cx.members.find(case.target) else { return };
@@ -320,11 +320,11 @@ impl<A: Address> Detector<A> {
         }
     }
 
-    fn verdict<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
+    fn verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
         let allowed = self.allowed(cx.config);
         let bystanders = cx.members.others().saturating_sub(1);
         let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, cx.now, bystanders)))?;
-        let case = self.cases.swap_remove(dead);
+        let case = self.cases.swap_take(dead)?;
         // The dead need not answer, and nothing follows from it if they do not.
         self.unanswered.retain(|id| *id != case.target);
         cx.members.find(case.target).zip(case.certificate(allowed, cx.now))
@@ -333,7 +333,7 @@ impl<A: Address> Detector<A> {
     /// Closes the cases of sleepers at the latest when others would be judged: one that has not been quiet for longer
     /// than it may be is not judged, and not many of them shall keep others from being probed. It is probed again when
     /// its turn comes.
-    fn let_sleep<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn let_sleep(&mut self, cx: &mut Context<'_, A, S>) {
         let allowed = self.allowed(cx.config);
         self.cases.retain(|case| {
             let asleep = cx.members.find(case.target).is_some_and(|index| may_sleep(index, cx));
@@ -343,8 +343,8 @@ impl<A: Address> Detector<A> {
     }
 
     /// Drops the cases that what was learned meanwhile has settled, and the claims that the accused has spoken against.
-    fn close_settled<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
-        for case in &mut self.cases {
+    fn close_settled(&mut self, cx: &mut Context<'_, A, S>) {
+        for case in self.cases.iter_mut() {
             let record = cx.members.find_record(case.target);
             case.claim = case.claim.filter(|claim| record.is_some_and(|record| record.incarnation <= *claim));
         }
@@ -359,8 +359,8 @@ impl<A: Address> Detector<A> {
     /// Adds those who were asked in vain to those who do not answer, and holds this node for isolated if they are
     /// three, or all there are. Mere silence proves nothing: nobody need have had reason to speak. Nor does that of
     /// members who were silent already while others answered.
-    fn judge_isolation<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
-        for case in &self.cases {
+    fn judge_isolation(&mut self, cx: &mut Context<'_, A, S>) {
+        for case in self.cases.iter() {
             if cx.now.since(case.opened) < self.allowed(cx.config) / 2 {
                 continue;
             }
@@ -405,13 +405,13 @@ impl<A: Address> Detector<A> {
     }
 
     /// Somebody has answered: whoever is silent now is so for itself.
-    pub(crate) fn answered<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn answered(&mut self, cx: &mut Context<'_, A, S>) {
         self.unanswered.clear();
         self.hold.answered(cx.now, cx.config.probe_period);
         if core::mem::take(&mut self.isolated) {
             cx.members.absolve();
         }
-        for case in &self.cases {
+        for case in self.cases.iter() {
             if let Some(index) = cx.members.find(case.target) {
                 cx.members.excuse_suspect(index);
             }
@@ -421,9 +421,9 @@ impl<A: Address> Detector<A> {
     // What others say.
 
     /// Takes an answer to a ping; false if there was none to answer.
-    pub(crate) fn on_ack<S: Storage>(&mut self, from: NodeId, number: u32, cx: &mut Context<'_, A, S>) -> bool {
+    pub(crate) fn on_ack(&mut self, from: NodeId, number: u32, cx: &mut Context<'_, A, S>) -> bool {
         if let Some(at) = self.cases.iter().position(|case| case.target == from && case.tries.asked(number)) {
-            let case = self.cases.swap_remove(at);
+            let Some(case) = self.cases.swap_take(at) else { return false };
             if let Some(micros) = case.tries.round_trip(number, case.opened, cx.now) {
                 self.round_trip.sample(micros);
             }
@@ -440,7 +440,7 @@ impl<A: Address> Detector<A> {
         true
     }
 
-    fn hears<S: Storage>(&mut self, member: NodeId, cx: &mut Context<'_, A, S>) {
+    fn hears(&mut self, member: NodeId, cx: &mut Context<'_, A, S>) {
         if let Some(index) = cx.members.find(member) {
             cx.members.suspect(index, false);
         }
@@ -448,7 +448,7 @@ impl<A: Address> Detector<A> {
     }
 
     /// Takes a request to probe `target` and to answer within so many microseconds. False if there is no room for it.
-    pub(crate) fn on_ask<S: Storage>(
+    pub(crate) fn on_ask(
         &mut self,
         asker: (NodeId, u32, A),
         question: u32,
@@ -487,16 +487,16 @@ impl<A: Address> Detector<A> {
         taken
     }
 
-    fn tick_errands<S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn tick_errands(&mut self, cx: &mut Context<'_, A, S>) {
         let unit = self.unit(cx.config);
-        for errand in &mut self.errands {
+        for errand in self.errands.iter_mut() {
             errand.tick(unit, cx.now, cx.config);
         }
         self.errands.retain(|errand| errand.is_current(cx.now));
     }
 
     /// Takes a juror's answer; false unless it is one to the present question of the case.
-    pub(crate) fn on_verdict<S: Storage>(
+    pub(crate) fn on_verdict(
         &mut self,
         from: NodeId,
         question: u32,
@@ -512,7 +512,7 @@ impl<A: Address> Detector<A> {
         juror.owed = false;
         match word {
             Word::Heard => {
-                self.cases.swap_remove(at);
+                self.cases.swap_take(at);
                 self.hears(target, cx);
                 return true;
             }
@@ -526,18 +526,15 @@ impl<A: Address> Detector<A> {
 
     /// Others hold this living member dead at this incarnation: it is told so and probed, and the claim is believed if
     /// it stays silent. False if too many such claims are being checked.
-    pub(crate) fn check_claim<S: Storage>(
-        &mut self,
-        target: NodeId,
-        incarnation: u32,
-        cx: &mut Context<'_, A, S>,
-    ) -> bool {
+    pub(crate) fn check_claim(&mut self, target: NodeId, incarnation: u32, cx: &mut Context<'_, A, S>) -> bool {
         if let Some(case) = self.cases.iter_mut().find(|case| case.target == target) {
             case.claim = Some(incarnation);
             return true;
         }
         let claims = self.cases.iter().filter(|case| case.claim.is_some()).count();
-        if self.isolated || self.is_accused() || claims >= CLAIMS || !self.open_case(target, Some(incarnation), cx) {
+        // Half of the cases are for what this node finds out itself.
+        let most = (self.cases.len() + self.cases.room()) / 2;
+        if self.isolated || self.is_accused() || claims >= most || !self.open_case(target, Some(incarnation), cx) {
             return false;
         }
         let unit = self.unit(cx.config);
@@ -549,7 +546,7 @@ impl<A: Address> Detector<A> {
 
     /// The next thing to send; [`sent`](Self::sent) takes it off the list.
     pub(crate) fn owed(&self) -> Option<Probe<A>> {
-        for case in &self.cases {
+        for case in self.cases.iter() {
             if case.tries.owed {
                 return Some(Probe::Ping { target: case.target, number: case.tries.current(), claim: case.claim });
             }
@@ -557,7 +554,7 @@ impl<A: Address> Detector<A> {
                 return Some(Probe::Ask { juror: juror.id, question: case.question, target: case.target });
             }
         }
-        for errand in &self.errands {
+        for errand in self.errands.iter() {
             if errand.tries.owed {
                 return Some(Probe::Ping { target: errand.target, number: errand.tries.current(), claim: None });
             }

@@ -26,6 +26,7 @@ mod members;
 mod news;
 mod node;
 mod progress;
+mod recent;
 mod relay;
 mod rng;
 #[cfg(feature = "sim")]
@@ -54,7 +55,7 @@ pub use node::HeapNode;
 pub use node::{FixedNode, MAX_SPREAD, Node};
 pub use rand_core;
 pub use state::{Class, Entry, SetOptions, StateError, Version};
-pub use storage::{Fixed, Storage};
+pub use storage::{Bare, Fixed, Narrow, Storage, Wide, Width};
 #[cfg(feature = "alloc")]
 pub use storage::{Heap, Limits};
 #[cfg(feature = "std")]

@@ -19,7 +19,7 @@ use crate::hash::{Sip, mix};
 use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
 use crate::news::News;
 use crate::state::Map;
-use crate::storage::{List, Storage};
+use crate::storage::{Few, FewOf, List, Storage};
 use crate::time::Instant;
 use crate::wire::{MAX_ADDR, Writer};
 
@@ -39,9 +39,9 @@ pub(crate) struct Members<A: Address, S: Storage> {
     slots: S::PerMember<Slot<A>>,
     heads: S::PerMember<Index>,
     /// By slot; no longer than the last of those who have broadcast.
-    windows: S::PerMember<Window>,
+    windows: S::DataPerMember<Window>,
     /// By slot; no longer than the last of those who have a map.
-    maps: S::PerMember<Map>,
+    maps: S::DataPerMember<Map>,
     /// Who was forgotten last, and its map, whose entries are still to be removed.
     evicted: Option<(Index, NodeId, Map)>,
     free: Index,
@@ -62,18 +62,19 @@ pub(crate) struct Members<A: Address, S: Storage> {
     untold: (Index, Index),
     news: News,
     /// What the latest verdicts rest on: kept for as long as they are passed on.
-    certificates: heapless::Vec<(Index, Certificate, Instant), CERTIFICATES>,
+    certificates: Few<S, (Index, Certificate, Instant), CERTIFICATES, FEW_CERTIFICATES>,
 }
 
 /// How many certificates are kept; a death that is told later is looked into by whoever hears of it.
 const CERTIFICATES: usize = 8;
+const FEW_CERTIFICATES: usize = 3;
 
 impl<A: Address, S: Storage> Members<A, S> {
     pub(crate) const fn new(
         slots: S::PerMember<Slot<A>>,
         heads: S::PerMember<Index>,
-        windows: S::PerMember<Window>,
-        maps: S::PerMember<Map>,
+        windows: S::DataPerMember<Window>,
+        maps: S::DataPerMember<Map>,
     ) -> Self {
         Members {
             slots,
@@ -94,7 +95,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             key: 0,
             untold: (NONE, NONE),
             news: News::NONE,
-            certificates: heapless::Vec::new(),
+            certificates: FewOf::EMPTY,
         }
     }
 

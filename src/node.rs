@@ -42,7 +42,7 @@ use crate::progress::Comparison;
 use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::state::State;
-use crate::storage::{Fixed, Storage};
+use crate::storage::{Empty, Fixed, Storage, Width};
 use crate::sync::Sync;
 use crate::time::Instant;
 
@@ -73,20 +73,20 @@ pub struct Node<A: Address, S: Storage> {
     phase: Phase,
     rng: Rng,
     members: Members<A, S>,
-    detector: Detector<A>,
+    detector: Detector<A, S>,
     gossip: Gossip,
-    relays: Relays,
+    relays: Relays<S>,
     sync: Sync,
     broadcasts: Broadcasts<S>,
     state: State<S>,
     comparison: Comparison,
     seeds: Seeds<A>,
-    challenges: Challenges<A>,
+    challenges: Challenges<A, S>,
     rival: Option<Rival<A>>,
     /// The greatest other life of this node's id that was named by those who do not believe in it, and since when.
     hearsay: Option<(Life, Instant)>,
     leave: Option<Leave>,
-    replies: Replies<A>,
+    replies: Replies<A, S>,
     budget: Budget,
     notices: Notices,
     stats: Stats,
@@ -108,21 +108,21 @@ pub type FixedNode<
 #[cfg(feature = "alloc")]
 pub type HeapNode<A = core::net::SocketAddr> = Node<A, Heap>;
 
-impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usize>
-    Node<A, Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>>
+impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usize, W: Width>
+    Node<A, Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES, W>>
 {
     /// An idle node. Only reserves memory, so it can initialise a `static`; [`start`](Self::start) begins its life.
     pub const fn new(config: Config) -> Self {
         const { assert!(MEMBERS >= 2 && MEMBERS <= 1 << 24, "a table holds 2 to 2^24 members") };
-        let members =
-            Members::new(heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new());
-        let broadcasts = Broadcasts::new(heapless::Vec::new(), heapless::Vec::new());
-        Self::with_tables(config, members, broadcasts, State::new(heapless::Vec::new(), heapless::Vec::new()))
+        const { assert!(W::KEEPS_DATA || STATE_BYTES + BROADCAST_BYTES == 0, "a bare node keeps no messages and no maps") };
+        let members = Members::new(heapless::Vec::new(), heapless::Vec::new(), Empty::EMPTY, Empty::EMPTY);
+        let broadcasts = Broadcasts::new(heapless::Vec::new(), Empty::EMPTY);
+        Self::with_tables(config, members, broadcasts, State::new(heapless::Vec::new(), Empty::EMPTY))
     }
 }
 
 #[cfg(feature = "alloc")]
-impl<A: Address> Node<A, Heap> {
+impl<A: Address, W: Width> Node<A, Heap<W>> {
     /// An idle node whose tables grow up to `limits` and then refuse, as a `FixedNode`'s do.
     pub const fn new(config: Config, limits: Limits) -> Self {
         let (members, bytes) = (limits.members(), limits.broadcast_bytes());
@@ -179,9 +179,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         let life = Life { generation, nonce: self.rng.next_u32() };
         let (patience, topics) = (self.config.patience, self.broadcasts.topics());
         let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience, topics };
-        self.state.reset(&mut self.members);
+        if self.keeps_data() {
+            self.state.reset(&mut self.members);
+        }
         self.members.reset(self.config.cluster, myself, &mut self.stats);
-        self.state.renew(&mut self.members);
+        if self.keeps_data() {
+            self.state.renew(&mut self.members);
+        }
         self.members.announce(MYSELF, gossip::tail(1));
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
         self.broadcasts.reset();
@@ -308,7 +312,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(event) = self.notices.poll().or_else(|| self.members.next_event()) {
             return Some(event);
         }
-        while let Some(news) = self.state.next_news(&mut self.members, &mut self.stats) {
+        while self.keeps_data()
+            && let Some(news) = self.state.next_news(&mut self.members, &mut self.stats)
+        {
             if self.state_event(news).is_some() {
                 return self.state_event(news);
             }
@@ -432,6 +438,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         matches!(self.phase, Phase::Joining | Phase::Member | Phase::Leaving)
     }
 
+    /// Whether there is room for any message or map. A node without costs less: the compiler knows it of a `Fixed` one.
+    fn keeps_data(&self) -> bool {
+        self.broadcasts.log.limit() > 0 || self.state.limit() > 0
+    }
+
     /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
     fn wants_seeds(&self) -> bool {
         match self.phase {
@@ -481,8 +492,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if late > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
             self.detector.forgive(late, self.now, &self.config);
-            self.broadcasts.repairs.forgive(late, self.now);
-            self.broadcasts.sends.forgive(late);
+            if self.keeps_data() {
+                self.broadcasts.repairs.forgive(late, self.now);
+                self.broadcasts.sends.forgive(late);
+            }
             // As the detector does: a coarse loop is slow to judge, but does judge.
             if late >= self.config.suspicion / 4 {
                 self.challenges.rearm(self.now);
@@ -506,8 +519,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.is_running() {
             return;
         }
-        let mut cx = context!(self);
-        let told = self.relays.is_done() && self.broadcasts.is_done() && self.state.is_done(cx.members);
+        let (keeps, mut cx) = (self.keeps_data(), context!(self));
+        let told = self.relays.is_done() && (!keeps || self.broadcasts.is_done() && self.state.is_done(cx.members));
         if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
             self.leave = None;
             self.phase = Phase::Left;

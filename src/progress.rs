@@ -19,6 +19,7 @@ use crate::wire::{Origin, Parts, Reader, Writer, kind};
 
 /// The origins of the latest messages and the owners of the latest changes that are named, the most of either.
 pub(crate) const LATEST: usize = 16;
+pub(crate) const FEW_LATEST: usize = 8;
 /// The most members that are named at a time.
 const MOST_STEPS: usize = 200;
 /// Into how many parts a range is cut at most, as a logarithm.

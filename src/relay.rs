@@ -11,19 +11,23 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::Index;
-use crate::storage::Storage;
+use crate::recent::Recent;
+use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 pub(crate) use crate::tree::Share;
-use crate::tree::{Tree, WAYS};
+use crate::tree::{NewsTree, Tree, WAYS};
 
 /// The most records in a parcel.
 pub(crate) const PARCEL: usize = 24;
 /// The most parcels under way.
 const PARCELS: usize = 4;
+const FEW_PARCELS: usize = 2;
 /// The most shares that wait for an acknowledgement.
 const LEGS: usize = 20;
+const FEW_LEGS: usize = 8;
 /// How many of the latest parcels are known again when they come twice.
 const TAKEN: usize = 16;
+const FEW_TAKEN: usize = 8;
 /// By how much the gap between parcels grows while there is more and more to tell: to 80 ms from 5.
 const MOST_ROUNDS: u8 = 4;
 
@@ -34,13 +38,12 @@ struct Parcel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Relays {
-    parcels: Vec<Parcel, PARCELS>,
+pub(crate) struct Relays<S: Storage> {
+    parcels: Few<S, Parcel, PARCELS, FEW_PARCELS>,
     /// By the names of the parcels.
-    tree: Tree<u32, LEGS>,
+    tree: NewsTree<S, u32, LEGS, FEW_LEGS>,
     /// The numbers under which parcels came, the latest overwriting the oldest.
-    taken: [u32; TAKEN],
-    next_taken: u8,
+    taken: Recent<Few<S, u32, TAKEN, FEW_TAKEN>>,
     /// Records of this node's own to tell, which wait for each other.
     outbox: Vec<Index, PARCEL>,
     last_parcel: Instant,
@@ -48,12 +51,11 @@ pub(crate) struct Relays {
     next_name: u32,
 }
 
-impl Relays {
+impl<S: Storage> Relays<S> {
     pub(crate) const NONE: Self = Relays {
-        parcels: Vec::new(),
+        parcels: FewOf::EMPTY,
         tree: Tree::NONE,
-        taken: [0; TAKEN],
-        next_taken: 0,
+        taken: Recent::NONE,
         outbox: Vec::new(),
         last_parcel: Instant::ZERO,
         rounds: 0,
@@ -96,7 +98,7 @@ impl Relays {
     }
 
     /// Sends off what waits, and tries again where no acknowledgement came.
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
         self.tree.tick(unit, cx);
         // What is given up makes room for what waits.
         self.forget_done();
@@ -110,7 +112,7 @@ impl Relays {
     }
 
     /// Passes a parcel on to all members of a share but this node.
-    pub(crate) fn pass_on<A: Address, S: Storage>(
+    pub(crate) fn pass_on<A: Address>(
         &mut self,
         records: Vec<Index, PARCEL>,
         share: Share,
@@ -135,25 +137,23 @@ impl Relays {
     /// Gives up everything under way: nobody answers.
     pub(crate) fn clear(&mut self) {
         self.tree.clear();
-        (self.parcels, self.outbox) = (Vec::new(), Vec::new());
+        self.parcels.clear();
+        self.outbox.clear();
     }
 
     // What others send.
 
     /// Whether a parcel of this number has been taken before.
     pub(crate) fn has_taken(&self, number: u32) -> bool {
-        self.taken.contains(&number)
+        self.taken.contains(number)
     }
 
     pub(crate) fn take(&mut self, number: u32) {
-        if let Some(place) = self.taken.get_mut(usize::from(self.next_taken)) {
-            *place = number;
-        }
-        self.next_taken = (self.next_taken + 1) % TAKEN as u8;
+        self.taken.note(number);
     }
 
     /// Takes a delegate's acknowledgement; one who cannot pass the parcel on is replaced. False if it is none.
-    pub(crate) fn on_ack<A: Address, S: Storage>(
+    pub(crate) fn on_ack<A: Address>(
         &mut self,
         from: NodeId,
         number: u32,
@@ -166,7 +166,7 @@ impl Relays {
     }
 
     /// This member knows what is told, and cannot be asked to pass it on.
-    pub(crate) fn do_without<A: Address, S: Storage>(&mut self, delegate: NodeId, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn do_without<A: Address>(&mut self, delegate: NodeId, cx: &mut Context<'_, A, S>) {
         self.tree.do_without(delegate, cx);
         self.forget_done();
     }

@@ -53,28 +53,32 @@ pub(crate) mod parts {
     pub(crate) use super::store::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
 }
 
-use heapless::{Deque, Vec};
-
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
-use crate::progress::LATEST;
-use crate::storage::Storage;
+use crate::progress::{FEW_LATEST, LATEST};
+use crate::recent::Recent;
+use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
-use crate::tree::Tree;
+use crate::tree::{DataTree, Tree};
 use map::Rebuild;
 use store::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
 use tell::Watches;
 
 /// The most shares of deltas that wait for an acknowledgement.
 const LEGS: usize = 24;
+const FEW_LEGS: usize = 6;
 /// How many of the latest deltas are known again when they come twice.
 const TAKEN: usize = 32;
+const FEW_TAKEN: usize = 8;
 /// How many owners' logs are read again from the beginning at a time.
 const REBUILDS: usize = 4;
+const FEW_REBUILDS: usize = 2;
 /// How many values are put together at a time.
 const PARTIALS: usize = 4;
+const FEW_PARTIALS: usize = 2;
 /// How many are given what they fetch at a time.
 const GIVES: usize = 2;
+const FEW_GIVES: usize = 1;
 
 /// A value of which some pieces have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +100,7 @@ struct Rebuilding {
     since: Instant,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State<S: Storage> {
     store: Store<S>,
     /// Of the keys that are for nobody else: the last entry, and the greatest version.
@@ -106,22 +110,21 @@ pub(crate) struct State<S: Storage> {
     /// How many own keys are kept deleted, and how far the logs had come when the floor was last looked at.
     deleted: u32,
     floor_mark: ([u32; LOGS], Instant),
-    pub(crate) tree: Tree<Delta, LEGS>,
+    pub(crate) tree: DataTree<S, Delta, LEGS, FEW_LEGS>,
     /// Up to which version the own logs were handed out, and when last.
     handed: [u32; LOGS],
     last_handed: Instant,
     /// The floor of the log has moved, and others are to hear of it.
     tells_floor: [bool; LOGS],
     /// The numbers under which deltas came, the latest overwriting the oldest.
-    taken: [u32; TAKEN],
-    next_taken: u8,
-    rebuilds: Vec<Rebuilding, REBUILDS>,
-    partials: Vec<Partial, PARTIALS>,
-    pub(crate) fetches: Fetches,
-    gives: Vec<give::Give, GIVES>,
+    taken: Recent<FewData<S, u32, TAKEN, FEW_TAKEN>>,
+    rebuilds: FewData<S, Rebuilding, REBUILDS, FEW_REBUILDS>,
+    partials: FewData<S, Partial, PARTIALS, FEW_PARTIALS>,
+    pub(crate) fetches: Fetches<S>,
+    gives: FewData<S, give::Give<S>, GIVES, FEW_GIVES>,
     pub(crate) pace: pace::Pace,
-    watches: Watches,
-    latest: Deque<Index, LATEST>,
+    watches: Watches<S>,
+    latest: FewData<S, Index, LATEST, FEW_LATEST>,
     /// Some map is not whole for want of room, and when that is asked for again.
     pub(crate) refuses: bool,
     next_retry: Instant,
@@ -132,18 +135,8 @@ pub(crate) struct State<S: Storage> {
     pub(crate) doubted: [u32; LOGS],
 }
 
-impl<S: Storage> core::hash::Hash for State<S> {
-    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        (&self.store, self.local, self.next_expiry, self.deleted, self.floor_mark).hash(state);
-        (&self.tree, self.handed, self.last_handed, self.tells_floor, self.taken, self.next_taken).hash(state);
-        (&self.rebuilds, &self.partials, &self.fetches, &self.gives, &self.pace, &self.watches).hash(state);
-        self.latest.iter().for_each(|index| index.hash(state));
-        (self.refuses, self.next_retry, self.next_dead, self.next_look, self.doubted).hash(state);
-    }
-}
-
 impl<S: Storage> State<S> {
-    pub(crate) const fn new(bytes: S::State, buckets: S::PerMember<At>) -> Self {
+    pub(crate) const fn new(bytes: S::State, buckets: S::DataPerMember<At>) -> Self {
         State {
             store: Store::new(bytes, buckets),
             local: (NOWHERE, 0),
@@ -154,15 +147,14 @@ impl<S: Storage> State<S> {
             handed: [0; LOGS],
             last_handed: Instant::ZERO,
             tells_floor: [false; LOGS],
-            taken: [0; TAKEN],
-            next_taken: 0,
-            rebuilds: Vec::new(),
-            partials: Vec::new(),
+            taken: Recent::NONE,
+            rebuilds: FewOf::EMPTY,
+            partials: FewOf::EMPTY,
             fetches: Fetches::NONE,
-            gives: Vec::new(),
+            gives: FewOf::EMPTY,
             pace: pace::Pace::FREE,
             watches: Watches::NONE,
-            latest: Deque::new(),
+            latest: FewOf::EMPTY,
             refuses: false,
             next_retry: Instant::ZERO,
             next_dead: 0,
@@ -178,12 +170,17 @@ impl<S: Storage> State<S> {
             self.clear_map(index, members);
         }
         self.tree.clear();
-        (self.handed, self.taken, self.next_taken) = ([0; LOGS], [0; TAKEN], 0);
+        (self.handed, self.taken) = ([0; LOGS], Recent::NONE);
         self.rebuilds.clear();
-        (self.fetches, self.gives, self.pace) = (Fetches::NONE, Vec::new(), pace::Pace::FREE);
+        (self.fetches, self.gives, self.pace) = (Fetches::NONE, FewOf::EMPTY, pace::Pace::FREE);
         self.latest.clear();
         (self.refuses, self.next_dead, self.doubted) = (false, 0, [0; LOGS]);
         self.watches.reset();
+    }
+
+    /// How many bytes all entries may take.
+    pub(crate) fn limit(&self) -> usize {
+        self.store.limit()
     }
 
     /// How many bytes all entries take.
@@ -333,11 +330,11 @@ impl<S: Storage> State<S> {
 
     /// A map has changed.
     fn note_change(&mut self, owner: Index) {
-        if self.latest.back() != Some(&owner) {
+        if self.latest.last() != Some(&owner) {
             if self.latest.is_full() {
-                self.latest.pop_front();
+                self.latest.take_first();
             }
-            let _ = self.latest.push_back(owner);
+            let _ = self.latest.push(owner);
         }
         self.watches.note_change(owner);
     }

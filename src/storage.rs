@@ -1,10 +1,13 @@
 //! Where a node keeps its tables: in itself (`Fixed`) or on the heap (`Heap`). Everything else is written once.
 
+use core::convert::Infallible;
 use core::fmt::Debug;
 use core::hash::Hash;
+use core::marker::PhantomData;
+use core::ops::DerefMut;
 
 mod sealed {
-    use super::{Debug, Hash};
+    use super::{Debug, DerefMut, Hash};
 
     /// A list with a limit, which refuses beyond it.
     pub trait List<T>: Clone + Debug + Eq + Hash {
@@ -27,10 +30,56 @@ mod sealed {
         fn limit(&self) -> usize;
     }
 
+    /// A short list of what is under way, in the node itself. Reading it is reading a slice.
+    pub trait Few<T>: Clone + Debug + Eq + Hash + DerefMut<Target = [T]> {
+        /// No elements.
+        const EMPTY: Self;
+        /// Adds an element at the end, or gives it back if there is no room.
+        fn push(&mut self, element: T) -> Result<(), T>;
+        /// Whether there is no room.
+        fn is_full(&self) -> bool;
+        /// How many more elements it can hold.
+        fn room(&self) -> usize;
+        /// Keeps those elements alone, in their order.
+        fn retain(&mut self, keep: impl FnMut(&T) -> bool);
+        /// Takes out the first element.
+        fn take_first(&mut self) -> Option<T>;
+        /// Takes out this element; those behind it close up.
+        fn take(&mut self, at: usize) -> Option<T>;
+        /// Takes out this element; the last one takes its place.
+        fn swap_take(&mut self, at: usize) -> Option<T>;
+        /// Takes out the last element.
+        fn pop(&mut self) -> Option<T>;
+        /// Forgets all elements.
+        fn clear(&mut self);
+    }
+
+    /// How many things may be under way at a time.
+    pub trait Width: Clone + Debug + Eq + Hash {
+        /// One or the other of the two limits, for what concerns members.
+        type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize>: Few<T>;
+        /// The same, for what concerns messages and maps.
+        type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize>: Few<T>;
+        /// So many elements, if messages and maps are kept.
+        type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize>: List<T> + Empty;
+        /// Whether they are.
+        const KEEPS_DATA: bool;
+    }
+
+    /// A list that can be made in a constant.
+    pub trait Empty {
+        /// No elements.
+        const EMPTY: Self;
+    }
+
     /// The associated types of a storage.
     pub trait Kind: Clone + Debug + Eq + Hash {
+        /// How much is under way at a time.
+        type Width: Width;
         /// One element a member.
         type PerMember<T: Clone + Debug + Eq + Hash>: List<T>;
+        /// One element a member, if messages and maps are kept.
+        type DataPerMember<T: Clone + Debug + Eq + Hash>: List<T>;
         /// The payloads of messages.
         type Bytes: List<u8>;
         /// The entries of maps.
@@ -38,7 +87,94 @@ mod sealed {
     }
 }
 
+use sealed::Kind;
 pub(crate) use sealed::List;
+pub use sealed::Width;
+
+/// A list of what is under way: of `WIDE` elements at most, or of `NARROW` in a storage that is.
+pub(crate) type Few<S, T, const WIDE: usize, const NARROW: usize> = <<S as Kind>::Width as Width>::Few<T, WIDE, NARROW>;
+/// The same of what concerns messages and maps.
+pub(crate) type FewData<S, T, const WIDE: usize, const NARROW: usize> =
+    <<S as Kind>::Width as Width>::FewData<T, WIDE, NARROW>;
+pub(crate) use sealed::{Empty, Few as FewOf};
+
+/// Much may be under way at a time: for clusters of any size, at some 18 kB a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wide {}
+
+/// Little is under way at a time: for clusters of some dozens, where every byte counts. When much happens at once, the
+/// rest waits, or comes a little later by anti-entropy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Narrow {}
+
+/// As [`Narrow`], and without any memory for messages and maps: for a node of which only membership is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bare {}
+
+impl Width for Wide {
+    type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
+    type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
+    type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
+    const KEEPS_DATA: bool = true;
+}
+
+impl Width for Narrow {
+    type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
+    type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
+    type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
+    const KEEPS_DATA: bool = true;
+}
+
+impl Width for Bare {
+    type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
+    type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, 0, u8>;
+    type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, 0>;
+    const KEEPS_DATA: bool = false;
+}
+
+impl<T, const N: usize> Empty for heapless::Vec<T, N> {
+    const EMPTY: Self = heapless::Vec::new();
+}
+
+impl<T: Clone + Debug + Eq + Hash, const N: usize> FewOf<T> for heapless::Vec<T, N, u8> {
+    const EMPTY: Self = heapless::Vec::new();
+
+    fn push(&mut self, element: T) -> Result<(), T> {
+        heapless::Vec::push(self, element)
+    }
+
+    fn is_full(&self) -> bool {
+        self.room() == 0
+    }
+
+    fn room(&self) -> usize {
+        N - self.len()
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        heapless::Vec::retain(self, keep);
+    }
+
+    fn take_first(&mut self) -> Option<T> {
+        self.take(0)
+    }
+
+    fn take(&mut self, at: usize) -> Option<T> {
+        (at < self.len()).then(|| self.remove(at))
+    }
+
+    fn swap_take(&mut self, at: usize) -> Option<T> {
+        (at < self.len()).then(|| self.swap_remove(at))
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        heapless::Vec::pop(self)
+    }
+
+    fn clear(&mut self) {
+        heapless::Vec::clear(self);
+    }
+}
 
 /// Where a node keeps its tables. Sealed: [`Fixed`] and, with the feature `alloc`, `Heap` are the two there are.
 ///
@@ -55,12 +191,17 @@ impl<S: sealed::Kind> Storage for S {}
 /// have missed, for as long as there is room; with 0 there are no messages. `STATE_BYTES` holds the keys and values of all
 /// members' maps, and 24 bytes beside each (32 if it runs out or came in pieces); with 0 there is no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fixed<const MEMBERS: usize, const STATE_BYTES: usize = 1024, const BROADCAST_BYTES: usize = 1024> {}
+pub struct Fixed<const MEMBERS: usize, const STATE_BYTES: usize = 1024, const BROADCAST_BYTES: usize = 1024, W = Narrow>(
+    PhantomData<W>,
+    Infallible,
+);
 
-impl<const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usize> sealed::Kind
-    for Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>
+impl<const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usize, W: Width> sealed::Kind
+    for Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES, W>
 {
+    type Width = W;
     type PerMember<T: Clone + Debug + Eq + Hash> = heapless::Vec<T, MEMBERS>;
+    type DataPerMember<T: Clone + Debug + Eq + Hash> = W::Data<T, MEMBERS>;
     type Bytes = heapless::Vec<u8, BROADCAST_BYTES>;
     type State = heapless::Vec<u8, STATE_BYTES>;
 }
@@ -105,14 +246,16 @@ pub use heap::{Heap, Limits};
 mod heap {
     use alloc::vec::Vec;
 
-    use super::{Debug, Hash, List, sealed};
+    use super::{Debug, Hash, Infallible, List, PhantomData, Wide, Width, sealed};
 
     /// Tables on the heap, which grow up to their [`Limits`] and then refuse as [`Fixed`](super::Fixed) does.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub enum Heap {}
+    pub struct Heap<W = Wide>(PhantomData<W>, Infallible);
 
-    impl sealed::Kind for Heap {
+    impl<W: Width> sealed::Kind for Heap<W> {
+        type Width = W;
         type PerMember<T: Clone + Debug + Eq + Hash> = Limited<T>;
+        type DataPerMember<T: Clone + Debug + Eq + Hash> = Limited<T>;
         type Bytes = Limited<u8>;
         type State = Limited<u8>;
     }

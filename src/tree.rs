@@ -12,12 +12,14 @@
 //! What the job is, and who may be told of it, is not decided here: `relay.rs` tells news of members this way, and
 //! `broadcast.rs` messages.
 
+use core::marker::PhantomData;
+
 use heapless::Vec;
 
 use crate::context::Context;
 use crate::member::{Address, Member, NodeId, Record, Status};
 use crate::members::{Index, MYSELF, Members};
-use crate::storage::Storage;
+use crate::storage::{Few, FewData, FewOf, Storage};
 use crate::time::Instant;
 
 /// The most members among which a share is divided.
@@ -36,6 +38,7 @@ const UNABLE: u8 = 1;
 const LOOK: usize = 64;
 /// How many silent delegates are kept in mind.
 const DOUBTS: usize = 8;
+const FEW_DOUBTS: usize = 3;
 /// For how many times the first wait they are.
 const DOUBTED_FOR: u64 = 128;
 
@@ -68,14 +71,24 @@ pub(crate) struct Leg<J> {
 
 /// The shares under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Tree<J, const LEGS: usize> {
-    legs: Vec<Leg<J>, LEGS>,
+pub(crate) struct Tree<J, L: FewOf<Leg<J>>, D: FewOf<Doubt>> {
+    legs: L,
     /// Who did not answer, and until when that is kept in mind.
-    doubts: Vec<(NodeId, Instant), DOUBTS>,
+    doubts: D,
+    job: PhantomData<J>,
 }
 
-impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
-    pub(crate) const NONE: Self = Tree { legs: Vec::new(), doubts: Vec::new() };
+/// One who did not answer, and until when that is kept in mind.
+pub(crate) type Doubt = (NodeId, Instant);
+/// A tree for news of members.
+pub(crate) type NewsTree<S, J, const WIDE: usize, const NARROW: usize> =
+    Tree<J, Few<S, Leg<J>, WIDE, NARROW>, Few<S, Doubt, DOUBTS, FEW_DOUBTS>>;
+/// A tree for messages or maps.
+pub(crate) type DataTree<S, J, const WIDE: usize, const NARROW: usize> =
+    Tree<J, FewData<S, Leg<J>, WIDE, NARROW>, FewData<S, Doubt, DOUBTS, FEW_DOUBTS>>;
+
+impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
+    pub(crate) const NONE: Self = Tree { legs: FewOf::EMPTY, doubts: FewOf::EMPTY, job: PhantomData };
 
     pub(crate) fn is_empty(&self) -> bool {
         self.legs.is_empty()
@@ -83,7 +96,7 @@ impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
 
     /// How many more shares it can hold.
     pub(crate) fn room(&self) -> usize {
-        LEGS - self.legs.len()
+        self.legs.room()
     }
 
     pub(crate) fn jobs(&self) -> impl Iterator<Item = J> {
@@ -92,7 +105,7 @@ impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
 
     /// Changes how jobs are called.
     pub(crate) fn rename(&mut self, rename: impl Fn(J) -> J) {
-        for leg in &mut self.legs {
+        for leg in self.legs.iter_mut() {
             leg.job = rename(leg.job);
         }
     }
@@ -108,7 +121,7 @@ impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
             return;
         }
         self.doubts.retain(|(_, until)| cx.now < *until);
-        for leg in &mut self.legs {
+        for leg in self.legs.iter_mut() {
             leg.tick(unit, &mut self.doubts, cx);
         }
         self.legs.retain(|leg| leg.cost < MOST_COST);
@@ -241,12 +254,7 @@ impl<J: Copy + PartialEq, const LEGS: usize> Tree<J, LEGS> {
 
 impl<J> Leg<J> {
     /// Tries the delegate again at gaps that double, and after the third time another one.
-    fn tick<A: Address, S: Storage>(
-        &mut self,
-        unit: u64,
-        doubts: &mut Vec<(NodeId, Instant), DOUBTS>,
-        cx: &mut Context<'_, A, S>,
-    ) {
+    fn tick<A: Address, S: Storage>(&mut self, unit: u64, doubts: &mut impl FewOf<Doubt>, cx: &mut Context<'_, A, S>) {
         if cx.now < self.next {
             return;
         }
@@ -254,7 +262,7 @@ impl<J> Leg<J> {
         if self.tries >= TRIES {
             doubts.retain(|(id, _)| *id != self.delegate);
             if doubts.is_full() {
-                doubts.remove(0);
+                doubts.take_first();
             }
             let _ = doubts.push((self.delegate, cx.now.after(DOUBTED_FOR * unit)));
         }

@@ -22,8 +22,8 @@ use std::time::Duration;
 use common::cluster;
 use tidings::sim::{Conditions, HostAddress, Machine, Report, Scenario, Sim, SimRng};
 use tidings::{
-    Clock, Config, DropReason, Event, FixedNode, HeapNode, Instant, Limits, Node, NodeId, Phase, SendFailure, Status,
-    Storage,
+    Clock, Config, DropReason, Event, Fixed, FixedNode, Heap, HeapNode, Instant, Limits, Narrow, Node, NodeId, Phase,
+    SendFailure, Status, Storage, Wide,
 };
 
 const MEMBERS: usize = 8;
@@ -326,8 +326,10 @@ fn law_5_a_byte_budget_bounds_a_storm_of_news_and_all_agree_when_it_is_over() {
 #[test]
 fn law_6_the_same_seed_gives_the_same_bytes() {
     let limits = Limits::DEFAULT.with_members(8).with_broadcast_bytes(512).with_state_bytes(512);
-    let heap = |seed| story(seed, || HeapNode::<u16>::new(Config::LAN, limits));
+    let heap = |seed| story(seed, || Node::<u16, Heap<Narrow>>::new(Config::LAN, limits));
     let fixed = |seed| story(seed, || FixedNode::<8, u16, 512, 512>::new(Config::LAN));
+    let wide = |seed| story(seed, || Node::<u16, Fixed<8, 512, 512, Wide>>::new(Config::LAN));
+    assert_eq!(wide(7), story(7, || HeapNode::<u16>::new(Config::LAN, limits)), "and of any width");
     assert_eq!(heap(1), heap(1));
     assert_ne!(heap(1), heap(2));
     assert!(heap(1) == fixed(1), "whatever the storage, if its limits are equal");

@@ -588,6 +588,19 @@ fn what_was_written_just_before_leaving_is_read_by_all_who_stay() {
     }
 }
 
+#[test]
+fn the_first_that_one_writes_who_leaves_at_once_is_read_by_all_who_stay() {
+    for seed in 0..20 {
+        let mut sim =
+            cluster_of(12, 400 + seed, Conditions::LAN.with_loss(0.1), |_| watcher(Config::LAN, Limits::DEFAULT));
+        set(&mut sim, 3, "first", b"and last");
+        sim.leave(3);
+        sim.run_for(Duration::from_secs(20));
+        let heard = |host: &usize| has(&sim, *host, 3, "first", b"and last");
+        assert!((0..12).filter(|host| *host != 3).all(|host| heard(&host)), "seed {seed}");
+    }
+}
+
 // What a reader of the code tried.
 
 #[test]

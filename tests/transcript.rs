@@ -9,7 +9,7 @@ mod golden;
 use std::time::Duration;
 
 use tidings::sim::{Conditions, Sim};
-use tidings::{Config, FixedNode, HeapNode, Limits, Node, Storage};
+use tidings::{Config, FixedNode, Heap, Limits, Narrow, Node, Storage};
 
 const MEMBERS: usize = 8;
 
@@ -17,8 +17,8 @@ fn fixed() -> FixedNode<MEMBERS, u16> {
     FixedNode::new(Config::LAN)
 }
 
-fn heap() -> HeapNode<u16> {
-    HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(MEMBERS))
+fn heap() -> Node<u16, Heap<Narrow>> {
+    Node::<u16, Heap<Narrow>>::new(Config::LAN, Limits::DEFAULT.with_members(MEMBERS))
 }
 
 /// Five nodes meet, one crashes and comes back without memory, another leaves.

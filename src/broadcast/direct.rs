@@ -3,16 +3,15 @@
 //!
 //! Long ones go a piece at a time. Whoever is sent one tells it once: it keeps the numbers of the latest in mind.
 
-use heapless::Vec;
-
 use super::log::At;
 use crate::context::Context;
 use crate::member::{Address, NodeId};
-use crate::storage::Storage;
+use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 
 /// The most messages on their way, counted by addressee.
 pub(crate) const SENDS: usize = 16;
+pub(crate) const FEW_SENDS: usize = 4;
 /// By how much the gap between tries grows: to 16 times the first.
 const MOST_DOUBLINGS: u8 = 4;
 
@@ -74,14 +73,14 @@ impl Send {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Sends(Vec<Send, SENDS>);
+pub(crate) struct Sends<S: Storage>(FewData<S, Send, SENDS, FEW_SENDS>);
 
-impl Sends {
-    pub(crate) const NONE: Self = Sends(Vec::new());
+impl<S: Storage> Sends<S> {
+    pub(crate) const NONE: Self = Sends(FewOf::EMPTY);
 
     /// How many more there is room for.
     pub(crate) fn room(&self) -> usize {
-        SENDS - self.0.len()
+        self.0.room()
     }
 
     /// Adds one; there must be room.
@@ -118,7 +117,7 @@ impl Sends {
         pending.map(|send| send.next.min(send.until)).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
+    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
         self.0.iter_mut().for_each(|send| send.tick(unit, cx));
         self.forget_quiet();
     }
@@ -159,7 +158,7 @@ impl Sends {
     /// The next outcome to tell of.
     pub(crate) fn next_outcome(&mut self) -> Option<Send> {
         let done = self.0.iter().position(|send| send.outcome != Outcome::Pending)?;
-        Some(self.0.remove(done))
+        self.0.take(done)
     }
 }
 

@@ -4,7 +4,7 @@ use super::log::{DIRECT, Entry};
 use super::{Broadcasts, Topic, own_origin};
 use crate::member::{Address, NodeId};
 use crate::members::Members;
-use crate::storage::Storage;
+use crate::storage::{FewOf, Storage};
 use crate::wire::{HOLLOW, Lack, MOST_PIECES, Origin, Pull, Writer, kind, write_frame, write_piece};
 
 impl<S: Storage> Broadcasts<S> {
@@ -69,7 +69,7 @@ impl<S: Storage> Broadcasts<S> {
     pub(crate) fn settle_give(&mut self, to: NodeId) {
         match self.gives.first_mut().filter(|give| give.to == to) {
             Some(give) if give.written && !give.done => give.written = false,
-            Some(_) => drop(self.gives.remove(0)),
+            Some(_) => drop(self.gives.take_first()),
             None => {}
         }
     }

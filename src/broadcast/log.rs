@@ -126,6 +126,11 @@ impl<S: Storage> Log<S> {
     }
 
     /// The longest payload that there could ever be room for.
+    pub(crate) fn limit(&self) -> usize {
+        self.bytes.limit()
+    }
+
+    /// The longest payload that there is ever room for.
     pub(crate) fn most(&self) -> usize {
         self.bytes.limit().saturating_sub(HEADER)
     }

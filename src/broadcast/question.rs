@@ -1,13 +1,13 @@
 //! Questions of this node's own, whose answers it still takes.
 
-use heapless::Vec;
-
 use super::MessageId;
 use crate::member::NodeId;
+use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 
 /// The most questions that are open at once: one bit each in every member's window.
 const QUESTIONS: usize = 4;
+const FEW_QUESTIONS: usize = 2;
 
 /// A question that another member has asked, to be answered with [`Node::answer`](crate::Node::answer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,10 +39,10 @@ pub(crate) struct Open {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Questions(Vec<Open, QUESTIONS>);
+pub(crate) struct Questions<S: Storage>(FewData<S, Open, QUESTIONS, FEW_QUESTIONS>);
 
-impl Questions {
-    pub(crate) const NONE: Self = Questions(Vec::new());
+impl<S: Storage> Questions<S> {
+    pub(crate) const NONE: Self = Questions(FewOf::EMPTY);
 
     pub(crate) fn has_room(&self) -> bool {
         !self.0.is_full()
@@ -84,7 +84,7 @@ impl Questions {
     }
 
     pub(crate) fn tick(&mut self, now: Instant) {
-        for open in &mut self.0 {
+        for open in self.0.iter_mut() {
             open.over |= now >= open.until;
         }
     }
@@ -92,6 +92,6 @@ impl Questions {
     /// A question that is over, and of which `unread` answers wait no more.
     pub(crate) fn next_over(&mut self, unread: impl Fn(u32) -> bool) -> Option<Open> {
         let over = self.0.iter().position(|open| open.over && !unread(open.number))?;
-        Some(self.0.swap_remove(over))
+        self.0.swap_take(over)
     }
 }

@@ -4,19 +4,19 @@
 //! then others and the origin in turn. Each answer says what the one who was asked has not either. What the origin says
 //! it has no more is given up; if the origin is gone, what nobody has given in all the time that is allowed.
 
-use heapless::Vec;
-
 use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::Members;
-use crate::storage::Storage;
+use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::{Origin, Pull};
 
 /// The most origins whose broadcasts are asked for at once. Others wait: they show again when the roots are compared.
 const REPAIRS: usize = 8;
+const FEW_REPAIRS: usize = 3;
 /// The most askers that are being given what they lack.
 pub(crate) const GIVES: usize = 4;
+pub(crate) const FEW_GIVES: usize = 2;
 /// How many are asked in vain before the origin is.
 const OTHERS: u8 = 4;
 
@@ -38,7 +38,7 @@ struct Repair {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Repairs(Vec<Repair, REPAIRS>);
+pub(crate) struct Repairs<S: Storage>(FewData<S, Repair, REPAIRS, FEW_REPAIRS>);
 
 /// What another member is being given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,8 +57,8 @@ pub(crate) struct Give {
 /// What is missing, and up to which number it is to be given up.
 pub(crate) type Hopeless = (Origin, u32);
 
-impl Repairs {
-    pub(crate) const NONE: Self = Repairs(Vec::new());
+impl<S: Storage> Repairs<S> {
+    pub(crate) const NONE: Self = Repairs(FewOf::EMPTY);
 
     /// This member has broadcasts of that origin, up to this one, which this node may lack. It is asked in a while, if
     /// they have not come by then. Without room nothing is noted.
@@ -104,7 +104,7 @@ impl Repairs {
     }
 
     /// Asks where it is time. Gives what is to be given up, if there is anything; call it again until there is not.
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Hopeless> {
+    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Hopeless> {
         if cx.now < self.due() {
             return None;
         }
@@ -123,7 +123,7 @@ impl Repairs {
     }
 
     /// Whom to ask next, and for what.
-    pub(crate) fn owed<A: Address, S: Storage>(&self, members: &Members<A, S>) -> Option<(NodeId, Pull)> {
+    pub(crate) fn owed<A: Address>(&self, members: &Members<A, S>) -> Option<(NodeId, Pull)> {
         self.0.iter().filter(|held| held.owed).find_map(|held| {
             let (first, wanted) = held.missing(members)?;
             Some((held.peer, Pull { number: held.number, origin: held.origin, first, wanted }))
@@ -136,7 +136,7 @@ impl Repairs {
 
     /// One who was asked has not what is `lacking` from `first` on; if it is the origin, it has nothing before `oldest` and
     /// behind `newest` either. What is to be given up for that; `None` in place of all if it was not asked.
-    pub(crate) fn on_lack<A: Address, S: Storage>(
+    pub(crate) fn on_lack<A: Address>(
         &mut self,
         from: NodeId,
         lack: &crate::wire::Lack,

@@ -1,17 +1,17 @@
 //! What comes: pieces into their messages, what will not come any more, and the room for both.
 
-use heapless::{Deque, Vec};
+use heapless::Vec;
 
 use super::log::{At, DIRECT, DONE, Entry, ORDERED, UNTOLD};
 use super::window::{Place, Window};
-use super::{Broadcasts, GAPS, Job, LATEST_DIRECTS, LEGS, OUTBOX, TAKEN, direct};
+use super::{Broadcasts, Job, LEGS, OUTBOX, direct};
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::{DropReason, Stats};
 use crate::hash;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
-use crate::storage::{List, Storage};
+use crate::storage::{FewOf, List, Storage};
 use crate::time::Instant;
 use crate::wire::{HOLLOW, HOPS, Origin, PART, Part, Piece};
 
@@ -40,14 +40,11 @@ pub(crate) enum Taken {
 impl<S: Storage> Broadcasts<S> {
     /// Whether a cast of this number has been taken before.
     pub(crate) fn has_taken(&self, number: u32) -> bool {
-        self.taken.contains(&number)
+        self.taken.contains(number)
     }
 
     pub(crate) fn note_taken(&mut self, number: u32) {
-        if let Some(place) = self.taken.get_mut(usize::from(self.next_taken)) {
-            *place = number;
-        }
-        self.next_taken = (self.next_taken + 1) % TAKEN as u8;
+        self.taken.note(number);
     }
 
     /// Takes a piece of a broadcast of the member in this slot.
@@ -232,7 +229,7 @@ impl<S: Storage> Broadcasts<S> {
     /// Whether this direct message has been taken whole.
     pub(crate) fn has_heard(&self, origin: Origin, number: u32) -> bool {
         let name = direct_name(origin, number);
-        self.latest_directs.contains(&name) || self.directs.all().contains(&name)
+        self.latest_directs.contains(name) || self.directs.all().contains(&name)
     }
 
     /// Takes a piece of a direct message; whether that made it whole.
@@ -271,9 +268,7 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     fn note_heard(&mut self, name: u32) {
-        let place = self.latest_directs.get_mut(usize::from(self.next_latest));
-        self.next_latest = (self.next_latest + 1) % LATEST_DIRECTS as u8;
-        let name = place.map_or(name, |place| core::mem::replace(place, name));
+        let Some(name) = self.latest_directs.note(name) else { return };
         let most = self.directs.limit().min(DIRECTS) as u32;
         if (self.directs.all().len() as u32) < most && self.directs.push(name) {
             return;
@@ -286,7 +281,7 @@ impl<S: Storage> Broadcasts<S> {
 }
 
 /// Notes a gap, with one that it adjoins if it can; what there is no room for is counted.
-pub(super) fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut Stats) {
+pub(super) fn note_gap(gaps: &mut impl FewOf<Gap>, gap: Gap, stats: &mut Stats) {
     let lost = u64::from(gap.last - gap.first) + 1;
     stats.messages_lost = stats.messages_lost.wrapping_add(lost);
     let adjoins = |held: &&mut Gap| held.origin == gap.origin && held.last.checked_add(1) == Some(gap.first);
@@ -294,7 +289,7 @@ pub(super) fn note_gap(gaps: &mut Deque<Gap, GAPS>, gap: Gap, stats: &mut Stats)
         held.last = gap.last;
         return;
     }
-    let _ = gaps.push_back(gap);
+    let _ = gaps.push(gap);
 }
 
 /// When something of a direct message came last: in units of which the delivery timeout has 32 to 64, wrapping.

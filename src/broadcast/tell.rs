@@ -9,7 +9,7 @@ use crate::event::Stats;
 use crate::member::Address;
 use crate::members::{Index, Members};
 use crate::progress::LATEST;
-use crate::storage::Storage;
+use crate::storage::{FewOf, Storage};
 use crate::wire::ANSWER;
 
 /// How many messages are looked at to find the latest origins.
@@ -18,7 +18,7 @@ const LOOK: usize = 64;
 impl<S: Storage> Broadcasts<S> {
     /// The next gap to tell of.
     pub(crate) fn next_gap(&mut self) -> Option<Gap> {
-        self.gaps.pop_front()
+        self.gaps.take_first()
     }
 
     /// The next message to tell of, which then counts as told.

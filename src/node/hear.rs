@@ -10,7 +10,7 @@ use crate::event::DropReason;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
 use crate::progress::{self, Range};
-use crate::storage::Storage;
+use crate::storage::{FewOf, Storage};
 use crate::tree::{Share, live_in};
 use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Progress, Pull, Reader};
 

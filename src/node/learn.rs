@@ -72,7 +72,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Takes note of how far the teller has come with a member's broadcasts. For the dead nothing else says it.
     fn learn_of_progress(&mut self, told: &Told<A>, teller: NodeId) {
         let origin = Origin { id: told.record.id, tag: told.record.tag() };
-        if told.seen == 0 {
+        if told.seen == 0 || !self.keeps_data() {
             return;
         }
         if let Some(index) = self.members.find_life(origin.id, origin.tag).filter(|index| *index != MYSELF)
@@ -196,8 +196,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
                 let admitted = self.members.admit(record, self.now, &mut self.stats);
-                self.state.bury(&mut self.members);
-                if let Ok(index) = admitted {
+                self.bury();
+                if let Some(index) = admitted.ok().filter(|_| self.keeps_data()) {
                     // What it said before, when this node did not know it, is old.
                     self.members.begin_window(index, Some(told.seen));
                 }
@@ -208,7 +208,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Sets where the broadcasts of a member begin that this node did not know in that life. To a newcomer all before it are
     /// old, and whoever has forgotten members cannot tell; others have missed none but what they are told of.
     fn begin_window(&mut self, id: NodeId, seen: u32) {
-        let Some(index) = self.members.find(id) else { return };
+        let Some(index) = self.members.find(id).filter(|_| self.keeps_data()) else { return };
         if self.phase == Phase::Joining || self.sync.by_newcomer() {
             self.members.begin_window(index, Some(seen));
         } else if self.members.has_forgotten() {
@@ -216,10 +216,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
+    /// Removes the map of whom the table has forgotten.
+    fn bury(&mut self) {
+        if self.keeps_data() {
+            self.state.bury(&mut self.members);
+        }
+    }
+
     /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
         let admitted = self.members.admit(newcomer, self.now, &mut self.stats);
-        self.state.bury(&mut self.members);
+        self.bury();
         match admitted {
             Ok(index) => {
                 self.begin_window(newcomer.id, seen);
@@ -236,7 +243,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Takes over a record that supersedes what is held, and has others told.
     pub(super) fn adopt(&mut self, index: Index, record: Record<A>, telling: Telling) {
         let held = self.members.get(index).filter(|held| held.life != record.life && index != MYSELF);
-        if let Some(origin) = held.map(|held| Origin { id: held.id, tag: held.tag() }) {
+        let origin = held.map(|held| Origin { id: held.id, tag: held.tag() });
+        if let Some(origin) = origin.filter(|_| self.keeps_data()) {
             self.broadcasts.bury(origin, &mut context!(self));
             self.state.drop_map(index, &mut self.members);
         }
@@ -375,8 +383,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let generation = past.generation.saturating_add(1);
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, Telling::Tree);
-        self.broadcasts.renew(&mut context!(self));
-        self.state.renew(&mut self.members);
+        if self.keeps_data() {
+            self.broadcasts.renew(&mut context!(self));
+            self.state.renew(&mut self.members);
+        }
         self.hearsay = None;
         self.seeds.again();
     }

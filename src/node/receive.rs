@@ -14,7 +14,7 @@ use crate::node::learn::{Source, Telling};
 use crate::relay::{self, PARCEL, Share};
 use crate::storage::Storage;
 use crate::sync;
-use crate::wire::{self, Answer, Frame, Head, Reader, Roots, Seal, kind};
+use crate::wire::{self, Answer, Frame, Head, Passing, Reader, Roots, Seal, kind};
 
 /// Who a datagram is from.
 #[derive(Clone, Copy)]
@@ -195,6 +195,19 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             Frame::Claim(record) => self.on_claim(record),
+            Frame::RelayAck { number, passes_on } => {
+                let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
+                self.note_answer(asked, speaker);
+            }
+            Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
+            _ if self.keeps_data() => self.on_data(frame, speaker),
+            frame => self.decline(frame, speaker),
+        }
+    }
+
+    /// A frame of messages or of maps.
+    fn on_data(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
+        match frame {
             Frame::Cast { number, low, high, piece } => self.on_cast(number, Share { low, high }, &piece, speaker),
             Frame::CastAck { number, passes_on } => {
                 let from = speaker.head.sender;
@@ -213,11 +226,23 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Fetch { number, wants } => self.on_fetch(number, wants, speaker),
             Frame::Given(chunk) => self.on_given(&chunk, speaker),
             Frame::Fetched { number } => self.on_fetched(number, speaker),
-            Frame::RelayAck { number, passes_on } => {
-                let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
-                self.note_answer(asked, speaker);
+            // Of members, and taken before.
+            _ => {}
+        }
+    }
+
+    /// A node that keeps neither messages nor maps says so to whoever waits for an acknowledgement: another is to pass it on.
+    fn decline(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
+        self.refuse(DropReason::MessageRoom);
+        match frame {
+            Frame::Cast { number, .. } => self.respond(speaker, Say::CastAck { number, passes_on: false }),
+            Frame::Direct { number, part } => {
+                self.respond(speaker, Say::DirectAck { number, piece: part.piece, taken: false });
             }
-            Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
+            Frame::Delta { number, .. } => {
+                self.respond(speaker, Say::DeltaAck { number, passing: Passing::No, have: 0 });
+            }
+            _ => {}
         }
     }
 
@@ -252,7 +277,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
         let own = self.roots(number);
-        let (differs, same_members) = (roots != own, roots.membership == own.membership);
+        let same_members = roots.membership == own.membership;
+        let differs = !same_members || !roots.same_progress(own);
         let lives = speaker.known.is_some_and(|index| self.members.is_live(index));
         let introduce = speaker.known.is_none() || !lives && !speaker.home;
         // A member probes it: somebody has admitted this node, and the word of it was lost.
@@ -277,8 +303,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !speaker.head.full && !self.members.has_refused() {
             let own = self.roots(number);
             self.compare(from, roots.is_none_or(|roots| roots.membership == own.membership));
-            let equal = roots.is_none_or(|roots| roots.progress == own.progress);
-            self.comparison.note_roots(from, equal, self.state.refuses);
+            if self.keeps_data() {
+                let equal = roots.is_none_or(|roots| roots.same_progress(own));
+                self.comparison.note_roots(from, equal, self.state.refuses);
+            }
         }
     }
 

@@ -30,7 +30,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.state.has_taken(number) {
             return self.respond(speaker, acknowledge(Passing::Yes, version(self)));
         }
-        let took = self.take_chunk(chunk, owner, speaker.head.sender);
+        let took = self.take_chunk(chunk, owner, (speaker.head.sender, true));
         let passing = match took {
             Took::Unfit => Passing::Gap,
             Took::Refused => Passing::No,
@@ -56,8 +56,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.state.pass_on(log, versions, share, unit, &mut context!(self))
     }
 
-    /// Takes a chunk that this member has sent, and sees to what it has beyond.
-    fn take_chunk(&mut self, chunk: &Chunk<'_>, owner: Index, teller: NodeId) -> Took {
+    /// Takes a chunk that this member has sent, down the tree or because it was asked for, and sees to what it has beyond.
+    fn take_chunk(&mut self, chunk: &Chunk<'_>, owner: Index, (teller, cast): (NodeId, bool)) -> Took {
         self.stats.chunks_in = self.stats.chunks_in.wrapping_add(1);
         if owner == MYSELF {
             let mut versions = [0; 2];
@@ -68,7 +68,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.state.note_doubt(versions, own);
             return Took::Old;
         }
-        if !self.keeps_map_of(owner) {
+        // What goes down the tree comes from the owner and ends there: the last that somebody wrote who leaves may come
+        // behind the word of it.
+        if !self.keeps_map_of(owner) && !(cast && self.is_recent(owner)) {
             return Took::Old;
         }
         let by_owner = teller == chunk.head.origin.id;
@@ -94,8 +96,12 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether a map is to be read at all: that of the dead is not kept for ever, and not begun by whoever comes later.
     fn keeps_map_of(&self, owner: Index) -> bool {
-        let kept = || self.members.quiet(owner, self.now) < self.config.state_retention;
-        self.members.is_live(owner) || self.members.map(owner).has_any() && kept()
+        self.members.is_live(owner) || self.members.map(owner).has_any() && self.is_recent(owner)
+    }
+
+    /// Whether the map of a member that is gone is still to be kept.
+    fn is_recent(&self, owner: Index) -> bool {
+        self.members.quiet(owner, self.now) < self.config.state_retention
     }
 
     /// Another may have come further with a member's map: whether it has, and whether that could be noted.
@@ -135,7 +141,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(owner) = self.members.find_life(chunk.head.origin.id, chunk.head.origin.tag) else {
             return self.refuse(DropReason::UnknownOwner);
         };
-        if self.take_chunk(chunk, owner, speaker.head.sender) == Took::New {
+        if self.take_chunk(chunk, owner, (speaker.head.sender, false)) == Took::New {
             let wait = 4 * self.detector.hop(&self.config);
             self.state.fetches.note_given(speaker.head.sender, self.now, wait);
         }
@@ -178,6 +184,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Time.
 
     pub(super) fn state_due(&self, due: &mut Deadline) {
+        if !self.keeps_data() {
+            return;
+        }
         due.sooner(self.state.own_due(), WakeReason::State);
         if self.detector.isolated {
             return;
@@ -196,6 +205,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn tick_state(&mut self) {
+        if !self.keeps_data() {
+            return;
+        }
         self.state.tick_own(&mut context!(self));
         if self.now >= self.state.next_look {
             self.state.next_look = self.now.after(self.config.probe_period);
@@ -237,7 +249,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Out.
 
     pub(super) fn owed_state(&self) -> Option<Owed<A>> {
-        if self.detector.isolated || !self.may_send(Class::State) {
+        if self.detector.isolated || !self.keeps_data() || !self.may_send(Class::State) {
             return None;
         }
         if let Some((delegate, number)) = self.state.owed_cast() {

@@ -1,9 +1,5 @@
 //! Out: what is owed, in order of urgency, written straight into the caller's buffer.
 
-use core::hash::{Hash, Hasher};
-
-use heapless::Deque;
-
 use super::Node;
 use crate::budget::Class;
 use crate::challenge::Side;
@@ -14,26 +10,20 @@ use crate::gossip;
 use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::progress;
-use crate::storage::Storage;
+use crate::storage::{Few, FewOf, Storage};
 use crate::sync::{self, Diff};
 use crate::wire::{ANYONE, Answer, Head, Parts, Passing, Pull, Roots, Seal, VERSION, Word, Writer, kind};
 
 /// How many answers are remembered until they are sent.
 const REPLIES: usize = 16;
+const FEW_REPLIES: usize = 8;
 
 /// The answers that are owed, first come first served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Replies<A>(Deque<Reply<A>, REPLIES>);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Replies<A: Address, S: Storage>(Few<S, Reply<A>, REPLIES, FEW_REPLIES>);
 
-impl<A> Replies<A> {
-    pub(super) const NONE: Self = Replies(Deque::new());
-}
-
-impl<A: Hash> Hash for Replies<A> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_usize(self.0.len());
-        self.0.iter().for_each(|reply| reply.hash(state));
-    }
+impl<A: Address, S: Storage> Replies<A, S> {
+    pub(super) const NONE: Self = Replies(FewOf::EMPTY);
 }
 
 /// An answer that waits to be sent, to where the question came from.
@@ -229,13 +219,13 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Remembers an answer; if there is no room, it is as if the question had been lost.
     pub(super) fn reply(&mut self, reply: Reply<A>) {
-        if self.replies.0.push_back(reply).is_err() {
+        if self.replies.0.push(reply).is_err() {
             self.refuse(DropReason::Busy);
         }
     }
 
     fn owed(&self) -> Option<Owed<A>> {
-        if let Some(reply) = self.replies.0.front() {
+        if let Some(reply) = self.replies.0.first() {
             return Some(Owed::Reply(reply.clone()));
         }
         if !self.is_running() {
@@ -283,7 +273,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Takes off the list what was sent, or will never be.
     fn settle(&mut self, owed: Owed<A>) {
         match owed {
-            Owed::Reply(_) => drop(self.replies.0.pop_front()),
+            Owed::Reply(_) => drop(self.replies.0.take_first()),
             Owed::Probe(probe) => self.detector.sent(probe),
             Owed::Rival => {
                 if let Some(rival) = &mut self.rival {
@@ -298,6 +288,19 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             Owed::Relay { number, .. } => self.relays.sent(number),
+            Owed::Sync(peer, low) if self.members.find(peer).is_none() => self.sync.give_up(low),
+            Owed::Sync(_, low) => {
+                self.sync.sent(low);
+                self.stats.syncs = self.stats.syncs.wrapping_add(1);
+            }
+            Owed::News(index) => self.gossip.sent(index),
+            data if self.keeps_data() => self.settle_data(data),
+            _ => {}
+        }
+    }
+
+    fn settle_data(&mut self, owed: Owed<A>) {
+        match owed {
             Owed::Cast { number, .. } => self.broadcasts.tree.sent(number),
             Owed::Direct { to, number } => self.broadcasts.sends.sent(to, number),
             Owed::Pull(_, pull) => {
@@ -309,12 +312,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Fetch { number, .. } => self.state.fetches.sent(number),
             Owed::Maps { to } => self.state.settle_give(to),
             Owed::Compare(_) => self.comparison.sent(self.now, 2 * self.detector.hop(&self.config)),
-            Owed::Sync(peer, low) if self.members.find(peer).is_none() => self.sync.give_up(low),
-            Owed::Sync(_, low) => {
-                self.sync.sent(low);
-                self.stats.syncs = self.stats.syncs.wrapping_add(1);
-            }
-            Owed::News(index) => self.gossip.sent(index),
+            _ => {}
         }
     }
 
@@ -415,14 +413,6 @@ impl<A: Address, S: Storage> Node<A, S> {
                 writer.frame(kind::LEAVE, |body| body.u32(number))
             }
             Owed::Relay { number, .. } => self.write_parcel(*number, writer),
-            Owed::Cast { number, .. } => self.write_cast(*number, writer),
-            Owed::Direct { to, number } => self.write_direct(*to, *number, writer),
-            Owed::Pull(_, pull) => writer.frame(kind::PULL, |body| pull.write(body)),
-            Owed::Give { .. } => self.broadcasts.write_give(&self.members, writer),
-            Owed::Delta { number, .. } => self.state.write_delta(*number, &self.members, writer),
-            Owed::Fetch { number, .. } => self.state.write_fetch(*number, &self.members, writer),
-            Owed::Maps { .. } => self.state.write_give(&self.config, &self.members, writer),
-            Owed::Compare(_) => self.write_comparison(writer),
             Owed::Sync(_, low) => {
                 // Drawn only if it is used: a buffer that is too small changes nothing.
                 let mut rng = self.rng.clone();
@@ -433,6 +423,23 @@ impl<A: Address, S: Storage> Node<A, S> {
                 written
             }
             Owed::News(_) => Some(()),
+            data if self.keeps_data() => self.write_data(data, writer),
+            _ => None,
+        }
+    }
+
+    /// Writes something of messages or of maps.
+    fn write_data(&mut self, owed: &Owed<A>, writer: &mut Writer<'_>) -> Option<()> {
+        match owed {
+            Owed::Cast { number, .. } => self.write_cast(*number, writer),
+            Owed::Direct { to, number } => self.write_direct(*to, *number, writer),
+            Owed::Pull(_, pull) => writer.frame(kind::PULL, |body| pull.write(body)),
+            Owed::Give { .. } => self.broadcasts.write_give(&self.members, writer),
+            Owed::Delta { number, .. } => self.state.write_delta(*number, &self.members, writer),
+            Owed::Fetch { number, .. } => self.state.write_fetch(*number, &self.members, writer),
+            Owed::Maps { .. } => self.state.write_give(&self.config, &self.members, writer),
+            Owed::Compare(_) => self.write_comparison(writer),
+            _ => None,
         }
     }
 
@@ -533,7 +540,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 body.u32(number)?;
                 body.u8(u8::from(passes_on))
             }),
-            Say::Progress { low, high, answer } => {
+            Say::Progress { low, high, answer } if self.keeps_data() => {
                 let parts = (&self.broadcasts, &self.state);
                 progress::write_range(((low, high), answer), parts, &self.members, writer)
             }
@@ -545,6 +552,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 body.u8(piece)?;
                 body.u8(u8::from(taken))
             }),
+            // Whoever compares nothing does not answer comparisons.
+            Say::Progress { .. } => None,
             Say::RelayAck { number, passes_on, introduce } => {
                 writer.frame(kind::RELAY_ACK, |body| {
                     body.u32(number)?;
@@ -580,7 +589,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// This node's roots, mixed with a ping's number.
     pub(super) fn roots(&self, number: u32) -> Roots {
-        Roots::of(self.members.root(), self.members.progress(), number)
+        Roots::of(self.members.root(), self.keeps_data().then(|| self.members.progress()), number)
     }
 }
 

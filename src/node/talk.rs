@@ -249,6 +249,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn messages_due(&self, due: &mut Deadline) {
+        if !self.keeps_data() {
+            return;
+        }
         due.sooner(self.broadcasts.sends.due(), WakeReason::Message);
         due.sooner(self.broadcasts.questions.due(), WakeReason::Message);
         if self.detector.isolated {
@@ -265,6 +268,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn tick_messages(&mut self) {
+        if !self.keeps_data() {
+            return;
+        }
         let unit = self.detector.hop(&self.config);
         self.broadcasts.sends.tick(unit, &context!(self));
         self.broadcasts.questions.tick(self.now);
@@ -289,7 +295,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // What is owed.
 
     pub(super) fn owed_message(&self) -> Option<Owed<A>> {
-        if self.detector.isolated {
+        if self.detector.isolated || !self.keeps_data() {
             return None;
         }
         if self.may_send(Class::Casts) {
@@ -337,6 +343,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What there is to tell next of messages. One whose payload makes no sense is passed over.
     pub(super) fn next_news(&mut self) -> Option<News> {
+        if !self.keeps_data() {
+            return None;
+        }
         if let Some(gap) = self.broadcasts.next_gap() {
             return Some(News::Gap(gap));
         }

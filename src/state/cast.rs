@@ -1,6 +1,6 @@
 //! Deltas down the tree: what this node writes itself, and what it passes on.
 
-use super::{BULK, LOGS, State, TAKEN, VITAL_LOG};
+use super::{BULK, LOGS, State, VITAL_LOG};
 use crate::config::Config;
 use crate::context::Context;
 use crate::member::{Address, NodeId};
@@ -32,14 +32,11 @@ impl Delta {
 impl<S: Storage> State<S> {
     /// Whether a delta of this number has been taken before.
     pub(crate) fn has_taken(&self, number: u32) -> bool {
-        self.taken.contains(&number)
+        self.taken.contains(number)
     }
 
     pub(crate) fn note_taken(&mut self, number: u32) {
-        if let Some(place) = self.taken.get_mut(usize::from(self.next_taken)) {
-            *place = number;
-        }
-        self.next_taken = (self.next_taken + 1) % TAKEN as u8;
+        self.taken.note(number);
     }
 
     /// The first own log of which something is to be handed out: vital before bulk.

@@ -4,21 +4,21 @@
 //! then what is still lacking is asked for again, as long as something comes. All else shows again when roots are
 //! compared.
 
-use heapless::Vec;
-
 use super::{LOGS, Partial, Rebuilding, State};
 use crate::config::Config;
 use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
-use crate::storage::Storage;
+use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::{Had, HadOf, Origin, Writer};
 
 /// The most that are asked at a time.
 const FETCHES: usize = 4;
+const FEW_FETCHES: usize = 2;
 /// Of how many owners' maps each is asked.
 pub(super) const WANTS: usize = 16;
+pub(super) const FEW_WANTS: usize = 8;
 /// How often one is asked in vain.
 const TRIES: u8 = 4;
 
@@ -32,9 +32,9 @@ struct Want {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Fetch {
+struct Fetch<S: Storage> {
     peer: NodeId,
-    wants: Vec<Want, WANTS>,
+    wants: FewData<S, Want, WANTS, FEW_WANTS>,
     /// 0 before it is asked.
     number: u32,
     tries: u8,
@@ -45,10 +45,10 @@ struct Fetch {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Fetches(Vec<Fetch, FETCHES>);
+pub(crate) struct Fetches<S: Storage>(FewData<S, Fetch<S>, FETCHES, FEW_FETCHES>);
 
-impl Fetches {
-    pub(crate) const NONE: Self = Fetches(Vec::new());
+impl<S: Storage> Fetches<S> {
+    pub(crate) const NONE: Self = Fetches(FewOf::EMPTY);
 
     /// Another has more of a member's map. It is asked in a while, if it has not come by then. False, and nothing noted, if
     /// there is no room.
@@ -63,7 +63,7 @@ impl Fetches {
             let reaches = want.versions.iter().zip(versions).all(|(held, said)| *held >= said);
             want.owner == owner && want.tag == tag && reaches
         };
-        let holds = |fetch: &Fetch| fetch.peer == peer || fetch.tries == 0;
+        let holds = |fetch: &Fetch<S>| fetch.peer == peer || fetch.tries == 0;
         if self.0.iter().any(|fetch| holds(fetch) && fetch.wants.iter().any(covers)) {
             return true;
         }
@@ -77,14 +77,14 @@ impl Fetches {
         if open.any(|fetch| fetch.wants.push(want).is_ok()) {
             return true;
         }
-        let mut wants = Vec::new();
+        let mut wants = FewData::<S, Want, WANTS, FEW_WANTS>::EMPTY;
         let _ = wants.push(want);
         self.0.push(Fetch { peer, wants, number: 0, tries: 0, came: false, next, owed: false }).is_ok()
     }
 
     /// Whether there is room to hear of more that is lacking.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.len() < FETCHES / 2
+        self.0.len() < self.0.room()
     }
 
     pub(crate) fn due(&self) -> Instant {
@@ -114,7 +114,7 @@ impl Fetches {
 
     /// One who was asked has given all that it will give now; false if it was not asked.
     pub(crate) fn on_fetched(&mut self, peer: NodeId, number: u32, now: Instant, unit: u64) -> bool {
-        let asked = |fetch: &Fetch| fetch.peer == peer && fetch.number == number && number != 0;
+        let asked = |fetch: &Fetch<S>| fetch.peer == peer && fetch.number == number && number != 0;
         if !self.0.iter().any(asked) {
             return false;
         }
@@ -172,7 +172,7 @@ impl<S: Storage> State<S> {
         let fill = |writer: &mut Writer<'_>| {
             writer.u32(number)?;
             let mut any = None;
-            for want in &fetch.wants {
+            for want in fetch.wants.iter() {
                 let Some(had) = self.had(want.owner, members) else { continue };
                 if writer.had(&had).is_none() {
                     break;

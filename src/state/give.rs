@@ -1,8 +1,6 @@
 //! What others are given: a log from some version on, as much of it as a datagram holds.
 
-use heapless::Vec;
-
-use super::fetch::WANTS;
+use super::fetch::{FEW_WANTS, WANTS};
 use super::map::Log;
 use super::store::{DELETED, Head};
 use super::{At, BULK, LOGS, State, VITAL_LOG};
@@ -10,7 +8,7 @@ use crate::broadcast::own_origin;
 use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
-use crate::storage::Storage;
+use crate::storage::{FewData, FewOf, Storage};
 use crate::wire::{ChunkHead, Had, HadOf, MOST_OF_SPAN, Origin, Span, ValuePiece, Writer, Written, kind, written_len};
 
 /// The most datagrams that one question brings.
@@ -18,10 +16,10 @@ const CREDIT: u8 = 16;
 
 /// What another member is being given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Give {
+pub(super) struct Give<S: Storage> {
     to: NodeId,
     number: u32,
-    left: Vec<Left, WANTS>,
+    left: FewData<S, Left, WANTS, FEW_WANTS>,
     credit: u8,
     /// The present datagram has something of it, or says that it is all.
     written: bool,
@@ -129,7 +127,7 @@ impl<S: Storage> State<S> {
     /// Begins to give a member what it fetches; false if there is no room.
     pub(crate) fn begin_give(&mut self, to: NodeId, number: u32) -> bool {
         self.gives.retain(|held| held.to != to);
-        let give = Give { to, number, left: Vec::new(), credit: CREDIT, written: false, done: false };
+        let give = Give { to, number, left: FewOf::EMPTY, credit: CREDIT, written: false, done: false };
         self.gives.push(give).is_ok()
     }
 
@@ -261,7 +259,7 @@ impl<S: Storage> State<S> {
     pub(crate) fn settle_give(&mut self, to: NodeId) {
         match self.gives.first_mut().filter(|give| give.to == to) {
             Some(give) if give.written && !give.done => give.written = false,
-            Some(_) => drop(self.gives.remove(0)),
+            Some(_) => drop(self.gives.take_first()),
             None => {}
         }
         if self.gives.len() > 1 {

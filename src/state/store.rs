@@ -94,7 +94,7 @@ impl Head {
 pub(crate) struct Store<S: Storage> {
     bytes: S::State,
     /// The first entry of each bucket.
-    buckets: S::PerMember<At>,
+    buckets: S::DataPerMember<At>,
     /// How many bytes are holes.
     holes: u32,
     /// At least the most that entries have ever taken: memory is asked for only when that grows.
@@ -104,7 +104,7 @@ pub(crate) struct Store<S: Storage> {
 }
 
 impl<S: Storage> Store<S> {
-    pub(crate) const fn new(bytes: S::State, buckets: S::PerMember<At>) -> Self {
+    pub(crate) const fn new(bytes: S::State, buckets: S::DataPerMember<At>) -> Self {
         Store { bytes, buckets, holes: 0, highest: 0, moves: 0 }
     }
 

@@ -6,7 +6,7 @@ use super::{At, BULK, Partial, Rebuilding, State, VITAL_LOG, mark_of};
 use crate::context::Context;
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
-use crate::storage::Storage;
+use crate::storage::{FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::{Chunk, ChunkHead, Reader, ValuePiece, Written};
 

@@ -3,7 +3,7 @@
 //! Of each log that is a version. Nothing is queued but the owners of the latest changes; if those are too many, all are
 //! looked through. So events coalesce, and none is lost however late the application asks.
 
-use heapless::{String, Vec};
+use heapless::String;
 
 use super::map::VITAL_LOG;
 use super::store::{DELETED, Head};
@@ -11,23 +11,26 @@ use super::{At, BULK, NOWHERE, State};
 use crate::event::{CapacityError, Stats};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
-use crate::storage::Storage;
+use crate::storage::{FewData, FewOf, Storage};
 use crate::wire::MAX_KEY;
 
 /// The most prefixes that the application can watch.
 const WATCHES: usize = 4;
+const FEW_WATCHES: usize = 2;
 /// Of how many owners it is remembered that they have something to tell.
 const CHANGED: usize = 16;
+const FEW_CHANGED: usize = 8;
 /// How many that the table has forgotten are still to be told of.
 const GONE: usize = 16;
+const FEW_GONE: usize = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Watches {
-    prefixes: Vec<String<MAX_KEY>, WATCHES>,
-    changed: Vec<Index, CHANGED>,
+pub(super) struct Watches<S: Storage> {
+    prefixes: FewData<S, String<MAX_KEY>, WATCHES, FEW_WATCHES>,
+    changed: FewData<S, Index, CHANGED, FEW_CHANGED>,
     /// Others may have something to tell, from this one on.
     look: Option<Index>,
-    gone: Vec<NodeId, GONE>,
+    gone: FewData<S, NodeId, GONE, FEW_GONE>,
     /// There was no room to remember that one is gone.
     lost: u32,
     /// The entry that was told last, as long as nothing has moved since: the next is often behind it.
@@ -43,19 +46,19 @@ pub(crate) enum StateNews {
     Gone(NodeId),
 }
 
-impl Watches {
+impl<S: Storage> Watches<S> {
     pub(super) const NONE: Self = Watches {
-        prefixes: Vec::new(),
-        changed: Vec::new(),
+        prefixes: FewOf::EMPTY,
+        changed: FewOf::EMPTY,
         look: None,
-        gone: Vec::new(),
+        gone: FewOf::EMPTY,
         lost: 0,
         last: (NOWHERE, 0),
     };
 
     pub(super) fn reset(&mut self) {
-        (self.changed, self.look) = (Vec::new(), None);
-        (self.gone, self.lost, self.last) = (Vec::new(), 0, (NOWHERE, 0));
+        (self.changed, self.look) = (FewOf::EMPTY, None);
+        (self.gone, self.lost, self.last) = (FewOf::EMPTY, 0, (NOWHERE, 0));
     }
 
     /// Whether the application wants to hear of anything.

@@ -181,13 +181,20 @@ pub(crate) const fn most_of_record<A: Address>() -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Roots {
     pub(crate) membership: u32,
+    /// 0 of a node that keeps neither messages nor maps, and has nothing to compare.
     pub(crate) progress: u16,
 }
 
 impl Roots {
-    pub(crate) fn of(membership: u64, progress: u64, number: u32) -> Self {
+    pub(crate) fn of(membership: u64, progress: Option<u64>, number: u32) -> Self {
         let salt = u64::from(number) << 32;
-        Roots { membership: (mix(membership ^ salt) >> 32) as u32, progress: (mix(progress ^ !salt) >> 48) as u16 }
+        let progress = progress.map_or(0, |progress| ((mix(progress ^ !salt) >> 48) as u16).max(1));
+        Roots { membership: (mix(membership ^ salt) >> 32) as u32, progress }
+    }
+
+    /// Whether two have come equally far, or one of them does not go there.
+    pub(crate) fn same_progress(self, other: Self) -> bool {
+        self.progress == other.progress || self.progress == 0 || other.progress == 0
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidings::{
-    Config, DropReason, FixedNode, HeapNode, Instant, Limits, MAX_SEEDS, Member, Node, NodeId, Phase, Status, Storage,
-    rand_core,
+    Config, DropReason, FixedNode, Heap, Instant, Limits, MAX_SEEDS, Member, Narrow, Node, NodeId, Phase, Status,
+    Storage, rand_core,
 };
 
 use super::forge;
@@ -40,7 +40,7 @@ macro_rules! both {
 #[derive(Clone)]
 pub struct Pair {
     pub fixed: FixedNode<MEMBERS, u16>,
-    pub heap: HeapNode<u16>,
+    pub heap: Node<u16, Heap<Narrow>>,
     told: BTreeMap<NodeId, Member<u16>>,
     seeds: BTreeSet<u16>,
 }
@@ -48,7 +48,7 @@ pub struct Pair {
 impl Pair {
     pub fn new(config: Config) -> Self {
         let limits = Limits::DEFAULT.with_members(MEMBERS).with_broadcast_bytes(BYTES).with_state_bytes(BYTES);
-        let heap = HeapNode::new(config, limits);
+        let heap = Node::<u16, Heap<Narrow>>::new(config, limits);
         Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), seeds: BTreeSet::new() }
     }
 

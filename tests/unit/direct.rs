@@ -27,7 +27,7 @@ struct Bed {
     members: Members<u16, Heap>,
     stats: Stats,
     now: Instant,
-    sends: Sends,
+    sends: Sends<Heap>,
 }
 
 impl Bed {
@@ -159,7 +159,7 @@ fn id(seq: u32) -> MessageId {
 
 #[test]
 fn a_question_is_over_with_the_last_answer_that_is_wanted_or_when_its_time_is() {
-    let mut questions = Questions::NONE;
+    let mut questions = Questions::<Heap>::NONE;
     assert!(questions.are_over() && questions.due() == Instant::FAR_FUTURE);
     let (soon, late) = (START.after(10), START.after(20));
     let bits = [questions.open(id(1), 11, 2, late), questions.open(id(2), 12, u32::MAX, soon)];
@@ -182,8 +182,8 @@ fn a_question_is_over_with_the_last_answer_that_is_wanted_or_when_its_time_is() 
 
 #[test]
 fn four_questions_are_open_at_a_time_each_with_a_bit_of_its_own() {
-    let mut questions = Questions::NONE;
-    let open = |questions: &mut Questions, number| questions.open(id(number), number, 1, START);
+    let mut questions = Questions::<Heap>::NONE;
+    let open = |questions: &mut Questions<Heap>, number| questions.open(id(number), number, 1, START);
     let all = (1..=4).fold(0, |all, number| all | open(&mut questions, number));
     assert_eq!((all, questions.has_room()), (0b1111, false));
     let second = questions.bit_of(2).expect("it is open");

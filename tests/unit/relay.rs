@@ -38,7 +38,7 @@ struct Holder {
     rng: Rng,
     config: Config,
     now: Instant,
-    relays: Relays,
+    relays: Relays<Heap>,
 }
 
 /// A share that was handed out.
@@ -78,7 +78,7 @@ impl Holder {
         holder
     }
 
-    fn with<T>(&mut self, act: impl FnOnce(&mut Relays, &mut Context<'_, u16, Heap>) -> T) -> T {
+    fn with<T>(&mut self, act: impl FnOnce(&mut Relays<Heap>, &mut Context<'_, u16, Heap>) -> T) -> T {
         let Holder { members, stats, rng, config, now, relays } = self;
         act(relays, &mut Context { now: *now, config, members, rng, stats })
     }
@@ -290,7 +290,7 @@ fn a_delegate_that_dies_is_replaced_at_the_next_try() {
 
 #[test]
 fn the_latest_sixteen_parcels_are_known_again() {
-    let mut relays = Relays::NONE;
+    let mut relays = Relays::<Heap>::NONE;
     for number in 1..100u32 {
         assert!(!relays.has_taken(number));
         relays.take(number);

@@ -33,7 +33,7 @@ struct Bed {
     stats: Stats,
     rng: Rng,
     now: Instant,
-    repairs: Repairs,
+    repairs: Repairs<Heap>,
 }
 
 impl Bed {
@@ -49,7 +49,7 @@ impl Bed {
         Bed { members, stats, rng, now, repairs: Repairs::NONE }
     }
 
-    fn with<T>(&mut self, act: impl FnOnce(&mut Repairs, &mut Context<'_, u16, Heap>) -> T) -> T {
+    fn with<T>(&mut self, act: impl FnOnce(&mut Repairs<Heap>, &mut Context<'_, u16, Heap>) -> T) -> T {
         let Bed { members, stats, rng, now, repairs } = self;
         act(repairs, &mut Context { now: *now, config: &Config::LAN, members, rng, stats })
     }

@@ -89,7 +89,7 @@ struct Both<S: Storage> {
 }
 
 impl<S: Storage> Both<S> {
-    fn new(bytes: S::State, buckets: S::PerMember<At>) -> Self {
+    fn new(bytes: S::State, buckets: S::DataPerMember<At>) -> Self {
         Both { store: Store::new(bytes, buckets), kept: Vec::new(), lasts: BTreeMap::new() }
     }
 

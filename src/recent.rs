@@ -1,0 +1,28 @@
+//! The numbers under which things came last, so that what comes twice is known again.
+
+use crate::storage::FewOf;
+
+/// The latest of them, each overwriting the oldest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Recent<L: FewOf<u32>> {
+    numbers: L,
+    next: u8,
+}
+
+impl<L: FewOf<u32>> Recent<L> {
+    pub(crate) const NONE: Self = Recent { numbers: FewOf::EMPTY, next: 0 };
+
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        self.numbers.contains(&number)
+    }
+
+    /// Takes note of a number. Gives the one that it pushes out.
+    pub(crate) fn note(&mut self, number: u32) -> Option<u32> {
+        if self.numbers.push(number).is_ok() {
+            return None;
+        }
+        let at = usize::from(self.next);
+        self.next = if at + 1 < self.numbers.len() { self.next + 1 } else { 0 };
+        self.numbers.get_mut(at).map(|oldest| core::mem::replace(oldest, number))
+    }
+}
