@@ -32,7 +32,7 @@ const PORT: u16 = 7946;
 const HERTZ: u32 = 25_000_000;
 /// When the third is unplugged, and when all is judged: long after its address is forgotten by the others' ARP.
 const UNPLUGGED: Duration = Duration::from_secs(20);
-const JUDGED: Duration = Duration::from_secs(180);
+const JUDGED: Duration = Duration::from_secs(120);
 
 /// How many reports that a member is up or down there were.
 static UP: AtomicU32 = AtomicU32::new(0);
