@@ -60,7 +60,7 @@ fn in_words(transcript: &str) -> String {
 
 #[test]
 fn five_nodes_live_as_they_did() {
-    golden::compare("five_nodes.txt", &in_words(story(fixed).transcript()));
+    golden::compare("five_nodes.txt", in_words(story(fixed).transcript()));
 }
 
 #[test]

@@ -71,6 +71,7 @@ async fn send(socket: &mut UdpSocket<'_>, payload: &[u8], to: SocketAddrV4) -> b
     sent.is_ok()
 }
 
+/// With embassy-net's `proto-ipv6` there are others; the node then has addresses of the type `SocketAddr`.
 fn sender(from: UdpMetadata) -> SocketAddrV4 {
     let IpAddress::Ipv4(addr) = from.endpoint.addr;
     SocketAddrV4::new(addr, from.endpoint.port)
