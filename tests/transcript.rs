@@ -5,10 +5,16 @@
 mod forge;
 #[path = "common/golden.rs"]
 mod golden;
+#[path = "common/recorder.rs"]
+mod recorder;
+#[path = "common/recording.rs"]
+mod recording;
 
 use std::time::Duration;
 
-use tidings::sim::{Conditions, Sim};
+use recorder::Lives;
+use recording::{Failure, Outcome, Tally, replay};
+use tidings::sim::{Conditions, Machine, Sim};
 use tidings::{Config, FixedNode, Heap, Limits, Narrow, Node, Storage};
 
 const MEMBERS: usize = 8;
@@ -22,7 +28,7 @@ fn heap() -> Node<u16, Heap<Narrow>> {
 }
 
 /// Five nodes meet, one crashes and comes back without memory, another leaves.
-fn story<S: Storage + 'static>(make: impl Fn() -> Node<u16, S>) -> Sim<Node<u16, S>> {
+fn story<M: Machine>(make: impl Fn() -> M) -> Sim<M> {
     let mut sim = Sim::new(5, Conditions::LAN);
     sim.record_transcript();
     for host in 0..5 {
@@ -54,7 +60,7 @@ fn in_words(transcript: &str) -> String {
 
 #[test]
 fn five_nodes_live_as_they_did() {
-    golden::compare("five_nodes.txt", &in_words(story(fixed).transcript()));
+    golden::compare("five_nodes.txt", in_words(story(fixed).transcript()));
 }
 
 #[test]
@@ -62,6 +68,62 @@ fn fixed_and_heap_of_equal_limits_send_the_same_bytes() {
     let (one, other) = (story(fixed), story(heap));
     assert_eq!(one.transcript(), other.transcript());
     assert!(one.transcript().lines().count() > 200, "it is a story of some length");
+}
+
+/// Replays a recording on one node after another in the same place, as a microcontroller does.
+fn replayed<'a>(recording: &'a [u8], buf: &'a mut [u8]) -> Result<Tally, Failure<'a>> {
+    replay(recording, &mut fixed(), |node| *node = fixed(), buf)
+}
+
+#[test]
+fn the_recording_replays_on_this_host_to_the_same_bytes() {
+    let lives = Lives::default();
+    let transcript = story(|| lives.record(fixed())).transcript().to_string();
+    assert_eq!(transcript, story(fixed).transcript(), "who is recorded lives no other life");
+    let recording = lives.to_bytes();
+    golden::compare("five_nodes.calls", &recording);
+
+    let mut buf = [0; Config::LAN.max_datagram()];
+    let tally = replayed(&recording, &mut buf).unwrap_or_else(|failure| panic!("{failure}"));
+    let sent: Vec<&str> = transcript.lines().filter(|line| line.contains("->")).collect();
+    let hex: usize = sent.iter().map(|line| line.rsplit_once(' ').unwrap().1.len()).sum();
+    assert_eq!((tally.lives, tally.datagrams as usize, tally.bytes as usize), (6, sent.len(), hex / 2));
+    let of_heap = replay(&recording, &mut heap(), |node| *node = heap(), &mut buf);
+    assert_eq!(of_heap, Ok(tally));
+}
+
+#[test]
+fn a_changed_bit_of_any_recorded_datagram_is_found() {
+    let lives = Lives::default();
+    story(|| lives.record(fixed()));
+    let recording = lives.to_bytes();
+    let (mut at, mut changed) = (0, 0);
+    while at < recording.len() {
+        let length = usize::from(u16::from_le_bytes([recording[at], recording[at + 1]]));
+        let end = at + 2 + length;
+        if recording[at + 2] == b'O' {
+            let (mut bad, mut buf) = (recording.clone(), [0; Config::LAN.max_datagram()]);
+            bad[end - 1 - changed % (length - 3)] ^= 1 << (changed % 8);
+            let failure = replayed(&bad, &mut buf).expect_err("a bit is another");
+            let Failure::Difference { expected, found, .. } = failure else { panic!("{failure}") };
+            assert!(matches!((expected, found), (Outcome::Datagram { .. }, Outcome::Datagram { .. })), "{failure}");
+            changed += 1;
+        }
+        at = end;
+    }
+    assert!(changed > 200, "it is a story of some length");
+}
+
+#[test]
+fn a_recording_that_ends_early_is_replayed_as_far_or_not_readable() {
+    let lives = Lives::default();
+    story(|| lives.record(fixed()));
+    let recording = lives.to_bytes();
+    for end in 0..500 {
+        let mut buf = [0; Config::LAN.max_datagram()];
+        let replayed = replayed(&recording[..end], &mut buf);
+        assert!(matches!(replayed, Ok(_) | Err(Failure::Unreadable { .. })), "{replayed:?}");
+    }
 }
 
 #[test]

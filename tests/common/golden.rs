@@ -1,20 +1,27 @@
-//! Texts that are committed and compared.
+//! What is committed and compared.
 
-/// Compares a text with the committed one; with `BLESS=1` in the environment, commits it instead.
-pub fn compare(name: &str, text: &str) {
+/// Compares a text, or bytes, with what is committed; with `BLESS=1` in the environment, commits it instead.
+pub fn compare(name: &str, now: impl AsRef<[u8]>) {
     let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    let now = now.as_ref();
     if std::env::var("BLESS").is_ok_and(|value| value == "1") {
-        std::fs::write(&path, text).expect("the golden file can be written");
+        std::fs::write(&path, now).expect("the golden file can be written");
     }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    if text != golden {
-        let line = text.lines().zip(golden.lines()).take_while(|(new, old)| new == old).count();
+    let then = std::fs::read(&path).unwrap_or_default();
+    if now != then {
         panic!(
-            "tests/golden/{name} differs from line {} on:\nnow  {:?}\nthen {:?}\n\
+            "tests/golden/{name} differs from {}\n\
              If it was meant to, run the test with BLESS=1 and review the difference.",
-            line + 1,
-            text.lines().nth(line),
-            golden.lines().nth(line),
+            first_difference(now, &then),
         );
     }
+}
+
+fn first_difference(now: &[u8], then: &[u8]) -> String {
+    let (Ok(now), Ok(then)) = (std::str::from_utf8(now), std::str::from_utf8(then)) else {
+        let byte = now.iter().zip(then).take_while(|(new, old)| new == old).count();
+        return format!("byte {byte} on: now {} bytes, then {}", now.len(), then.len());
+    };
+    let line = now.lines().zip(then.lines()).take_while(|(new, old)| new == old).count();
+    format!("line {} on:\nnow  {:?}\nthen {:?}", line + 1, now.lines().nth(line), then.lines().nth(line))
 }
