@@ -197,8 +197,8 @@ fn least_gap(config: &Config) -> u64 {
 /// The cookie that proves an address: only this node can compute it, and it need not be remembered.
 pub(crate) fn cookie<A: Address>(rng: &Rng, addr: A) -> u64 {
     let mut scratch = [0; crate::wire::MAX_ADDR];
-    let addr = postcard::to_slice(&addr, &mut scratch);
-    rng.keyed(0x636f_6f6b_6965, addr.as_deref().unwrap_or(&[]))
+    let len = addr.encode_into(&mut scratch).unwrap_or(0);
+    rng.keyed(0x636f_6f6b_6965, scratch.get(..len).unwrap_or(&[]))
 }
 
 /// Who has named another life of this node's id.

@@ -13,6 +13,7 @@ extern crate std;
 
 mod broadcast;
 mod budget;
+mod bytes;
 mod challenge;
 mod config;
 mod context;

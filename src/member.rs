@@ -8,6 +8,7 @@ use core::str::FromStr;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::broadcast::Topic;
+use crate::bytes::{self, Pen};
 use crate::hash;
 
 /// A member's stable identity: 64 bits that the caller chooses and that survive restarts and changes of address.
@@ -102,16 +103,45 @@ impl FromStr for NodeId {
 pub trait Address: Copy + Ord + Hash + fmt::Debug + Serialize + DeserializeOwned {
     /// The most bytes that postcard writes for any value; at most 28, so that a record fits the smallest datagram.
     const MAX_LEN: usize;
+
+    /// Writes what postcard would, and gives how many bytes that takes; `None` if it does not fit. Those implemented here
+    /// do it by hand: postcard's way to write an integer cannot be linked without one way to panic.
+    #[doc(hidden)]
+    fn encode_into(&self, buf: &mut [u8]) -> Option<usize> {
+        bytes::encode(self, buf)
+    }
 }
 
 macro_rules! addresses {
-    ($($kind:ty: $len:expr),* $(,)?) => { $(impl Address for $kind { const MAX_LEN: usize = $len; })* };
+    ($($kind:ty: $len:expr, |$addr:ident, $pen:ident| $write:expr;)*) => { $(
+        impl Address for $kind {
+            const MAX_LEN: usize = $len;
+
+            fn encode_into(&self, buf: &mut [u8]) -> Option<usize> {
+                let ($addr, mut $pen) = (self, Pen::new(buf));
+                $write?;
+                Some($pen.len())
+            }
+        }
+    )* };
 }
 
 addresses! {
-    SocketAddr: 20, SocketAddrV4: 7, SocketAddrV6: 19,
-    u8: 1, u16: 3, u32: 5, u64: 10,
-    [u8; 2]: 2, [u8; 4]: 4, [u8; 6]: 6, [u8; 8]: 8, [u8; 16]: 16,
+    SocketAddr: 20, |addr, pen| match addr {
+        SocketAddr::V4(addr) => pen.put(&[0]).and_then(|()| pen.put(&addr.ip().octets())),
+        SocketAddr::V6(addr) => pen.put(&[1]).and_then(|()| pen.put(&addr.ip().octets())),
+    }.and_then(|()| pen.varint(addr.port().into()));
+    SocketAddrV4: 7, |addr, pen| pen.put(&addr.ip().octets()).and_then(|()| pen.varint(addr.port().into()));
+    SocketAddrV6: 19, |addr, pen| pen.put(&addr.ip().octets()).and_then(|()| pen.varint(addr.port().into()));
+    u8: 1, |addr, pen| pen.put(&[*addr]);
+    u16: 3, |addr, pen| pen.varint((*addr).into());
+    u32: 5, |addr, pen| pen.varint((*addr).into());
+    u64: 10, |addr, pen| pen.varint(*addr);
+    [u8; 2]: 2, |addr, pen| pen.put(addr);
+    [u8; 4]: 4, |addr, pen| pen.put(addr);
+    [u8; 6]: 6, |addr, pen| pen.put(addr);
+    [u8; 8]: 8, |addr, pen| pen.put(addr);
+    [u8; 16]: 16, |addr, pen| pen.put(addr);
 }
 
 /// One life of a member, from `start` to its end: later lives of an id are greater.

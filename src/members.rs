@@ -472,8 +472,8 @@ impl<A: Address, S: Storage> Members<A, S> {
         let life = u64::from(record.life.generation) << 32 | u64::from(record.life.nonce);
         let counters = u64::from(record.incarnation) << 8 | u64::from(record.patience);
         let mut scratch = [0; MAX_ADDR];
-        let addr = postcard::to_slice(&record.addr, &mut scratch);
-        let addr: &[u8] = addr.as_deref().unwrap_or(&[]);
+        let len = record.addr.encode_into(&mut scratch).unwrap_or(0);
+        let addr = scratch.get(..len).unwrap_or(&[]);
         let hash = Sip::new(self.key, record.id.get()).word(life).word(counters);
         let hash = if record.topics == 0 { hash } else { hash.word(record.topics.into()) };
         hash.bytes(addr).finish()

@@ -104,8 +104,11 @@ impl<S: Storage> Relays<S> {
         self.forget_done();
         if !self.outbox.is_empty() && self.has_room(cx.config) && cx.now >= self.next_parcel(cx.config) {
             let len = self.outbox.len().min(capacity::<A>(cx.config));
-            let parcel = self.outbox.iter().copied().take(len).collect();
-            self.outbox = self.outbox.iter().copied().skip(len).collect();
+            let (mut parcel, mut rest) = (Vec::new(), Vec::new());
+            for (at, index) in self.outbox.iter().enumerate() {
+                let _ = if at < len { parcel.push(*index) } else { rest.push(*index) };
+            }
+            self.outbox = rest;
             (self.last_parcel, self.rounds) = (cx.now, (self.rounds + 1).min(MOST_ROUNDS));
             self.pass_on(parcel, Share::ALL, unit, cx);
         }

@@ -224,7 +224,7 @@ impl Sync {
                 _ => drop(runs.push(Lane::new(peer, low, high, now))),
             }
         }
-        self.lanes.extend(runs);
+        runs.into_iter().for_each(|run| _ = self.lanes.push(run));
         true
     }
 }

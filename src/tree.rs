@@ -362,7 +362,7 @@ fn choose<A: Address, S: Storage>(
         Some(id) => cell(cx.members.place(id)).saturating_add(1),
         None => share.low + ((u64::from(cx.rng.next_u32()) * u64::from(share.high - share.low)) >> 32) as u32,
     };
-    let (start, members) = (start.clamp(share.low, share.high), &*cx.members);
+    let (start, members) = (start.max(share.low).min(share.high), &*cx.members);
     let around = || live_in(Share { low: start, ..share }, members).chain(live_in(share, members));
     let id_of = |(_, index): (u32, Index)| members.get(index).map(|record| record.id);
     let sound = |at: &(u32, Index)| {

@@ -7,6 +7,7 @@
 
 use core::ops::Range;
 
+use crate::bytes;
 use crate::member::NodeId;
 use crate::storage::{List, Storage};
 
@@ -310,9 +311,7 @@ impl<S: Storage> Log<S> {
     fn slide(&mut self, from: At, to: At, size: u32, before: u32) {
         let (from, to, size) = (from as usize, to as usize, size as usize);
         let bytes = self.bytes.all_mut();
-        if from + size <= bytes.len() && to <= from {
-            bytes.copy_within(from..from + size, to);
-        }
+        bytes::slide(bytes, from, to, size);
         if let Some(place) = bytes.get_mut(to + 4..to + 8) {
             place.copy_from_slice(&before.to_le_bytes());
         }

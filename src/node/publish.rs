@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::Node;
+use crate::bytes::{copy, encode};
 use crate::context::Context;
 use crate::event::{CapacityError, Event};
 use crate::member::{Address, NodeId};
@@ -46,7 +47,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         options: SetOptions,
     ) -> Result<Version, StateError> {
         self.put(now, Write { key, options }, value.len(), |place| {
-            place.copy_from_slice(value);
+            copy(place, value);
             Ok(())
         })
     }
@@ -63,8 +64,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let size = postcard::ser_flavors::Size::default();
         let len = postcard::serialize_with_flavor(value, size).map_err(|_| StateError::Type)?;
         self.put(now, Write { key, options }, len, |place| {
-            let encoded = postcard::to_slice(value, place).map_err(|_| StateError::Type)?;
-            if encoded.len() == len { Ok(()) } else { Err(StateError::Type) }
+            if encode(value, place) == Some(len) { Ok(()) } else { Err(StateError::Type) }
         })
     }
 

@@ -399,7 +399,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let passes_on = able && believed && held.len() <= relay::capacity::<A>(&self.config);
         if passes_on {
             self.relays.take(number);
-            let parcel: Vec<Index, PARCEL> = held.into_iter().filter(|index| self.members.is_news(*index)).collect();
+            let mut parcel = held;
+            parcel.retain(|index| self.members.is_news(*index));
             if !parcel.is_empty() {
                 let unit = self.detector.unit(&self.config);
                 self.relays.pass_on(parcel, share, unit, &mut context!(self));

@@ -45,10 +45,10 @@ impl<S: Storage> State<S> {
         if self.handed == versions && self.tells_floor == [false; LOGS] {
             return None;
         }
-        let all = self.handed.into_iter().zip(versions).zip(self.tells_floor).enumerate();
-        let owes = |(log, ((handed, version), tells))| (handed < version || tells).then_some((log, handed));
-        // The vital log is the second.
-        all.rev().find_map(owes)
+        [VITAL_LOG, BULK].into_iter().find_map(|log| {
+            let (handed, version) = (*self.handed.get(log)?, *versions.get(log)?);
+            (handed < version || *self.tells_floor.get(log)?).then_some((log, handed))
+        })
     }
 
     /// Whether all that was written has been handed out and acknowledged, or given up; or there is nobody to be told.

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::key::{Class, SetOptions, StateError};
 use super::store::{DELETED, Head, LOCAL, VITAL};
 use super::{At, BULK, LOGS, State, VITAL_LOG, mark_of};
+use crate::bytes::copy;
 use crate::config::Config;
 use crate::context::Context;
 use crate::member::Address;
@@ -203,7 +204,7 @@ impl<S: Storage> State<S> {
         let mut key = [0; MAX_KEY];
         let len = self.store.key(at).len().min(MAX_KEY);
         let (key, _) = key.split_at_mut(len);
-        key.copy_from_slice(self.store.key(at));
+        copy(key, self.store.key(at));
         // What stands for it takes no more room.
         self.remove(at, cx.members);
         if class != LOCAL {

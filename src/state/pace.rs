@@ -54,7 +54,7 @@ impl Pace {
         }
         // In units of 1,024 us: no period is longer than 2^22 of them.
         let (passed, whole) = ((now.since(self.began) >> 10) as u32, (period >> 10).max(1) as u32);
-        let part = u64::from((passed << 10) / whole);
+        let part = u64::from((passed << 10).checked_div(whole).unwrap_or(0));
         let earned = 1 + ((u64::from(self.rate) * part) >> 10);
         if u64::from(self.written) < earned { Ok(()) } else { Err(StateError::WouldBlock) }
     }

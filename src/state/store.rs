@@ -3,6 +3,7 @@
 //! Each entry is in the list of its log, oldest first by version, and in the chain of a bucket, by which it is found in
 //! constant time. What is replaced leaves a hole. When holes take much, or there is no other room, everything moves up.
 
+use crate::bytes;
 use crate::hash::Sip;
 use crate::members::Index;
 use crate::storage::{List, Storage};
@@ -338,10 +339,7 @@ impl<S: Storage> Store<S> {
 
     fn slide(&mut self, from: At, to: At, size: At) {
         let (from, to, size) = (from as usize, to as usize, size as usize);
-        let bytes = self.bytes.all_mut();
-        if from + size <= bytes.len() && to < from {
-            bytes.copy_within(from..from + size, to);
-        }
+        bytes::slide(self.bytes.all_mut(), from, to, size);
     }
 
     /// Makes the buckets, once.

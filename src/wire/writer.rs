@@ -151,7 +151,7 @@ impl<'b> Writer<'b> {
         self.varint(record.life.generation)?;
         self.u32(record.life.nonce)?;
         self.varint(record.incarnation)?;
-        let written = postcard::to_slice(&record.addr, self.buf.get_mut(self.len..)?).ok()?.len();
+        let written = record.addr.encode_into(self.buf.get_mut(self.len..)?)?;
         self.len = self.len.checked_add(written)?;
         if extended {
             self.u8(4 + if seen == 0 { 0 } else { varint_len(seen) })?;

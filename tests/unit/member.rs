@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::forge;
 use super::property::check;
 use crate::member::{Address, Life, Liveness, MAX_JUMP, Member, NodeId, Record, Status};
+use crate::wire::MAX_ADDR;
 
 fn record() -> Record<u16> {
     let life = Life { generation: 3, nonce: 0x0a0b };
@@ -127,4 +128,35 @@ fn every_address_takes_at_most_the_bytes_that_it_says_and_its_greatest_takes_the
     for (len, said, name) in all {
         assert_eq!(len, said, "{name}");
     }
+}
+
+#[test]
+fn an_address_written_by_hand_is_as_postcard_writes_it() {
+    fn same<A: Address>(addr: A) {
+        let mut by_hand = [0; MAX_ADDR];
+        let len = addr.encode_into(&mut by_hand).expect("there is room");
+        let mut by_postcard = [0; MAX_ADDR];
+        let written = postcard::to_slice(&addr, &mut by_postcard).expect("there is room");
+        assert_eq!(&by_hand[..len], written, "{addr:?}");
+        assert!(len <= A::MAX_LEN);
+        assert_eq!(addr.encode_into(&mut by_hand[..len - 1]), None, "without room for it");
+    }
+    check(200, (any::<u64>(), any::<[u8; 16]>()), |(value, bytes)| {
+        // Short ones too.
+        let value = value >> (bytes[0] % 64);
+        same(value);
+        same(value as u32);
+        same(value as u16);
+        same(value as u8);
+        same(bytes);
+        let [a, b, c, d, ..] = bytes;
+        same([a, b]);
+        same([a, b, c, d]);
+        let v4 = SocketAddrV4::new([a, b, c, d].into(), value as u16);
+        let v6 = SocketAddrV6::new(bytes.into(), value as u16, 0, 0);
+        same(v4);
+        same(v6);
+        same(SocketAddr::V4(v4));
+        same(SocketAddr::V6(v6));
+    });
 }
