@@ -16,8 +16,8 @@ const MICROS: u32 = 2;
 const LONGEST: u32 = 1 << 24;
 /// A sleep is at most so many microseconds, which [`LONGEST`] leaves some room beyond.
 const LONGEST_SLEEP: u64 = 1_000_000;
-/// And at least so many: for less it is not worth while to set the timer.
-const SHORTEST_SLEEP: u64 = 50;
+/// And at least so many: nothing that a node does is so urgent that it were worth while to set the timer for less.
+const SHORTEST_SLEEP: u64 = 1_000;
 
 pub struct Clock {
     timer: SYST,
@@ -60,11 +60,12 @@ impl Clock {
         self.advance(self.span - SYST::get_current());
         self.span = wait.div_ceil(MICROS) * CYCLES;
         self.timer.set_reload(self.span - 1);
+        SCB::clear_pendst();
         self.timer.clear_current();
-        asm::dsb();
+        // The timer takes the length of the span a cycle later; an emulator, some microseconds later.
+        while SYST::get_current() == 0 {}
         // This holds from the end of the span on, however late it is noticed.
         self.timer.set_reload(LONGEST - 1);
-        SCB::clear_pendst();
         asm::wfi();
     }
 

@@ -20,7 +20,6 @@ const PATIENCE: u64 = 1_000_000;
 
 /// What a network works with, to be put into a `static`.
 pub struct Memory {
-    controller: Controller,
     sockets: [SocketStorage<'static>; 1],
     incoming: ([PacketMetadata; DATAGRAMS], [u8; BYTES]),
     outgoing: ([PacketMetadata; DATAGRAMS], [u8; BYTES]),
@@ -28,7 +27,6 @@ pub struct Memory {
 
 impl Memory {
     pub const NEW: Memory = Memory {
-        controller: Controller::NEW,
         sockets: [SocketStorage::EMPTY],
         incoming: ([PacketMetadata::EMPTY; DATAGRAMS], [0; BYTES]),
         outgoing: ([PacketMetadata::EMPTY; DATAGRAMS], [0; BYTES]),
@@ -49,8 +47,13 @@ pub struct Network {
 
 impl Network {
     /// A network whose socket is bound to `addr`.
-    pub fn start(now: Instant, addr: SocketAddrV4, memory: &'static mut Memory) -> Result<Network, &'static str> {
-        let Memory { controller, sockets, incoming, outgoing } = memory;
+    pub fn start(
+        now: Instant,
+        addr: SocketAddrV4,
+        controller: &'static mut Controller,
+        memory: &'static mut Memory,
+    ) -> Result<Network, &'static str> {
+        let Memory { sockets, incoming, outgoing } = memory;
         let [a, b, c, d] = addr.ip().octets();
         // Of those addresses that anybody may give out in a network of their own.
         let hardware = EthernetAddress([0x02, 0, a, b, c, d]);
