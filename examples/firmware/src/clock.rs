@@ -14,8 +14,8 @@ const CYCLES: u32 = 25;
 const MICROS: u32 = 2;
 /// The longest span that the timer's 24 bits can count, 1.3 s.
 const LONGEST: u32 = 1 << 24;
-/// A sleep is at most so many microseconds, which [`LONGEST`] leaves some room beyond.
-const LONGEST_SLEEP: u64 = 1_000_000;
+/// A sleep is at most so many microseconds: half of [`LONGEST`]. Who is late by more than the other half loses time.
+const LONGEST_SLEEP: u64 = 650_000;
 /// And at least so many: nothing that a node does is so urgent that it were worth while to set the timer for less.
 const SHORTEST_SLEEP: u64 = 1_000;
 
@@ -41,32 +41,38 @@ impl Clock {
         Clock { timer, began: Instant::ZERO, rest: 0, span: LONGEST }
     }
 
-    /// The present time. Whoever asks less often than once in 1.3 s loses time.
+    /// The present time.
     pub fn now(&mut self) -> Instant {
-        let mut left = SYST::get_current();
-        if self.timer.has_wrapped() {
-            self.advance(self.span);
-            self.span = LONGEST;
-            left = SYST::get_current();
-        }
-        let cycles = self.rest + self.span - left;
-        after(self.began, cycles / CYCLES * MICROS)
+        let passed = self.passed();
+        after(self.began, (self.rest + passed) / CYCLES * MICROS)
     }
 
-    /// Sleeps until `deadline`, but no longer than a second, or until a frame comes in.
+    /// Sleeps until `deadline`, but no longer than [`LONGEST_SLEEP`], or until a frame comes in.
     pub fn sleep(&mut self, deadline: Instant) {
         let wait = deadline.as_micros().saturating_sub(self.now().as_micros());
         let wait = wait.clamp(SHORTEST_SLEEP, LONGEST_SLEEP) as u32;
-        self.advance(self.span - SYST::get_current());
+        let passed = self.passed();
+        self.advance(passed);
         self.span = wait.div_ceil(MICROS) * CYCLES;
         self.timer.set_reload(self.span - 1);
         SCB::clear_pendst();
         self.timer.clear_current();
-        // The timer takes the length of the span a cycle later; an emulator, some microseconds later.
+        // The timer takes the length of the span a cycle later; an emulated one, some microseconds later.
         while SYST::get_current() == 0 {}
         // This holds from the end of the span on, however late it is noticed.
         self.timer.set_reload(LONGEST - 1);
         asm::wfi();
+    }
+
+    /// Cycles since the span began. When it is over, the longest one begins, which is seen from the count: there is more
+    /// left than there was at all.
+    fn passed(&mut self) -> u32 {
+        let left = SYST::get_current();
+        if left > self.span {
+            self.advance(self.span);
+            self.span = LONGEST;
+        }
+        self.span - left
     }
 
     fn advance(&mut self, cycles: u32) {
