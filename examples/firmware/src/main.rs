@@ -25,8 +25,7 @@ use tidings::{Config, FixedNode, NodeId, Phase, SendFailure};
 use clock::Clock;
 use duties::Duties;
 use host::Arguments;
-use network::{Memory, Network};
-use stellaris::Controller;
+use network::{Memory, Network, Tables};
 
 /// A node and what it needs to know. Members of a cluster have one type of address; the hosts' is the standard library's.
 type Node = FixedNode<32>;
@@ -40,9 +39,8 @@ const PORT: u16 = 7946;
 fn main() -> ! {
     // The attribute makes these references that live for ever. They are filled before `main`, not copied to the stack.
     static mut NODE: Node = FixedNode::new(CONFIG);
-    static mut CONTROLLER: Controller = Controller::NEW;
     static mut MEMORY: Memory = Memory::NEW;
-    match run(NODE, CONTROLLER, MEMORY) {
+    match run(NODE, MEMORY) {
         Ok(()) => debug::exit(debug::EXIT_SUCCESS),
         Err(reason) => {
             hprintln!("failed: {}", reason);
@@ -54,14 +52,15 @@ fn main() -> ! {
     }
 }
 
-fn run(node: &mut Node, controller: &'static mut Controller, memory: &'static mut Memory) -> Result<(), &'static str> {
+fn run(node: &mut Node, memory: &mut Memory) -> Result<(), &'static str> {
     let peripherals = Peripherals::take().ok_or("the peripherals are taken")?;
     let mut clock = Clock::start(peripherals.SYST);
     let arguments = Arguments::read()?;
     let number: u8 = arguments.number("number")?;
     let [a, b, c] = NETWORK;
     let addr = SocketAddrV4::new(Ipv4Addr::new(a, b, c, number), PORT);
-    let mut network = Network::start(clock.now(), addr, controller, memory)?;
+    let mut tables = Tables::NEW;
+    let mut network = Network::start(clock.now(), addr, memory, &mut tables)?;
     let mut duties = Duties::new(arguments.number("members")?);
 
     for seed in arguments.all("seed") {

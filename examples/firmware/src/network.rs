@@ -1,6 +1,7 @@
 //! One UDP socket of smoltcp over the Ethernet controller, with what it needs to know of time and addresses.
 
 use core::net::{SocketAddr, SocketAddrV4};
+use core::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket};
@@ -15,28 +16,40 @@ const DATAGRAMS: usize = 16;
 const BYTES: usize = 4_096;
 /// All machines are in one network of 256 addresses.
 const PREFIX: u8 = 24;
-/// After so many microseconds, what waits to be sent is given up.
-const PATIENCE: u64 = 1_000_000;
+/// After so long, what waits to be sent is given up. It is more than a second, as smoltcp asks for one Ethernet address a
+/// second.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// What a network works with, to be put into a `static`.
+/// The bytes of frames and datagrams, to be put into a `static`. All are 0, so that they take no room in the flash.
 pub struct Memory {
-    sockets: [SocketStorage<'static>; 1],
-    incoming: ([PacketMetadata; DATAGRAMS], [u8; BYTES]),
-    outgoing: ([PacketMetadata; DATAGRAMS], [u8; BYTES]),
+    controller: Controller,
+    incoming: [u8; BYTES],
+    outgoing: [u8; BYTES],
 }
 
 impl Memory {
-    pub const NEW: Memory = Memory {
+    pub const NEW: Memory = Memory { controller: Controller::NEW, incoming: [0; BYTES], outgoing: [0; BYTES] };
+}
+
+/// What else a network keeps its socket and the datagrams in.
+pub struct Tables<'n> {
+    sockets: [SocketStorage<'n>; 1],
+    incoming: [PacketMetadata; DATAGRAMS],
+    outgoing: [PacketMetadata; DATAGRAMS],
+}
+
+impl Tables<'_> {
+    pub const NEW: Self = Tables {
         sockets: [SocketStorage::EMPTY],
-        incoming: ([PacketMetadata::EMPTY; DATAGRAMS], [0; BYTES]),
-        outgoing: ([PacketMetadata::EMPTY; DATAGRAMS], [0; BYTES]),
+        incoming: [PacketMetadata::EMPTY; DATAGRAMS],
+        outgoing: [PacketMetadata::EMPTY; DATAGRAMS],
     };
 }
 
-pub struct Network {
-    controller: &'static mut Controller,
+pub struct Network<'n> {
+    controller: &'n mut Controller,
     interface: Interface,
-    sockets: SocketSet<'static>,
+    sockets: SocketSet<'n>,
     socket: SocketHandle,
     addr: SocketAddrV4,
     /// When this was last carried on.
@@ -45,15 +58,15 @@ pub struct Network {
     clear: Instant,
 }
 
-impl Network {
+impl<'n> Network<'n> {
     /// A network whose socket is bound to `addr`.
     pub fn start(
         now: Instant,
         addr: SocketAddrV4,
-        controller: &'static mut Controller,
-        memory: &'static mut Memory,
-    ) -> Result<Network, &'static str> {
-        let Memory { sockets, incoming, outgoing } = memory;
+        memory: &'n mut Memory,
+        tables: &'n mut Tables<'n>,
+    ) -> Result<Network<'n>, &'static str> {
+        let Memory { controller, incoming, outgoing } = memory;
         let [a, b, c, d] = addr.ip().octets();
         // Of those addresses that anybody may give out in a network of their own.
         let hardware = EthernetAddress([0x02, 0, a, b, c, d]);
@@ -61,9 +74,9 @@ impl Network {
         let mut interface = Interface::new(Config::new(hardware.into()), controller, network_time(now));
         let mut full = false;
         interface.update_ip_addrs(|own| full = own.push(IpCidr::new((*addr.ip()).into(), PREFIX)).is_err());
-        let mut sockets = SocketSet::new(&mut sockets[..]);
-        let incoming = PacketBuffer::new(&mut incoming.0[..], &mut incoming.1[..]);
-        let outgoing = PacketBuffer::new(&mut outgoing.0[..], &mut outgoing.1[..]);
+        let mut sockets = SocketSet::new(&mut tables.sockets[..]);
+        let incoming = PacketBuffer::new(&mut tables.incoming[..], &mut incoming[..]);
+        let outgoing = PacketBuffer::new(&mut tables.outgoing[..], &mut outgoing[..]);
         let mut socket = Socket::new(incoming, outgoing);
         if full || socket.bind(addr).is_err() {
             return Err("the network does not take its address");
@@ -83,7 +96,7 @@ impl Network {
         let socket = self.sockets.get_mut::<Socket>(self.socket);
         if socket.send_queue() == 0 {
             self.clear = now;
-        } else if !socket.can_recv() && now.duration_since(self.clear).as_micros() >= PATIENCE.into() {
+        } else if !socket.can_recv() && now.duration_since(self.clear) >= PATIENCE {
             socket.close();
             // It fails for port 0 and for an open socket.
             let _ = socket.bind(self.addr);
