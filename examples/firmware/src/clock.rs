@@ -1,8 +1,8 @@
 //! Time from the system timer that every Cortex-M has, and sleep until a time comes or a frame does.
 //!
 //! The timer does not tick at a fixed rate: it is given the whole time until the node has something to do, so that the
-//! processor sleeps all that while and no tick can be missed. All interrupts are masked for good. A pending one ends the
-//! sleep all the same, and between the last look at the network and the sleep none gets lost.
+//! processor sleeps all that while and no tick can be missed. All interrupts are masked for good. A pending one ends
+//! the sleep all the same, and between the last look at the network and the sleep none gets lost.
 
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{SCB, SYST};
@@ -64,8 +64,8 @@ impl Clock {
         asm::wfi();
     }
 
-    /// Cycles since the span began. When it is over, the longest one begins, which is seen from the count: there is more
-    /// left than there was at all.
+    /// Cycles since the span began. When it is over, the longest one begins, which is seen from the count: there is
+    /// more left than there was at all.
     fn passed(&mut self) -> u32 {
         let left = SYST::get_current();
         if left > self.span {

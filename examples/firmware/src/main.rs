@@ -27,7 +27,8 @@ use duties::Duties;
 use host::Arguments;
 use network::{Memory, Network, Tables};
 
-/// A node and what it needs to know. Members of a cluster have one type of address; the hosts' is the standard library's.
+/// At most 32 members. All of a cluster have one type of address: here that of the programs on the host, which is not
+/// encoded as `SocketAddrV4` would be.
 type Node = FixedNode<32>;
 
 const CONFIG: Config = Config::LAN.with_cluster("demo");

@@ -16,8 +16,8 @@ const DATAGRAMS: usize = 16;
 const BYTES: usize = 4_096;
 /// All machines are in one network of 256 addresses.
 const PREFIX: u8 = 24;
-/// After so long, what waits to be sent is given up. It is more than a second, as smoltcp asks for one Ethernet address a
-/// second.
+/// After so long, what waits to be sent is given up. It is more than a second, as smoltcp asks for no more than one
+/// Ethernet address a second.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// The bytes of frames and datagrams, to be put into a `static`. All are 0, so that they take no room in the flash.
@@ -85,11 +85,11 @@ impl<'n> Network<'n> {
         Ok(Network { controller, interface, sockets, socket, addr, now: network_time(now), clear: now })
     }
 
-    /// Moves what has come in from the controller to the socket, and what is to go out from the socket to the controller.
+    /// Moves what has come in from the controller to the socket, and what is to go out the other way.
     ///
-    /// smoltcp sends in order, and keeps a datagram until it knows the Ethernet address to send it to. A machine that is
-    /// switched off never tells, and would hold up what goes to all others: so the queue is given up after a while, as if
-    /// the network had lost it.
+    /// smoltcp sends in order, and keeps a datagram until it knows the Ethernet address to send it to. A machine that
+    /// is switched off never tells, and would hold up what goes to all others: so the queue is given up after a while,
+    /// as if the network had lost it.
     pub fn carry(&mut self, now: Instant) {
         self.now = network_time(now);
         self.interface.poll(self.now, self.controller, &mut self.sockets);

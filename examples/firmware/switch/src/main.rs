@@ -1,9 +1,9 @@
 //! An Ethernet switch between machines that QEMU emulates and the loopback of their host. It drops some of the frames.
 //!
-//! The network is a part of the loopback, say 127.0.7.0/24, so that everybody has the same address on both sides, and no
-//! root, no name space and no translation is needed. A program on the host binds an address of that network; so does this
-//! switch, for each machine, and a socket there stands for the machine. A machine that asks for the Ethernet address of
-//! a program on the host is told that of the switch.
+//! The network is a part of the loopback, say 127.0.7.0/24, so that everybody has the same address on both sides, and
+//! no root, no name space and no translation is needed. A program on the host binds an address of that network; so does
+//! this switch, for each machine, and a socket there stands for the machine. A machine that asks for the Ethernet
+//! address of a program on the host is told that of the switch.
 
 mod frame;
 mod switch;
