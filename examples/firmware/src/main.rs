@@ -1,7 +1,7 @@
 //! A node of a cluster on a Cortex-M3 (`lm3s6965evb`, which QEMU emulates): no operating system, no heap, and one loop.
 //!
 //! `run` builds it and proves it among real nodes. What a firmware of your own takes from here: the loop below,
-//! `clock.rs` for any Cortex-M, and `network.rs` for anything that smoltcp has a driver for.
+//! `clock.rs` for any Cortex-M with a timer as an alarm, and `network.rs` for anything that smoltcp has a driver for.
 
 #![no_std]
 #![no_main]

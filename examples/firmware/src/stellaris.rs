@@ -1,5 +1,6 @@
-//! The Ethernet controller of the LM3S6965, polled, as a device of smoltcp.
+//! Two devices of the LM3S6965: its Ethernet controller, polled, as a device of smoltcp, and a timer as an alarm.
 
+use cortex_m::asm;
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -23,47 +24,114 @@ const SEND: u32 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4;
 const RECEIVED: u32 = 1 << 0;
 const NEW: u32 = 1 << 0;
 
-/// A register, by its offset.
+/// A register of 32 bits, by its address.
 #[derive(Clone, Copy)]
-#[repr(usize)]
-enum Register {
-    /// Which interrupts there are; writing takes them back.
-    Interrupts = 0x00,
-    InterruptMask = 0x04,
-    ReceiveControl = 0x08,
-    SendControl = 0x0c,
-    /// The ends of both queues.
-    Data = 0x10,
-    AddressLow = 0x14,
-    AddressHigh = 0x18,
-    /// How many frames wait to be read.
-    Waiting = 0x34,
-    /// Writing sends the frame in the queue; reads as 1 until that has been done.
-    Request = 0x38,
-}
+struct Register(usize);
 
 impl Register {
-    const BASE: usize = 0x4004_8000;
-
     fn read(self) -> u32 {
-        // SAFETY: every offset is that of a register of 32 bits, which nobody else touches.
-        unsafe { ((Self::BASE + self as usize) as *const u32).read_volatile() }
+        // SAFETY: there are no registers but those below, which are of devices that nobody else touches.
+        unsafe { (self.0 as *const u32).read_volatile() }
     }
 
     fn write(self, value: u32) {
-        // SAFETY: as above; none of them makes the controller access memory.
-        unsafe { ((Self::BASE + self as usize) as *mut u32).write_volatile(value) }
+        // SAFETY: as above; none of them makes a device access memory.
+        unsafe { (self.0 as *mut u32).write_volatile(value) }
     }
 }
 
-/// The line of the interrupt controller that a received frame raises.
-#[derive(Clone, Copy)]
-struct Line;
+/// The Ethernet controller.
+mod ethernet {
+    use super::Register;
 
-// SAFETY: the number is the data sheet's, and no other.
+    /// Which interrupts there are; writing takes them back.
+    pub const INTERRUPTS: Register = Register(0x4004_8000);
+    pub const INTERRUPT_MASK: Register = Register(0x4004_8004);
+    pub const RECEIVE_CONTROL: Register = Register(0x4004_8008);
+    pub const SEND_CONTROL: Register = Register(0x4004_800c);
+    /// The ends of both queues.
+    pub const DATA: Register = Register(0x4004_8010);
+    pub const ADDRESS_LOW: Register = Register(0x4004_8014);
+    pub const ADDRESS_HIGH: Register = Register(0x4004_8018);
+    /// How many frames wait to be read.
+    pub const WAITING: Register = Register(0x4004_8034);
+    /// Writing sends the frame in the queue; reads as 1 until that has been done.
+    pub const REQUEST: Register = Register(0x4004_8038);
+}
+
+/// The first of the timers.
+mod timer {
+    use super::Register;
+
+    /// 0 for 32 bits.
+    pub const WIDTH: Register = Register(0x4003_0000);
+    pub const MODE: Register = Register(0x4003_0004);
+    pub const CONTROL: Register = Register(0x4003_000c);
+    pub const INTERRUPT_MASK: Register = Register(0x4003_0018);
+    /// Writing takes interrupts back.
+    pub const CLEAR: Register = Register(0x4003_0024);
+    /// How many cycles to count.
+    pub const CYCLES: Register = Register(0x4003_0028);
+}
+
+/// Which devices have a clock. The emulated ones always do.
+mod power {
+    use super::Register;
+
+    pub const TIMERS: Register = Register(0x400f_e104);
+    pub const ETHERNET: Register = Register(0x400f_e108);
+    pub const FIRST_TIMER: u32 = 1 << 16;
+    /// The controller and what drives its cable.
+    pub const CONTROLLER: u32 = 1 << 28 | 1 << 30;
+}
+
+/// The lines of the interrupt controller.
+#[derive(Clone, Copy)]
+enum Line {
+    Timer = 19,
+    Ethernet = 42,
+}
+
+// SAFETY: the numbers are the data sheet's, and no others.
 unsafe impl InterruptNumber for Line {
     fn number(self) -> u16 {
-        42
+        self as u16
+    }
+}
+
+impl Line {
+    fn unmask(self) {
+        // SAFETY: interrupts are masked in the processor (`clock.rs`), so that no critical section is broken.
+        unsafe { NVIC::unmask(self) }
+    }
+}
+
+/// A timer that wakes the processor from its sleep.
+pub struct Alarm(());
+
+impl Alarm {
+    const ONCE: u32 = 1;
+    const ON: u32 = 1 << 0;
+    const OVER: u32 = 1 << 0;
+
+    pub fn start() -> Alarm {
+        power::TIMERS.write(power::TIMERS.read() | power::FIRST_TIMER);
+        // It takes some cycles until a device has its clock.
+        asm::delay(8);
+        timer::WIDTH.write(0);
+        timer::MODE.write(Self::ONCE);
+        timer::INTERRUPT_MASK.write(Self::OVER);
+        Line::Timer.unmask();
+        Alarm(())
+    }
+
+    /// Wakes the processor after so many cycles, and not for what was set before.
+    pub fn set(&mut self, cycles: u32) {
+        timer::CONTROL.write(0);
+        timer::CLEAR.write(Self::OVER);
+        NVIC::unpend(Line::Timer);
+        timer::CYCLES.write(cycles);
+        timer::CONTROL.write(Self::ON);
     }
 }
 
@@ -78,26 +146,27 @@ impl Controller {
 
     /// Lets frames in and out. One that comes in wakes the processor from its sleep.
     pub fn start(&mut self, address: EthernetAddress) {
+        power::ETHERNET.write(power::ETHERNET.read() | power::CONTROLLER);
+        asm::delay(8);
         let [a, b, c, d, e, f] = address.0;
-        Register::AddressLow.write(u32::from_le_bytes([a, b, c, d]));
-        Register::AddressHigh.write(u32::from_le_bytes([e, f, 0, 0]));
-        Register::ReceiveControl.write(RECEIVE);
-        Register::SendControl.write(SEND);
-        Register::InterruptMask.write(RECEIVED);
-        // SAFETY: interrupts are masked in the processor (`clock.rs`), so that no critical section is broken.
-        unsafe { NVIC::unmask(Line) };
+        ethernet::ADDRESS_LOW.write(u32::from_le_bytes([a, b, c, d]));
+        ethernet::ADDRESS_HIGH.write(u32::from_le_bytes([e, f, 0, 0]));
+        ethernet::RECEIVE_CONTROL.write(RECEIVE);
+        ethernet::SEND_CONTROL.write(SEND);
+        ethernet::INTERRUPT_MASK.write(RECEIVED);
+        Line::Ethernet.unmask();
     }
 
     /// Reads a frame from the queue and gives its length. A frame that is too long to be one is thrown away.
     fn read_frame(&mut self) -> Option<usize> {
-        if Register::Waiting.read() == 0 {
+        if ethernet::WAITING.read() == 0 {
             return None;
         }
-        let first = Register::Data.read();
+        let first = ethernet::DATA.read();
         let len = (first & 0xffff) as usize;
         let mut words = self.incoming.chunks_exact_mut(WORD);
         for index in 0..len.div_ceil(WORD) {
-            let word = if index == 0 { first } else { Register::Data.read() };
+            let word = if index == 0 { first } else { ethernet::DATA.read() };
             if let Some(place) = words.next() {
                 place.copy_from_slice(&word.to_le_bytes());
             }
@@ -112,15 +181,15 @@ impl Device for Controller {
 
     fn receive(&mut self, _: Instant) -> Option<(Incoming<'_>, Outgoing<'_>)> {
         // What comes in from here on raises the interrupt anew.
-        Register::Interrupts.write(RECEIVED);
-        NVIC::unpend(Line);
+        ethernet::INTERRUPTS.write(RECEIVED);
+        NVIC::unpend(Line::Ethernet);
         let len = self.read_frame()?;
         let frame = self.incoming.get(LENGTH..LENGTH + len)?;
         Some((Incoming(frame), Outgoing(&mut self.outgoing)))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Outgoing<'_>> {
-        (Register::Request.read() & NEW == 0).then_some(Outgoing(&mut self.outgoing))
+        (ethernet::REQUEST.read() & NEW == 0).then_some(Outgoing(&mut self.outgoing))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -151,11 +220,11 @@ impl TxToken for Outgoing<'_> {
         length.copy_from_slice(&(len.saturating_sub(HEAD) as u16).to_le_bytes());
         let result = write(&mut frame[..len]);
         // An answer to a frame that has come in does not ask first whether the one before it is out.
-        while Register::Request.read() & NEW != 0 {}
+        while ethernet::REQUEST.read() & NEW != 0 {}
         for word in self.0.chunks_exact(WORD).take((LENGTH + len).div_ceil(WORD)) {
-            Register::Data.write(u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+            ethernet::DATA.write(u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         }
-        Register::Request.write(NEW);
+        ethernet::REQUEST.write(NEW);
         result
     }
 }
