@@ -157,11 +157,19 @@ impl Controller {
         Line::Ethernet.unmask();
     }
 
-    /// Reads a frame from the queue and gives its length. A frame that is too long to be one is thrown away.
+    /// Reads a frame from the queue and gives its length. What is too short or too long to be one is thrown away.
     fn read_frame(&mut self) -> Option<usize> {
-        if ethernet::WAITING.read() == 0 {
-            return None;
+        while ethernet::WAITING.read() != 0 {
+            let len = self.read_next().checked_sub(LENGTH + CHECK_SUM).filter(|len| *len <= LONGEST_FRAME);
+            if len.is_some() {
+                return len;
+            }
         }
+        None
+    }
+
+    /// Reads the next frame from the queue, and gives the length that stands before it.
+    fn read_next(&mut self) -> usize {
         let first = ethernet::DATA.read();
         let len = (first & 0xffff) as usize;
         let mut words = self.incoming.chunks_exact_mut(WORD);
@@ -171,7 +179,7 @@ impl Controller {
                 place.copy_from_slice(&word.to_le_bytes());
             }
         }
-        len.checked_sub(LENGTH + CHECK_SUM).filter(|len| *len <= LONGEST_FRAME)
+        len
     }
 }
 
