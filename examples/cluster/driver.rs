@@ -80,6 +80,12 @@ impl Driver {
         said.map(|_| ())
     }
 
+    /// Asks all others something, and waits so long for their answers.
+    pub fn ask(&mut self, text: &str, within: Duration) -> Result<(), BroadcastError> {
+        let asked = self.node.ask(self.setup.clock.now(), self.setup.topic, text.as_bytes(), u32::MAX, within);
+        asked.map(|_| ())
+    }
+
     /// Writes a key that all others can read.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), StateError> {
         self.node.set(self.setup.clock.now(), key, value.as_bytes()).map(|_| ())

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use owo_colors::OwoColorize;
@@ -17,6 +18,8 @@ use crate::{Network, address};
 
 /// What a shell reports of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+/// How long others may take to answer a question.
+const ANSWERS: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 // Its group would have the name of that of all options.
@@ -41,6 +44,9 @@ pub struct Options {
     /// Say this on the topic to all others, as soon as there are any
     #[arg(long, value_name = "TEXT", requires_all = ["bind", "join"])]
     say: Option<String>,
+    /// Ask all others this on the topic, as soon as there are any, and show what they answer
+    #[arg(long, value_name = "TEXT", requires_all = ["bind", "join"])]
+    ask: Option<String>,
     /// Set this key of this node's own map, which all others can read; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value, requires = "bind")]
     set: Vec<(String, String)>,
@@ -63,6 +69,9 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
         // It waits in the node until that has joined.
         driver.say(text).map_err(|error| format!("--say: {error}"))?;
     }
+    if let Some(text) = &options.ask {
+        driver.ask(text, ANSWERS).map_err(|error| format!("--ask: {error}"))?;
+    }
     for (key, value) in &options.set {
         driver.set(key, value).map_err(|error| format!("--set {key}={value}: {error}"))?;
     }
@@ -80,6 +89,12 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
         driver.speak(|event| match event {
             Event::Message { origin, payload, .. } => {
                 screen.event(setup.clock.now(), format_args!("{origin} says: {}", printable(payload)).cyan());
+            }
+            Event::Answer { from, payload, .. } => {
+                screen.event(setup.clock.now(), format_args!("{from} answers: {}", printable(payload)).cyan());
+            }
+            Event::Answered { answers, .. } => {
+                screen.event(setup.clock.now(), format_args!("{answers} have answered").cyan());
             }
             Event::KeySet { owner, entry } => {
                 let (key, value) = (printable(entry.key().as_bytes()), printable(entry.value()));
