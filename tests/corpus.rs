@@ -10,7 +10,7 @@ use std::path::Path;
 
 use targets::{bad_days, calls, datagrams, messages, wire};
 // The sources that the target `wire` includes expect these in the root of their crate.
-use targets::{broadcast, event, hash, member, state};
+use targets::{broadcast, bytes, event, hash, member, state};
 
 /// Runs a target with every file of its corpus, of which there must be at least so many.
 fn replay(target: &str, least: usize, run: impl Fn(&[u8])) {

@@ -12,6 +12,7 @@ extern crate alloc;
 mod src {
     pub(crate) mod broadcast;
     pub(crate) mod budget;
+    pub(crate) mod bytes;
     pub(crate) mod challenge;
     pub(crate) mod config;
     pub(crate) mod context;
@@ -25,6 +26,7 @@ mod src {
     pub(crate) mod news;
     pub(crate) mod node;
     pub(crate) mod progress;
+    pub(crate) mod recent;
     pub(crate) mod relay;
     pub(crate) mod rng;
     pub(crate) mod state;
@@ -46,7 +48,7 @@ pub use join::MAX_SEEDS;
 pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
 pub use node::{HeapNode, Node};
 pub use state::{Class, Entry, SetOptions, StateError, Version};
-pub use storage::{Fixed, Heap, Limits, Storage};
+pub use storage::{Bare, Fixed, Heap, Limits, Narrow, Storage, Wide, Width};
 pub use time::Instant;
 
 #[path = "../../tests/unit/maps_script.rs"]

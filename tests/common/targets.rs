@@ -21,6 +21,9 @@ pub(crate) mod broadcast {
     // Events borrow from it; its types are the crate's own.
     pub(crate) use tidings::{MessageId, Question, Topic};
 }
+#[path = "../../src/bytes.rs"]
+#[allow(dead_code)]
+pub(crate) mod bytes;
 #[path = "../../src/event.rs"]
 #[allow(dead_code)]
 pub(crate) mod event;

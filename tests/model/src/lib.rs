@@ -43,6 +43,9 @@ mod broadcast {
 mod state {
     pub(crate) use tidings::Entry;
 }
+#[path = "../../../src/bytes.rs"]
+#[allow(dead_code)]
+pub(crate) mod bytes;
 #[path = "../../../src/event.rs"]
 #[allow(dead_code, unused_imports)]
 pub(crate) mod event;

@@ -10,11 +10,11 @@ use core::hint::black_box;
 use core::net::SocketAddrV4;
 use core::ptr;
 
-use tidings::{Config, Fixed, Instant, Node, NodeId, SendFailure};
 #[cfg(not(any(feature = "state", feature = "broadcast")))]
 use tidings::Bare;
 #[cfg(feature = "broadcast")]
 use tidings::Topic;
+use tidings::{Config, Fixed, Instant, Node, NodeId, SendFailure};
 
 const STATE: usize = if cfg!(feature = "state") { 1024 } else { 0 };
 const BROADCAST: usize = if cfg!(feature = "broadcast") { 1024 } else { 0 };
@@ -24,26 +24,13 @@ type Addr = SocketAddrV4;
 #[cfg(not(feature = "ipv4"))]
 type Addr = u16;
 
-/// How many members the table holds: 32, unless the environment says otherwise while this is built.
-const MEMBERS: usize = match option_env!("PRICE_MEMBERS") {
-    Some(digits) => number(digits.as_bytes()),
-    None => 32,
-};
-
 #[cfg(any(feature = "state", feature = "broadcast"))]
-type Firmware = Node<Addr, Fixed<MEMBERS, STATE, BROADCAST>>;
+type Firmware = Node<Addr, Fixed<32, STATE, BROADCAST>>;
 #[cfg(not(any(feature = "state", feature = "broadcast")))]
-type Firmware = Node<Addr, Fixed<MEMBERS, STATE, BROADCAST, Bare>>;
+type Firmware = Node<Addr, Fixed<32, STATE, BROADCAST, Bare>>;
 
 static mut NODE: Firmware = Firmware::new(Config::LAN);
 static mut BUFFER: [u8; 1200] = [0; 1200];
-
-const fn number(digits: &[u8]) -> usize {
-    match digits {
-        [] => 0,
-        [rest @ .., digit] => number(rest) * 10 + (*digit - b'0') as usize,
-    }
-}
 
 /// Whatever it reads there, the compiler cannot know.
 const DEVICE: *const u32 = 0x4000_0000 as *const u32;
