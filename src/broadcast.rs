@@ -58,7 +58,7 @@ use crate::members::{Index, MYSELF, Members};
 use crate::recent::Recent;
 use crate::storage::{FewData, FewOf, List, Storage};
 use crate::time::Instant;
-use crate::tree::{DataTree, Share, Tree, WAYS, live_in};
+use crate::tree::{DataTree, Share, Tree, WAYS, Wish, live_in};
 use crate::wire::{HOLLOW, HOPS, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, Piece, QUESTION};
 
 /// The most shares that wait for an acknowledgement.
@@ -278,7 +278,7 @@ impl<S: Storage> Broadcasts<S> {
         let Some(entry) = self.log.get(job.at) else { return false };
         let bit = Topic::new(entry.topic).bit();
         let ways = (self.tree.room() - 2).min(WAYS);
-        self.tree.hand_out(job, (share, ways), |_, member| member.topics & bit != 0, unit, cx);
+        self.tree.hand_out(job, (share, ways), Wish::Listens(bit), unit, cx);
         true
     }
 

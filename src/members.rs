@@ -104,7 +104,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.slots.clear();
         self.heads.clear();
         self.windows.clear();
-        let own = self.map(MYSELF);
+        let own = *self.map(MYSELF);
         self.maps.clear();
         self.evicted = None;
         while self.heads.push(NONE) {}

@@ -15,7 +15,7 @@ use crate::recent::Recent;
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 pub(crate) use crate::tree::Share;
-use crate::tree::{NewsTree, Tree, WAYS};
+use crate::tree::{NewsTree, Tree, WAYS, Wish};
 
 /// The most records in a parcel.
 pub(crate) const PARCEL: usize = 24;
@@ -126,7 +126,7 @@ impl<S: Storage> Relays<S> {
         self.next_name = name.wrapping_add(1);
         let parcel = Parcel { name, records };
         // Those whom it is about may not be there any more.
-        let wished = |index: Index, _: &_| !parcel.records.contains(&index);
+        let wished = Wish::Not(&parcel.records);
         self.tree.hand_out(name, (share, ways(cx.config)), wished, unit, cx);
         let _ = self.parcels.push(parcel);
         self.forget_done();

@@ -69,6 +69,26 @@ pub(crate) struct Leg<J> {
     owed: bool,
 }
 
+/// Who had better be a delegate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish<'w> {
+    Any,
+    /// One who listens to any of these topics.
+    Listens(u32),
+    /// None of these.
+    Not(&'w [Index]),
+}
+
+impl Wish<'_> {
+    fn fits<A>(self, index: Index, record: &Record<A>) -> bool {
+        match self {
+            Wish::Any => true,
+            Wish::Listens(topics) => record.topics & topics != 0,
+            Wish::Not(those) => !those.contains(&index),
+        }
+    }
+}
+
 /// The shares under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tree<J, L: FewOf<Leg<J>>, D: FewOf<Doubt>> {
@@ -133,7 +153,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         &mut self,
         job: J,
         (share, ways): (Share, usize),
-        wished: impl Fn(Index, &Record<A>) -> bool,
+        wished: Wish<'_>,
         unit: u64,
         cx: &mut Context<'_, A, S>,
     ) {
@@ -146,7 +166,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         &mut self,
         job: J,
         (share, ways): (Share, usize),
-        wished: impl Fn(Index, &Record<A>) -> bool,
+        wished: Wish<'_>,
         mut joins: impl FnMut(&mut J) -> bool,
         unit: u64,
         cx: &mut Context<'_, A, S>,
@@ -160,7 +180,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
                 leg.tick(unit, &mut self.doubts, cx);
                 continue;
             }
-            let Some(delegate) = choose(share, None, &wished, &self.doubts, cx) else { continue };
+            let Some(delegate) = choose(share, None, wished, &self.doubts, cx) else { continue };
             let number = cx.rng.next_u32() | 1;
             let mut leg = Leg { job, share, delegate, number, tries: 0, cost: 0, next: cx.now, owed: false };
             leg.tick(unit, &mut self.doubts, cx);
@@ -278,7 +298,7 @@ impl<J> Leg<J> {
     fn replace<A: Address, S: Storage>(&mut self, cost: u8, doubts: &[(NodeId, Instant)], cx: &mut Context<'_, A, S>) {
         self.cost = self.cost.saturating_add(cost);
         (self.tries, self.next, self.owed) = (0, cx.now, false);
-        match choose(self.share, Some(self.delegate), |_, _| true, doubts, cx) {
+        match choose(self.share, Some(self.delegate), Wish::Any, doubts, cx) {
             Some(delegate) if delegate != self.delegate => {
                 (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1);
             }
@@ -351,10 +371,11 @@ pub(crate) fn live_in<A: Address, S: Storage>(
 
 /// A delegate in this share: the next behind `after`, or behind a random place, around the share. Better one that is
 /// wished for, was heard, is not suspected nor doubted, and does not sleep.
+#[inline(never)] // every tree calls it, whatever its jobs
 fn choose<A: Address, S: Storage>(
     share: Share,
     after: Option<NodeId>,
-    wished: impl Fn(Index, &Record<A>) -> bool,
+    wished: Wish<'_>,
     doubts: &[(NodeId, Instant)],
     cx: &mut Context<'_, A, S>,
 ) -> Option<NodeId> {
@@ -375,7 +396,7 @@ fn choose<A: Address, S: Storage>(
     let other = |at: &(u32, Index)| after.is_none() || id_of(*at) != after;
     let near = || around().take(LOOK).filter(other);
     let best = near()
-        .find(|at| sound(at) && members.get(at.1).is_some_and(|record| wished(at.1, record)))
+        .find(|at| sound(at) && members.get(at.1).is_some_and(|record| wished.fits(at.1, record)))
         .or_else(|| near().find(sound));
     best.or_else(|| around().find(other)).or_else(|| around().next()).and_then(id_of)
 }

@@ -7,8 +7,8 @@ use crate::state::{At, Map};
 use crate::storage::{List, Storage};
 
 impl<A: Address, S: Storage> Members<A, S> {
-    pub(crate) fn map(&self, index: Index) -> Map {
-        self.maps.all().get(index as usize).copied().unwrap_or(Map::NEW)
+    pub(crate) fn map(&self, index: Index) -> &Map {
+        self.maps.all().get(index as usize).unwrap_or(&Map::NEW)
     }
 
     /// How many slots have, or had, a map.
@@ -18,10 +18,9 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Changes a member's map, and what stands for all of them.
     pub(crate) fn with_map<T>(&mut self, index: Index, change: impl FnOnce(&mut Map) -> T) -> T {
-        let before = self.map(index);
-        let mut map = before;
+        let mut map = *self.map(index);
         let outcome = change(&mut map);
-        if map != before {
+        if map != *self.map(index) {
             self.set_map(index, map);
         }
         outcome
@@ -58,7 +57,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Takes a map away with its member.
     pub(super) fn evict_map(&mut self, index: Index) {
-        let map = self.map(index);
+        let map = *self.map(index);
         if map == Map::NEW {
             return;
         }

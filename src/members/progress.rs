@@ -16,16 +16,15 @@ const MOURNING: u64 = 600_000_000;
 const LOOK: usize = 64;
 
 impl<A: Address, S: Storage> Members<A, S> {
-    pub(crate) fn window(&self, index: Index) -> Window {
-        self.windows.all().get(index as usize).copied().unwrap_or(Window::NEW)
+    pub(crate) fn window(&self, index: Index) -> &Window {
+        self.windows.all().get(index as usize).unwrap_or(&Window::NEW)
     }
 
     /// Changes a member's window, and what stands for all of them.
     pub(crate) fn with_window<T>(&mut self, index: Index, change: impl FnOnce(&mut Window) -> T) -> T {
-        let before = self.window(index);
-        let mut window = before;
+        let mut window = *self.window(index);
         let outcome = change(&mut window);
-        if window != before {
+        if window != *self.window(index) {
             self.set_window(index, window);
         }
         outcome

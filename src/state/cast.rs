@@ -7,7 +7,7 @@ use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::Storage;
 use crate::time::Instant;
-use crate::tree::{Share, WAYS};
+use crate::tree::{Share, WAYS, Wish};
 use crate::wire::{MOST_BEFORE_ENTRIES, Passing, Writer};
 
 /// The most shares that are not yet worth waiting for before there is room for more.
@@ -113,7 +113,7 @@ impl<S: Storage> State<S> {
     fn hand_out<A: Address>(&mut self, delta: Delta, share: Share, unit: u64, cx: &mut Context<'_, A, S>) {
         let ways = (self.tree.room() - 2).min(WAYS);
         let room = cx.config.max_datagram() - MOST_BEFORE_ENTRIES;
-        let map = cx.members.map(delta.owner);
+        let map = *cx.members.map(delta.owner);
         let mut tree = core::mem::replace(&mut self.tree, crate::tree::Tree::NONE);
         let joins = |held: &mut Delta| {
             let same = held.owner == delta.owner && held.tag == delta.tag && held.vital == delta.vital;
@@ -124,7 +124,7 @@ impl<S: Storage> State<S> {
             }
             fits
         };
-        tree.hand_out_or_join(delta, (share, ways), |_, _| true, joins, unit, cx);
+        tree.hand_out_or_join(delta, (share, ways), Wish::Any, joins, unit, cx);
         self.tree = tree;
     }
 

@@ -18,7 +18,7 @@ const FETCHES: usize = 4;
 const FEW_FETCHES: usize = 2;
 /// Of how many owners' maps each is asked.
 pub(super) const WANTS: usize = 16;
-pub(super) const FEW_WANTS: usize = 8;
+pub(super) const FEW_WANTS: usize = 6;
 /// How often one is asked in vain.
 const TRIES: u8 = 4;
 

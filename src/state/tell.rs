@@ -147,7 +147,7 @@ impl<S: Storage> State<S> {
     }
 
     fn news_of<A: Address>(&mut self, owner: Index, members: &mut Members<A, S>) -> Option<StateNews> {
-        let map = members.map(owner);
+        let map = *members.map(owner);
         if map.replaced {
             members.with_map(owner, |map| map.replaced = false);
             let id = members.get(owner)?.id;
