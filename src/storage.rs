@@ -55,7 +55,7 @@ mod sealed {
     }
 
     /// How many things may be under way at a time.
-    pub trait Width: Clone + Debug + Eq + Hash {
+    pub trait Breadth: Clone + Debug + Eq + Hash {
         /// One or the other of the two limits, for what concerns members.
         type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize>: Few<T>;
         /// The same, for what concerns messages and maps.
@@ -75,7 +75,7 @@ mod sealed {
     /// The associated types of a storage.
     pub trait Kind: Clone + Debug + Eq + Hash {
         /// How much is under way at a time.
-        type Width: Width;
+        type Width: Breadth;
         /// One element a member.
         type PerMember<T: Clone + Debug + Eq + Hash>: List<T>;
         /// One element a member, if messages and maps are kept.
@@ -87,16 +87,24 @@ mod sealed {
     }
 }
 
+use sealed::Breadth;
 use sealed::Kind;
 pub(crate) use sealed::List;
-pub use sealed::Width;
 
 /// A list of what is under way: of `WIDE` elements at most, or of `NARROW` in a storage that is.
-pub(crate) type Few<S, T, const WIDE: usize, const NARROW: usize> = <<S as Kind>::Width as Width>::Few<T, WIDE, NARROW>;
+pub(crate) type Few<S, T, const WIDE: usize, const NARROW: usize> =
+    <<S as Kind>::Width as Breadth>::Few<T, WIDE, NARROW>;
 /// The same of what concerns messages and maps.
 pub(crate) type FewData<S, T, const WIDE: usize, const NARROW: usize> =
-    <<S as Kind>::Width as Width>::FewData<T, WIDE, NARROW>;
+    <<S as Kind>::Width as Breadth>::FewData<T, WIDE, NARROW>;
 pub(crate) use sealed::{Empty, Few as FewOf};
+
+/// How much may be under way at a time. Sealed: [`Wide`], [`Narrow`] and [`Bare`] are the three there are. It changes how
+/// soon things are done when much happens at once, and how much memory a node takes; nodes of all widths understand each
+/// other.
+pub trait Width: sealed::Breadth {}
+
+impl<W: Breadth> Width for W {}
 
 /// Much may be under way at a time: for clusters of any size, at some 18 kB a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +112,9 @@ pub enum Wide {}
 
 /// Little is under way at a time: for clusters of some dozens, where every byte counts. When much happens at once, the
 /// rest waits, or comes a little later by anti-entropy.
+///
+/// Of what an application can have open there is less than in a [`Wide`] node: 8 topics (16), 4 broadcasts that wait for
+/// their turn (8), 4 direct messages on their way (16), 2 questions (4) and 2 watched prefixes (4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Narrow {}
 
@@ -111,21 +122,21 @@ pub enum Narrow {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bare {}
 
-impl Width for Wide {
+impl Breadth for Wide {
     type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
     type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
     type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
 
-impl Width for Narrow {
+impl Breadth for Narrow {
     type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
     type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
     type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
 
-impl Width for Bare {
+impl Breadth for Bare {
     type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
     type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, 0, u8>;
     type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, 0>;
@@ -179,7 +190,7 @@ impl<T: Clone + Debug + Eq + Hash, const N: usize> FewOf<T> for heapless::Vec<T,
 /// Where a node keeps its tables. Sealed: [`Fixed`] and, with the feature `alloc`, `Heap` are the two there are.
 ///
 /// Both have limits, refuse beyond them in the same manner and keep the same order, so that two nodes with equal
-/// limits send the same bytes whatever their storage.
+/// limits and of one [`Width`] send the same bytes whatever their storage.
 pub trait Storage: sealed::Kind {}
 
 impl<S: sealed::Kind> Storage for S {}
@@ -189,7 +200,8 @@ impl<S: sealed::Kind> Storage for S {}
 /// `MEMBERS` counts the node itself and the dead that it remembers. `BROADCAST_BYTES` holds the payloads of messages and
 /// 40 bytes beside each: those on their way, those that the application has not read yet, and those that others may
 /// have missed, for as long as there is room; with 0 there are no messages. `STATE_BYTES` holds the keys and values of all
-/// members' maps, and 24 bytes beside each (32 if it runs out or came in pieces); with 0 there is no state.
+/// members' maps, and 24 bytes beside each (32 if it runs out or came in pieces); with 0 there is no state. `W` is how much
+/// may be under way at a time: [`Narrow`], unless it is [`Wide`] or [`Bare`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fixed<const MEMBERS: usize, const STATE_BYTES: usize = 1024, const BROADCAST_BYTES: usize = 1024, W = Narrow>(
     PhantomData<W>,

@@ -66,7 +66,7 @@ impl<S: Storage> Broadcasts<S> {
             None => 0,
         };
         let number = piece.seq - u32::from(piece.part.piece);
-        let never_whole = listens.is_some() && self.is_torn(piece, number, &cx.members.window(index));
+        let never_whole = listens.is_some() && self.is_torn(piece, number, cx.members.window(index));
         if never_whole || !self.log.can_hold(piece.part.len as usize) {
             let last = number.saturating_add(u32::from(piece.part.pieces) - 1);
             let settled = cx.members.with_window(index, |window| window.take_all(number, last));

@@ -164,7 +164,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Watching.
 
     /// Has changes of others' keys that begin with `prefix` told as events, from now on; with the empty prefix, of all. Four
-    /// prefixes at most, of 63 bytes. A key that changes several times before events are polled is told once, as it is
+    /// prefixes at most (2 in a [`Narrow`](crate::Narrow) node), of 63 bytes. A key that changes several times before events are polled is told once, as it is
     /// then. Deleted keys are remembered until they have been told: whoever watches, polls.
     pub fn watch(&mut self, prefix: &str) -> Result<(), CapacityError> {
         self.state.watch(prefix, &mut self.members)

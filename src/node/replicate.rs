@@ -70,7 +70,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         // What goes down the tree comes from the owner and ends there: the last that somebody wrote who leaves may come
         // behind the word of it.
-        if !self.keeps_map_of(owner) && !(cast && self.is_recent(owner)) {
+        let kept = self.keeps_map_of(owner) || cast && self.is_recent(owner);
+        if !kept {
             return Took::Old;
         }
         let by_owner = teller == chunk.head.origin.id;

@@ -22,7 +22,8 @@ pub(super) enum News {
     Over(MessageId, u32),
 }
 
-/// The most members that [`Node::spread`] sends to.
+/// The most members that [`Node::spread`] sends to; a [`Narrow`](crate::Narrow) node has no more than 4 direct messages on
+/// their way.
 pub const MAX_SPREAD: usize = crate::broadcast::MOST_SENDS;
 
 impl<A: Address, S: Storage> Node<A, S> {
@@ -32,7 +33,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// [`Event::Question`], in the order in which they come. Others learn of it as of any change of this node's record,
     /// and send it what is on that topic; until they have, some messages may come late.
     ///
-    /// An error means that 16 topics are listened to already, and nothing changed.
+    /// An error means that 16 topics (8 in a [`Narrow`](crate::Narrow) node) are listened to already, and nothing changed.
     pub fn subscribe(&mut self, now: Instant, topic: Topic) -> Result<(), CapacityError> {
         self.listen(now, topic, false)
     }
@@ -42,7 +43,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// [`Gap`](Event::Gap): for up to [`Config::delivery_timeout`](crate::Config::delivery_timeout). Where there is no
     /// room to hold it, it goes as a gap itself.
     ///
-    /// An error means that 16 topics are listened to already, and nothing changed.
+    /// An error means that 16 topics (8 in a [`Narrow`](crate::Narrow) node) are listened to already, and nothing changed.
     pub fn subscribe_in_order(&mut self, now: Instant, topic: Topic) -> Result<(), CapacityError> {
         self.listen(now, topic, true)
     }
@@ -74,7 +75,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// is isolated, it waits.
     ///
     /// At most [`max_payload`](Self::max_payload) bytes. An error means that nothing is sent. `WouldBlock` comes when eight
-    /// broadcasts wait for their turn, or all room is taken by what is still on its way: try again when datagrams have
+    /// broadcasts (4 in a [`Narrow`](crate::Narrow) node) wait for their turn, or all room is taken by what is still on its way: try again when datagrams have
     /// been handed in.
     pub fn broadcast(&mut self, now: Instant, topic: Topic, payload: &[u8]) -> Result<MessageId, BroadcastError> {
         self.advance(now);
@@ -107,8 +108,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Sends a payload to one living member, whether it listens to `topic` or not, again and again until it is
     /// acknowledged. [`Event::Sent`] or [`Event::Unreachable`] tells what became of it.
     ///
-    /// At most [`max_payload`](Self::max_payload) bytes, and at most 16 on their way or with an outcome that has not been
-    /// polled; an error means that nothing is sent.
+    /// At most [`max_payload`](Self::max_payload) bytes, and at most 16 (4 in a [`Narrow`](crate::Narrow) node) on their
+    /// way or with an outcome that has not been polled; an error means that nothing is sent.
     pub fn send(&mut self, now: Instant, to: NodeId, topic: Topic, payload: &[u8]) -> Result<MessageId, SendError> {
         self.advance(now);
         self.post(&[to], (topic, 0, false), None, payload)
@@ -135,8 +136,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// here as an [`Event::Answer`]. It is over, and told as [`Event::Answered`], when `wanted` have answered or `within` has
     /// passed; what comes later is refused.
     ///
-    /// At most [`max_payload`](Self::max_payload) less 4 bytes, and 4 questions at a time; an error means that nothing
-    /// is asked. That a question reaches everybody is as certain as with [`broadcast`](Self::broadcast), so that whoever
+    /// At most [`max_payload`](Self::max_payload) less 4 bytes, and 4 questions (2 in a [`Narrow`](crate::Narrow) node)
+    /// at a time; an error means that nothing is asked. That a question reaches everybody is as certain as with [`broadcast`](Self::broadcast), so that whoever
     /// is silent has nothing to say, or is gone.
     pub fn ask(
         &mut self,

@@ -7,6 +7,7 @@
 #![no_main]
 
 use core::hint::black_box;
+#[cfg(feature = "ipv4")]
 use core::net::SocketAddrV4;
 use core::ptr;
 
