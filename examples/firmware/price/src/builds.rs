@@ -7,6 +7,9 @@ use crate::image::{Failure, Image};
 
 /// What the images are built for.
 pub const TARGET: &str = "thumbv7em-none-eabihf";
+/// A core without compare-and-swap and without division, for which one is built too: what the other has an instruction for
+/// would be a function here.
+pub const SMALLEST: &str = "thumbv6m-none-eabi";
 /// What they are built with.
 pub const COMPILER: &str = "/usr/bin/rustc";
 
@@ -24,12 +27,12 @@ pub fn compiler() -> Result<String, Failure> {
 }
 
 /// Links a program of the package `image`, and reads it.
-pub fn build(program: &str, features: &str) -> Result<Image, Failure> {
+pub fn build(program: &str, features: &str, target: &str) -> Result<Image, Failure> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().nth(3).ok_or("this package has been moved")?;
     let target_dir = root.join("target/prices");
     let status = Command::new("/usr/bin/cargo")
-        .args(["build", "--quiet", "--release", "-Zbuild-std=core", "--target", TARGET, "--bin", program])
+        .args(["build", "--quiet", "--release", "-Zbuild-std=core", "--target", target, "--bin", program])
         .args(["--features", features])
         .arg("--manifest-path")
         .arg(here.join("image/Cargo.toml"))
@@ -38,7 +41,7 @@ pub fn build(program: &str, features: &str) -> Result<Image, Failure> {
         .env("RUSTC", COMPILER)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-Zemit-stack-sizes")
-        .env("CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER", linker()?)
+        .env(format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase()), linker()?)
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")
         .status()
@@ -49,7 +52,7 @@ pub fn build(program: &str, features: &str) -> Result<Image, Failure> {
              this_image_can_panic, something in it can"
         ));
     }
-    Image::read(&target_dir.join(TARGET).join("release").join(program))
+    Image::read(&target_dir.join(target).join("release").join(program))
 }
 
 /// The packaged compiler has no linker for other machines; the one of rustup has.

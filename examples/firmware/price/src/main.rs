@@ -77,7 +77,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     let mut prices = Prices { compiler: builds::compiler()?, ..Prices::default() };
     for (kind, features) in builds::KINDS {
         eprintln!("linking a node with {kind}");
-        let image = builds::build("price-image", features)?;
+        let image = builds::build("price-image", features, builds::TARGET)?;
         check(&image)?;
         if let Some(text) = options.callers.as_ref().filter(|_| kind == "all") {
             show_callers(&image, text);
@@ -85,8 +85,10 @@ fn run(options: &Options) -> Result<(), Failure> {
         }
         measure(kind, &image, &mut prices)?;
     }
+    eprintln!("linking a node with all for {}", builds::SMALLEST);
+    check(&builds::build("price-image", "state,broadcast", builds::SMALLEST)?)?;
     eprintln!("linking nodes of all sizes");
-    for (name, size) in builds::build("sizes", "")?.variables {
+    for (name, size) in builds::build("sizes", "", builds::TARGET)?.variables {
         prices.note(name, size);
     }
     let (list, readme) = (place("examples/firmware/PRICES.md"), place("README.md"));
