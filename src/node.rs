@@ -179,11 +179,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         let life = Life { generation, nonce: self.rng.next_u32() };
         let (patience, topics) = (self.config.patience, self.broadcasts.topics());
         let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience, topics };
-        if self.keeps_data() {
+        if self.keeps_maps() {
             self.state.reset(&mut self.members);
         }
         self.members.reset(self.config.cluster, myself, &mut self.stats);
-        if self.keeps_data() {
+        if self.keeps_maps() {
             self.state.renew(&mut self.members);
         }
         self.members.announce(MYSELF, gossip::tail(1));
@@ -312,7 +312,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(event) = self.notices.poll().or_else(|| self.members.next_event()) {
             return Some(event);
         }
-        while self.keeps_data()
+        while self.keeps_maps()
             && let Some(news) = self.state.next_news(&mut self.members, &mut self.stats)
         {
             if self.state_event(news).is_some() {
@@ -438,9 +438,18 @@ impl<A: Address, S: Storage> Node<A, S> {
         matches!(self.phase, Phase::Joining | Phase::Member | Phase::Leaving)
     }
 
-    /// Whether there is room for any message or map. A node without costs less: the compiler knows it of a `Fixed` one.
+    /// Whether there is room for any message. A node without costs less: the compiler knows it of a `Fixed` one.
+    fn keeps_messages(&self) -> bool {
+        self.broadcasts.log.limit() > 0
+    }
+
+    /// Whether there is room for any map.
+    fn keeps_maps(&self) -> bool {
+        self.state.limit() > 0
+    }
+
     fn keeps_data(&self) -> bool {
-        self.broadcasts.log.limit() > 0 || self.state.limit() > 0
+        self.keeps_messages() || self.keeps_maps()
     }
 
     /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
@@ -492,7 +501,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if late > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
             self.detector.forgive(late, self.now, &self.config);
-            if self.keeps_data() {
+            if self.keeps_messages() {
                 self.broadcasts.repairs.forgive(late, self.now);
                 self.broadcasts.sends.forgive(late);
             }
@@ -519,8 +528,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.is_running() {
             return;
         }
-        let (keeps, mut cx) = (self.keeps_data(), context!(self));
-        let told = self.relays.is_done() && (!keeps || self.broadcasts.is_done() && self.state.is_done(cx.members));
+        let said = !self.keeps_messages() || self.broadcasts.is_done();
+        let written = !self.keeps_maps() || self.state.is_done(&self.members);
+        let told = self.relays.is_done() && said && written;
+        let mut cx = context!(self);
         if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
             self.leave = None;
             self.phase = Phase::Left;

@@ -75,6 +75,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let taken = match index {
             None => Taken::Refused(DropReason::UnknownOrigin),
             Some(MYSELF) => Taken::Known,
+            Some(index) if !self.keeps_messages() => {
+                self.pass_over(index, piece.seq);
+                Taken::Never
+            }
             Some(index) => self.broadcasts.take(piece, index, &mut context!(self)),
         };
         match taken {
@@ -92,6 +96,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         taken
+    }
+
+    /// A node that keeps no messages counts all of them as settled: it is to be as far as others are.
+    fn pass_over(&mut self, index: u32, seq: u32) {
+        if seq > self.members.window(index).seen() {
+            self.members.begin_window(index, Some(seq));
+        }
     }
 
     /// This member has broadcasts that have not come here. They may be on their way.
@@ -202,6 +213,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Another has come further with this origin.
     pub(super) fn hear_of_progress(&mut self, index: u32, origin: Origin, seen: u32, teller: NodeId) {
+        if !self.keeps_messages() {
+            return self.pass_over(index, seen);
+        }
         if self.members.window(index).is_unknown() {
             self.members.begin_window(index, Some(seen));
             return self.broadcasts.note_gap(origin.id, seen, &mut context!(self));

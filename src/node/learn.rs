@@ -11,6 +11,7 @@ use crate::gossip;
 use crate::join::{Rival, Witness};
 use crate::member::{Address, Certificate, Life, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
+use crate::state::Map;
 use crate::storage::Storage;
 use crate::wire::{Origin, Reader, Told};
 
@@ -218,8 +219,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Removes the map of whom the table has forgotten.
     fn bury(&mut self) {
-        if self.keeps_data() {
+        if self.keeps_maps() {
             self.state.bury(&mut self.members);
+        } else if self.keeps_data() {
+            self.members.take_evicted();
         }
     }
 
@@ -244,9 +247,13 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn adopt(&mut self, index: Index, record: Record<A>, telling: Telling) {
         let held = self.members.get(index).filter(|held| held.life != record.life && index != MYSELF);
         let origin = held.map(|held| Origin { id: held.id, tag: held.tag() });
-        if let Some(origin) = origin.filter(|_| self.keeps_data()) {
+        if let Some(origin) = origin.filter(|_| self.keeps_messages()) {
             self.broadcasts.bury(origin, &mut context!(self));
+        }
+        if origin.is_some() && self.keeps_maps() {
             self.state.drop_map(index, &mut self.members);
+        } else if origin.is_some() && self.keeps_data() {
+            self.members.with_map(index, |map| *map = Map::NEW);
         }
         self.members.replace(index, record, self.now);
         self.tell_of(index, telling);
@@ -383,8 +390,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let generation = past.generation.saturating_add(1);
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, Telling::Tree);
-        if self.keeps_data() {
+        if self.keeps_messages() {
             self.broadcasts.renew(&mut context!(self));
+        }
+        if self.keeps_maps() {
             self.state.renew(&mut self.members);
         }
         self.hearsay = None;

@@ -200,15 +200,40 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.note_answer(asked, speaker);
             }
             Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
-            _ if self.keeps_data() => self.on_data(frame, speaker),
+            Frame::Steps { low, high, salt, sums } if self.keeps_data() => {
+                self.on_steps((low, high), salt, sums, speaker);
+            }
+            Frame::Progress { low, high, answer, entries } if self.keeps_data() => {
+                self.on_progress((low, high), answer, entries, speaker);
+            }
+            Frame::Cast { number, low, high, piece } if self.keeps_data() => {
+                self.on_cast(number, Share { low, high }, &piece, speaker);
+            }
+            Frame::Delta { number, low, high, chunk } if self.keeps_data() => {
+                self.on_delta(number, Share { low, high }, &chunk, speaker);
+            }
+            Frame::DeltaAck { .. } | Frame::Fetch { .. } | Frame::Given(_) | Frame::Fetched { .. }
+                if self.keeps_maps() =>
+            {
+                self.on_map(frame, speaker);
+            }
+            _ if self.keeps_messages() => self.on_message(frame, speaker),
             frame => self.decline(frame, speaker),
         }
     }
 
-    /// A frame of messages or of maps.
-    fn on_data(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
+    fn on_map(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
         match frame {
-            Frame::Cast { number, low, high, piece } => self.on_cast(number, Share { low, high }, &piece, speaker),
+            Frame::DeltaAck { number, passing, have } => self.on_delta_ack(number, passing, have, speaker),
+            Frame::Fetch { number, wants } => self.on_fetch(number, wants, speaker),
+            Frame::Given(chunk) => self.on_given(&chunk, speaker),
+            Frame::Fetched { number } => self.on_fetched(number, speaker),
+            _ => {}
+        }
+    }
+
+    fn on_message(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
+        match frame {
             Frame::CastAck { number, passes_on } => {
                 let from = speaker.head.sender;
                 let asked = self.broadcasts.tree.on_ack(from, number, passes_on, &mut context!(self));
@@ -217,23 +242,19 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Pull(pull) => self.on_pull(pull, speaker),
             Frame::Give(piece) => self.on_give(&piece, speaker),
             Frame::Lack(lack) => self.on_lack(&lack, speaker),
-            Frame::Steps { low, high, salt, sums } => self.on_steps((low, high), salt, sums, speaker),
-            Frame::Progress { low, high, answer, entries } => self.on_progress((low, high), answer, entries, speaker),
             Frame::Direct { number, part } => self.on_direct(number, &part, speaker),
             Frame::DirectAck { number, piece, taken } => self.on_direct_ack(number, piece, taken, speaker),
-            Frame::Delta { number, low, high, chunk } => self.on_delta(number, Share { low, high }, &chunk, speaker),
-            Frame::DeltaAck { number, passing, have } => self.on_delta_ack(number, passing, have, speaker),
-            Frame::Fetch { number, wants } => self.on_fetch(number, wants, speaker),
-            Frame::Given(chunk) => self.on_given(&chunk, speaker),
-            Frame::Fetched { number } => self.on_fetched(number, speaker),
-            // Of members, and taken before.
-            _ => {}
+            // Maps of others than this node's kind.
+            _ => self.decline(frame, speaker),
         }
     }
 
-    /// A node that keeps neither messages nor maps says so to whoever waits for an acknowledgement: another is to pass it on.
+    /// Something that this node does not keep: it says so to whoever waits for an acknowledgement, so that another passes it
+    /// on.
     fn decline(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
-        self.refuse(DropReason::MessageRoom);
+        let of_maps = matches!(frame, Frame::Delta { .. } | Frame::DeltaAck { .. } | Frame::Fetch { .. })
+            || matches!(frame, Frame::Given(_) | Frame::Fetched { .. });
+        self.refuse(if of_maps { DropReason::StateRoom } else { DropReason::MessageRoom });
         match frame {
             Frame::Cast { number, .. } => self.respond(speaker, Say::CastAck { number, passes_on: false }),
             Frame::Direct { number, part } => {

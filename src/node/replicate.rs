@@ -26,6 +26,15 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.refuse(DropReason::UnknownOwner);
         };
         let acknowledge = |passing, have| Say::DeltaAck { number, passing, have };
+        if !self.keeps_maps() {
+            let mut versions = [0; 2];
+            if let Some(version) = versions.get_mut(log) {
+                *version = head.newest;
+            }
+            self.pass_map_over(owner, versions);
+            self.refuse(DropReason::StateRoom);
+            return self.respond(speaker, acknowledge(Passing::No, 0));
+        }
         let version = |node: &Self| node.members.map(owner).log(log).version;
         if self.state.has_taken(number) {
             return self.respond(speaker, acknowledge(Passing::Yes, version(self)));
@@ -111,6 +120,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if versions.iter().any(|version| *version > MOST_VERSION) {
             return None;
         }
+        if !self.keeps_maps() {
+            self.pass_map_over(owner, versions);
+            return None;
+        }
         if owner == MYSELF {
             self.hear_of_own_map(versions);
             return None;
@@ -119,6 +132,18 @@ impl<A: Address, S: Storage> Node<A, S> {
         let more = map.versions().iter().zip(versions).any(|(own, said)| *own < said);
         let wanted = more && self.keeps_map_of(owner) && !map.refused;
         wanted.then(|| self.note_more(owner, versions, (teller, false)))
+    }
+
+    /// A node that keeps no maps counts all of them as read: it is to be as far as others are. It has nothing to give.
+    fn pass_map_over(&mut self, owner: Index, versions: [u32; 2]) {
+        if owner == MYSELF || !self.members.is_live(owner) || versions.iter().any(|version| *version > MOST_VERSION) {
+            return;
+        }
+        self.members.with_map(owner, |map| {
+            for (log, version) in map.logs.iter_mut().zip(versions) {
+                (log.version, log.hollow) = (log.version.max(version), true);
+            }
+        });
     }
 
     /// What is refused for want of room is asked for again when somebody else's has gone.
@@ -188,12 +213,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.keeps_data() {
             return;
         }
-        due.sooner(self.state.own_due(), WakeReason::State);
+        if self.keeps_maps() {
+            due.sooner(self.state.own_due(), WakeReason::State);
+        }
         if self.detector.isolated {
             return;
         }
-        let casts = self.state.casts_due(self.may_begin_casts(), &self.members, &self.config);
-        due.sooner(self.no_sooner(Class::State, casts), WakeReason::State);
+        if self.keeps_maps() {
+            let casts = self.state.casts_due(self.may_begin_casts(), &self.members, &self.config);
+            due.sooner(self.no_sooner(Class::State, casts), WakeReason::State);
+        }
         let asks = self.state.fetches.due().min(self.comparison.due());
         due.sooner(self.no_sooner(Class::State, asks), WakeReason::State);
         if self.may_begin_casts() && self.members.others() > 0 {
@@ -209,6 +238,28 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.keeps_data() {
             return;
         }
+        if self.keeps_maps() {
+            self.tick_own_map();
+        }
+        if self.detector.isolated || !self.may_send(Class::State) {
+            return;
+        }
+        let may_begin = self.may_begin_casts();
+        if self.keeps_maps() {
+            let unit = self.detector.hop(&self.config);
+            self.state.tick_casts(may_begin, unit, &mut context!(self));
+            self.state.tick_fetches(unit, &mut context!(self));
+        }
+        if may_begin && self.now >= self.comparison.asking_due() {
+            self.ask_for_all();
+        }
+        self.comparison.tick(self.now);
+        if self.state.fetches.has_room() {
+            self.comparison.go_on();
+        }
+    }
+
+    fn tick_own_map(&mut self) {
         self.state.tick_own(&mut context!(self));
         if self.now >= self.state.next_look {
             self.state.next_look = self.now.after(self.config.probe_period);
@@ -217,19 +268,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             if worn || self.state.is_doubted() && !self.state.write_anew(&mut context!(self)) {
                 self.begin_anew();
             }
-        }
-        if self.detector.isolated || !self.may_send(Class::State) {
-            return;
-        }
-        let (unit, may_begin) = (self.detector.hop(&self.config), self.may_begin_casts());
-        self.state.tick_casts(may_begin, unit, &mut context!(self));
-        self.state.tick_fetches(unit, &mut context!(self));
-        if may_begin && self.now >= self.comparison.asking_due() {
-            self.ask_for_all();
-        }
-        self.comparison.tick(self.now);
-        if self.state.fetches.has_room() {
-            self.comparison.go_on();
         }
     }
 
@@ -250,7 +288,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Out.
 
     pub(super) fn owed_state(&self) -> Option<Owed<A>> {
-        if self.detector.isolated || !self.keeps_data() || !self.may_send(Class::State) {
+        if self.detector.isolated || !self.keeps_maps() || !self.may_send(Class::State) {
             return None;
         }
         if let Some((delegate, number)) = self.state.owed_cast() {

@@ -294,12 +294,16 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.stats.syncs = self.stats.syncs.wrapping_add(1);
             }
             Owed::News(index) => self.gossip.sent(index),
-            data if self.keeps_data() => self.settle_data(data),
+            Owed::Compare(_) => self.comparison.sent(self.now, 2 * self.detector.hop(&self.config)),
+            Owed::Delta { number, .. } if self.keeps_maps() => self.state.tree.sent(number),
+            Owed::Fetch { number, .. } if self.keeps_maps() => self.state.fetches.sent(number),
+            Owed::Maps { to } if self.keeps_maps() => self.state.settle_give(to),
+            message if self.keeps_messages() => self.settle_message(message),
             _ => {}
         }
     }
 
-    fn settle_data(&mut self, owed: Owed<A>) {
+    fn settle_message(&mut self, owed: Owed<A>) {
         match owed {
             Owed::Cast { number, .. } => self.broadcasts.tree.sent(number),
             Owed::Direct { to, number } => self.broadcasts.sends.sent(to, number),
@@ -308,10 +312,6 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.stats.pulls = self.stats.pulls.wrapping_add(1);
             }
             Owed::Give { to } => self.broadcasts.settle_give(to),
-            Owed::Delta { number, .. } => self.state.tree.sent(number),
-            Owed::Fetch { number, .. } => self.state.fetches.sent(number),
-            Owed::Maps { to } => self.state.settle_give(to),
-            Owed::Compare(_) => self.comparison.sent(self.now, 2 * self.detector.hop(&self.config)),
             _ => {}
         }
     }
@@ -423,22 +423,22 @@ impl<A: Address, S: Storage> Node<A, S> {
                 written
             }
             Owed::News(_) => Some(()),
-            data if self.keeps_data() => self.write_data(data, writer),
+            Owed::Compare(_) if self.keeps_data() => self.write_comparison(writer),
+            Owed::Delta { number, .. } if self.keeps_maps() => self.state.write_delta(*number, &self.members, writer),
+            Owed::Fetch { number, .. } if self.keeps_maps() => self.state.write_fetch(*number, &self.members, writer),
+            Owed::Maps { .. } if self.keeps_maps() => self.state.write_give(&self.config, &self.members, writer),
+            message if self.keeps_messages() => self.write_message(message, writer),
             _ => None,
         }
     }
 
-    /// Writes something of messages or of maps.
-    fn write_data(&mut self, owed: &Owed<A>, writer: &mut Writer<'_>) -> Option<()> {
+    /// Writes something of messages.
+    fn write_message(&mut self, owed: &Owed<A>, writer: &mut Writer<'_>) -> Option<()> {
         match owed {
             Owed::Cast { number, .. } => self.write_cast(*number, writer),
             Owed::Direct { to, number } => self.write_direct(*to, *number, writer),
             Owed::Pull(_, pull) => writer.frame(kind::PULL, |body| pull.write(body)),
             Owed::Give { .. } => self.broadcasts.write_give(&self.members, writer),
-            Owed::Delta { number, .. } => self.state.write_delta(*number, &self.members, writer),
-            Owed::Fetch { number, .. } => self.state.write_fetch(*number, &self.members, writer),
-            Owed::Maps { .. } => self.state.write_give(&self.config, &self.members, writer),
-            Owed::Compare(_) => self.write_comparison(writer),
             _ => None,
         }
     }

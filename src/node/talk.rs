@@ -253,14 +253,18 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.keeps_data() {
             return;
         }
-        due.sooner(self.broadcasts.sends.due(), WakeReason::Message);
-        due.sooner(self.broadcasts.questions.due(), WakeReason::Message);
+        if self.keeps_messages() {
+            due.sooner(self.broadcasts.sends.due(), WakeReason::Message);
+            due.sooner(self.broadcasts.questions.due(), WakeReason::Message);
+        }
         if self.detector.isolated {
             return;
         }
-        let casts = self.broadcasts.casts_due(self.may_begin_casts(), self.now);
-        due.sooner(self.no_sooner(Class::Casts, casts), WakeReason::Message);
-        due.sooner(self.no_sooner(Class::Sync, self.broadcasts.repairs.due()), WakeReason::Repair);
+        if self.keeps_messages() {
+            let casts = self.broadcasts.casts_due(self.may_begin_casts(), self.now);
+            due.sooner(self.no_sooner(Class::Casts, casts), WakeReason::Message);
+            due.sooner(self.no_sooner(Class::Sync, self.broadcasts.repairs.due()), WakeReason::Repair);
+        }
         // Otherwise it goes out with this very call.
         let owes = self.broadcasts.owes_sync() || self.comparison.owed().is_some();
         if owes && !self.may_send(Class::Sync) {
@@ -272,13 +276,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.keeps_data() {
             return;
         }
-        let unit = self.detector.hop(&self.config);
-        self.broadcasts.sends.tick(unit, &context!(self));
-        self.broadcasts.questions.tick(self.now);
         if self.now >= self.broadcasts.next_mourning {
             self.broadcasts.next_mourning = self.now.after(self.config.probe_period);
             self.members.end_mourning(self.now);
         }
+        if !self.keeps_messages() {
+            return;
+        }
+        let unit = self.detector.hop(&self.config);
+        self.broadcasts.sends.tick(unit, &context!(self));
+        self.broadcasts.questions.tick(self.now);
         if self.detector.isolated {
             return;
         }
@@ -299,7 +306,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.detector.isolated || !self.keeps_data() {
             return None;
         }
-        if self.may_send(Class::Casts) {
+        if self.may_send(Class::Casts) && self.keeps_messages() {
             if let Some((delegate, number)) = self.broadcasts.tree.owed() {
                 return Some(Owed::Cast { delegate, number });
             }
@@ -310,11 +317,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.may_send(Class::Sync) {
             return None;
         }
-        if let Some((peer, pull)) = self.broadcasts.repairs.owed(&self.members) {
-            return Some(Owed::Pull(peer, pull));
-        }
-        if let Some(give) = self.broadcasts.gives.first() {
-            return Some(Owed::Give { to: give.to });
+        if self.keeps_messages() {
+            if let Some((peer, pull)) = self.broadcasts.repairs.owed(&self.members) {
+                return Some(Owed::Pull(peer, pull));
+            }
+            if let Some(give) = self.broadcasts.gives.first() {
+                return Some(Owed::Give { to: give.to });
+            }
         }
         self.comparison.owed().map(Owed::Compare)
     }
@@ -344,7 +353,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What there is to tell next of messages. One whose payload makes no sense is passed over.
     pub(super) fn next_news(&mut self) -> Option<News> {
-        if !self.keeps_data() {
+        if !self.keeps_messages() {
             return None;
         }
         if let Some(gap) = self.broadcasts.next_gap() {
