@@ -33,7 +33,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// [`Event::Question`], in the order in which they come. Others learn of it as of any change of this node's record,
     /// and send it what is on that topic; until they have, some messages may come late.
     ///
-    /// An error means that 16 topics (8 in a [`Narrow`](crate::Narrow) node) are listened to already, and nothing changed.
+    /// An error means that 16 topics (8 in a [`Narrow`](crate::Narrow) node) are listened to already, or that there is no
+    /// room for messages at all, and nothing changed.
     pub fn subscribe(&mut self, now: Instant, topic: Topic) -> Result<(), CapacityError> {
         self.listen(now, topic, false)
     }
@@ -43,14 +44,15 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// [`Gap`](Event::Gap): for up to [`Config::delivery_timeout`](crate::Config::delivery_timeout). Where there is no
     /// room to hold it, it goes as a gap itself.
     ///
-    /// An error means that 16 topics (8 in a [`Narrow`](crate::Narrow) node) are listened to already, and nothing changed.
+    /// An error means that 16 topics (8 in a [`Narrow`](crate::Narrow) node) are listened to already, or that there is no
+    /// room for messages at all, and nothing changed.
     pub fn subscribe_in_order(&mut self, now: Instant, topic: Topic) -> Result<(), CapacityError> {
         self.listen(now, topic, true)
     }
 
     fn listen(&mut self, now: Instant, topic: Topic, ordered: bool) -> Result<(), CapacityError> {
         self.advance(now);
-        if !self.broadcasts.subscribe(topic, ordered) {
+        if !self.keeps_messages() || !self.broadcasts.subscribe(topic, ordered) {
             return Err(CapacityError);
         }
         self.retell_topics();
