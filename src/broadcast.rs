@@ -75,7 +75,7 @@ const FEW_TAKEN: usize = 12;
 /// How many direct messages are known again however small the table is: each of eight members may have sixteen on their
 /// way.
 const LATEST_DIRECTS: usize = 128;
-const FEW_DIRECTS: usize = 16;
+const FEW_DIRECTS: usize = 48;
 /// The most topics that a node can listen to.
 pub(crate) const TOPICS: usize = 16;
 pub(crate) const FEW_TOPICS: usize = 8;

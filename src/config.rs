@@ -176,8 +176,8 @@ impl Config {
         self.valid()
     }
 
-    /// Among how many members a node divides those who are to be told news of members (at least 2 and at most 8; messages
-    /// always 8), and to how many a burst of gossip goes, 1 to 16; LAN default 3.
+    /// Among how many members a node divides those who are to be told news of members (at least 2 and at most 8, or 4 in
+    /// a [`Narrow`](crate::Narrow) node; messages always 8, or 6), and to how many a burst of gossip goes, 1 to 16; LAN default 3.
     ///
     /// # Panics
     ///

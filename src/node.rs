@@ -42,7 +42,7 @@ use crate::progress::Comparison;
 use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::state::State;
-use crate::storage::{Empty, Fixed, Storage, Width};
+use crate::storage::{Breadth, Empty, Fixed, Storage, Width};
 use crate::sync::Sync;
 use crate::time::Instant;
 
@@ -56,7 +56,8 @@ use crate::storage::{Heap, Limited, Limits};
 /// One member of a cluster, as a pure state machine: datagrams and time go in, datagrams and events come out.
 ///
 /// Use it by one of its two aliases: [`FixedNode`], which keeps everything in itself, or `HeapNode` (feature
-/// `alloc`), which grows up to a limit. Both run the same code and send the same bytes.
+/// `alloc`), which grows up to a limit. Both run the same code, and send the same bytes if their limits and their
+/// [`Width`](crate::Width) are equal.
 ///
 /// Drive it with five verbs, in any order and as often as you like: hand in what arrives
 /// ([`handle_datagram`](Self::handle_datagram)) and the passing of time ([`handle_timeout`](Self::handle_timeout)),
@@ -125,9 +126,11 @@ impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST
 impl<A: Address, W: Width> Node<A, Heap<W>> {
     /// An idle node whose tables grow up to `limits` and then refuse, as a `FixedNode`'s do.
     pub const fn new(config: Config, limits: Limits) -> Self {
-        let (members, bytes) = (limits.members(), limits.broadcast_bytes());
+        let members = limits.members();
+        let (bytes, state_bytes) =
+            if W::KEEPS_DATA { (limits.broadcast_bytes(), limits.state_bytes()) } else { (0, 0) };
         let broadcasts = Broadcasts::new(Limited::new(bytes), Limited::new(members));
-        let state = State::new(Limited::new(limits.state_bytes()), Limited::new(members));
+        let state = State::new(Limited::new(state_bytes), Limited::new(members));
         let [slots, heads] = [members; 2];
         let [windows, maps] = [members; 2];
         let members = Members::new(Limited::new(slots), Limited::new(heads), Limited::new(windows), Limited::new(maps));
@@ -440,12 +443,12 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether there is room for any message. A node without costs less: the compiler knows it of a `Fixed` one.
     fn keeps_messages(&self) -> bool {
-        self.broadcasts.log.limit() > 0
+        <S::Width as Breadth>::KEEPS_DATA && self.broadcasts.log.limit() > 0
     }
 
     /// Whether there is room for any map.
     fn keeps_maps(&self) -> bool {
-        self.state.limit() > 0
+        <S::Width as Breadth>::KEEPS_DATA && self.state.limit() > 0
     }
 
     fn keeps_data(&self) -> bool {

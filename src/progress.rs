@@ -48,6 +48,8 @@ pub(crate) struct Comparison {
     more: Option<(NodeId, u64)>,
     /// When whoever is new asks somebody for all, until somebody has answered.
     next_asking: Instant,
+    /// How often somebody was asked for all.
+    askings: u8,
 }
 
 impl Comparison {
@@ -60,6 +62,7 @@ impl Comparison {
         unequal: 0,
         more: None,
         next_asking: Instant::ZERO,
+        askings: 0,
     };
 
     /// Whether another's roots are equal, as a probe has shown. A node that has no room for all cannot become equal, and
@@ -96,8 +99,11 @@ impl Comparison {
     }
 
     /// Asks this member for all, and again then if nobody answers.
-    pub(crate) fn ask(&mut self, peer: NodeId, next: Instant) {
-        (self.owed, self.next_asking) = (Some((peer, Some(0))), next);
+    pub(crate) fn ask(&mut self, peer: NodeId, now: Instant, wait: u64) {
+        // Nobody may have anything to tell, or be one that could.
+        let wait = if self.askings < 8 { wait } else { wait << (self.askings - 8).min(12) };
+        self.askings = self.askings.saturating_add(1);
+        (self.owed, self.next_asking) = (Some((peer, Some(0))), now.after(wait));
     }
 
     /// Whom to tell next.

@@ -93,8 +93,13 @@ impl<S: Storage> Relays<S> {
         if self.outbox.is_full() { self.last_parcel } else { self.last_parcel.after(config.gossip_gap << self.rounds) }
     }
 
+    /// Among how many a share is divided: no more than half of what the tree holds.
+    fn ways(&self, config: &Config) -> usize {
+        usize::from(config.fanout).clamp(2, WAYS.min(self.tree.limit() / 2))
+    }
+
     pub(crate) fn has_room(&self, config: &Config) -> bool {
-        !self.parcels.is_full() && self.tree.room() > ways(config)
+        !self.parcels.is_full() && self.tree.room() > self.ways(config)
     }
 
     /// Sends off what waits, and tries again where no acknowledgement came.
@@ -127,7 +132,7 @@ impl<S: Storage> Relays<S> {
         let parcel = Parcel { name, records };
         // Those whom it is about may not be there any more.
         let wished = Wish::Not(&parcel.records);
-        self.tree.hand_out(name, (share, ways(cx.config)), wished, unit, cx);
+        self.tree.hand_out(name, (share, self.ways(cx.config)), wished, unit, cx);
         let _ = self.parcels.push(parcel);
         self.forget_done();
     }
@@ -197,8 +202,4 @@ impl<S: Storage> Relays<S> {
 pub(crate) fn capacity<A: Address>(config: &Config) -> usize {
     let most = crate::wire::most_of_record::<A>();
     ((config.max_datagram() - crate::wire::MOST_BEFORE_RECORDS) / most).clamp(1, PARCEL)
-}
-
-fn ways(config: &Config) -> usize {
-    usize::from(config.fanout).clamp(2, WAYS)
 }

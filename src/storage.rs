@@ -87,7 +87,7 @@ mod sealed {
     }
 }
 
-use sealed::Breadth;
+pub(crate) use sealed::Breadth;
 use sealed::Kind;
 pub(crate) use sealed::List;
 

@@ -119,6 +119,11 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         self.legs.room()
     }
 
+    /// The most shares that it holds.
+    pub(crate) fn limit(&self) -> usize {
+        self.legs.len() + self.legs.room()
+    }
+
     pub(crate) fn jobs(&self) -> impl Iterator<Item = J> {
         self.legs.iter().map(|leg| leg.job)
     }

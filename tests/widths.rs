@@ -214,3 +214,85 @@ fn a_bare_node_refuses_what_it_cannot_keep_and_says_so() {
     assert!(refused > 0, "counted by reason");
     assert_eq!(machine(&sim, 0).status(bare), Some(Status::Alive), "and nobody takes it for dead");
 }
+
+/// A settled cluster of such kinds: 0 wide, 1 narrow, 2 bare.
+fn of_kinds(kinds: &[usize], seed: u64) -> Sim<AnyNode> {
+    let mut sim = Sim::new(seed, Conditions::LAN);
+    for (host, kind) in kinds.iter().enumerate() {
+        sim.add(AnyNode::new(*kind));
+        sim.start(host, &[0]);
+    }
+    assert!(sim.run_until_agreed(PACE, LIMIT).is_some(), "they form a cluster");
+    sim.run_for(3 * SECOND);
+    sim
+}
+
+#[test]
+fn whoever_has_nobody_to_compare_with_asks_ever_more_rarely() {
+    for kinds in [&[0, 2, 2, 2, 2, 2][..], &[1, 2]] {
+        let mut sim = of_kinds(kinds, 7);
+        sim.run_for(60 * SECOND);
+        let before = machine(&sim, 0).stats().bytes_out;
+        sim.run_for(60 * SECOND);
+        let each = (machine(&sim, 0).stats().bytes_out - before) / 60;
+        assert!(each <= 70, "{each} bytes a second, of {kinds:?}");
+    }
+}
+
+#[test]
+fn the_bare_do_not_hold_a_writer_back() {
+    let mut sim = of_kinds(&[0, 1, 2, 2, 2, 2], 9);
+    for turn in 0..300u32 {
+        sim.with(0, |it, now| each!(it, node => assert!(node.set(now, "key", &turn.to_le_bytes()).is_ok(), "{turn}")));
+        sim.run_for(SECOND / 10);
+    }
+}
+
+#[test]
+fn a_newcomer_through_a_bare_seed_takes_the_past_for_old() {
+    for seed in 0..5 {
+        let mut sim = cluster(10, 300 + seed, 0.0);
+        for number in 0..10u64 {
+            sim.with(0, |it, now| {
+                each!(it, node => _ = node.broadcast(now, TOPIC, &number.to_le_bytes()).expect("room"));
+            });
+            sim.run_for(SECOND / 5);
+        }
+        sim.run_for(5 * SECOND);
+        sim.take_reports();
+        let host = sim.add(AnyNode::new(0));
+        sim.start(host, &[2]);
+        sim.run_for(20 * SECOND);
+        let of_messages = |report: &Report| matches!(report, Report::Message { .. } | Report::Gap { .. });
+        let told = sim.take_reports().into_iter().find(|told| told.host == host && of_messages(&told.report));
+        assert!(told.is_none(), "seed {seed}: {told:?}");
+    }
+}
+
+#[test]
+fn a_bare_node_on_the_heap_keeps_nothing_whatever_its_limits() {
+    let mut node = Node::<u32, tidings::Heap<Bare>>::new(Config::LAN, Limits::DEFAULT);
+    assert!(node.set(Instant::ZERO, "key", b"value").is_err() && node.subscribe(Instant::ZERO, TOPIC).is_err());
+    assert_eq!(node.max_payload(), 0);
+}
+
+#[test]
+fn any_fanout_tells_news_of_narrow_nodes_down_the_tree() {
+    for fanout in [2, 8, 16] {
+        let mut sim = Sim::new(3, Conditions::LAN);
+        for host in 0..24 {
+            sim.add(NarrowNode::new(Config::LAN.with_fanout(fanout)));
+            sim.start(host, &[0, 1]);
+        }
+        assert!(sim.run_until_agreed(PACE, LIMIT).is_some(), "they form a cluster");
+        sim.run_for(10 * SECOND);
+        let host = sim.add(NarrowNode::new(Config::LAN.with_fanout(fanout)));
+        sim.start(host, &[0]);
+        let known = sim.run_until_agreed(SECOND / 100, LIMIT);
+        assert!(known.is_some_and(|after| after < SECOND / 2), "fanout {fanout}: {known:?}");
+        sim.run_for(10 * SECOND);
+        sim.leave(5);
+        sim.run_for(SECOND / 2);
+        assert_eq!(sim.machine(5).map(Node::phase), Some(Phase::Left), "fanout {fanout}");
+    }
+}

@@ -83,6 +83,11 @@ impl<S: Storage> Sends<S> {
         self.0.room()
     }
 
+    /// The most that there is ever room for.
+    pub(crate) fn limit(&self) -> usize {
+        self.0.len() + self.0.room()
+    }
+
     /// Adds one; there must be room.
     pub(crate) fn push(&mut self, send: Send) {
         let _ = self.0.push(send);

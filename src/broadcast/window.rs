@@ -63,6 +63,11 @@ impl Window {
         Window { word: Word::Newcomer, ..Window::behind(floor) }
     }
 
+    /// Whether nothing of this member has come yet, and others have said that nothing has been.
+    pub(crate) fn is_newcomers(&self) -> bool {
+        self.seen == 0 && matches!(self.word, Word::Newcomer)
+    }
+
     pub(crate) fn is_unknown(&self) -> bool {
         self.unknown
     }

@@ -202,7 +202,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     pub(super) fn on_delta_ack(&mut self, number: u32, passing: Passing, have: u32, speaker: &Speaker<A>) {
         let (from, unit) = (speaker.head.sender, self.detector.hop(&self.config));
-        self.state.note_reach(number, have);
+        if passing != Passing::No || have > 0 {
+            self.state.note_reach(number, have);
+        }
         let asked = self.state.on_delta_ack((from, number), (passing, have), unit, &mut context!(self));
         self.note_answer(asked, speaker);
     }
@@ -281,7 +283,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let any = any.or_else(|| self.members.random_live(&mut self.rng, |_| true));
         let any = any.and_then(|index| self.members.get(index));
         if let Some(peer) = any.map(|record| record.id) {
-            self.comparison.ask(peer, self.now.after(4 * self.detector.hop(&self.config)));
+            self.comparison.ask(peer, self.now, 4 * self.detector.hop(&self.config));
         }
     }
 

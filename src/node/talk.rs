@@ -123,7 +123,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.advance(now);
         let mut chosen = heapless::Vec::<NodeId, MAX_SPREAD>::new();
         let bit = topic.bit();
-        while chosen.len() < count.min(MAX_SPREAD) {
+        while chosen.len() < count.min(self.broadcasts.sends.limit()) {
             let fresh = |member: &crate::Member<A>| member.record.topics & bit != 0 && !chosen.contains(&member.id());
             let any = self.members.random_live(&mut self.rng, fresh).and_then(|index| self.members.get(index));
             match any.map(|record| record.id) {

@@ -39,7 +39,7 @@ impl Calls {
                     && to != from
                 {
                     calls.calls.entry(from).or_default().insert(to);
-                } else if first & 0xff87 == 0x4780 {
+                } else if first & 0xff87 == 0x4780 || first & 0xff87 == 0x4700 && first != RETURN {
                     calls.blind.insert(from);
                 }
             }
@@ -121,6 +121,9 @@ fn branch(first: u16, second: u16) -> Option<i32> {
 fn is_call(second: u16) -> bool {
     second & 0xd000 == 0xd000
 }
+
+/// `BX LR`: back to who called.
+const RETURN: u16 = 0x4770;
 
 /// How far a short jump (B, A7.7.12) goes; `None` if it is none.
 fn short_jump(first: u16) -> Option<i32> {
