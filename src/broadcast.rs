@@ -79,7 +79,8 @@ const FEW_DIRECTS: usize = 48;
 /// The most topics that a node can listen to.
 pub(crate) const TOPICS: usize = 16;
 pub(crate) const FEW_TOPICS: usize = 8;
-/// The most gaps that wait to be told: as many as one window can have, and some.
+/// The most gaps that wait to be told: in a wide storage as many as one window can have, and some. What there is no room for
+/// is counted.
 const GAPS: usize = 40;
 const FEW_GAPS: usize = 16;
 /// A message that goes down the tree, or one piece of it.

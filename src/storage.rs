@@ -91,7 +91,8 @@ pub(crate) use sealed::Breadth;
 use sealed::Kind;
 pub(crate) use sealed::List;
 
-/// A list of what is under way: of `WIDE` elements at most, or of `NARROW` in a storage that is.
+/// A list of what is under way: of `WIDE` elements at most, or of `NARROW` in a storage that is. Where it is used, the second
+/// is named as the first, with `FEW` before it.
 pub(crate) type Few<S, T, const WIDE: usize, const NARROW: usize> =
     <<S as Kind>::Width as Breadth>::Few<T, WIDE, NARROW>;
 /// The same of what concerns messages and maps.
