@@ -84,17 +84,18 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Took::Old;
         }
         let by_owner = teller == chunk.head.origin.id;
-        let refused = self.members.map(owner).refused;
+        let log = if chunk.head.vital { VITAL_LOG } else { BULK };
+        let refused = self.members.map(owner).log(log).refused;
         let took = self.state.take(chunk, (owner, by_owner), &mut context!(self));
         // Some of it may have been taken.
-        if took == Took::Refused || !refused && self.members.map(owner).refused {
+        if took == Took::Refused || !refused && self.members.map(owner).log(log).refused {
             self.refuse(DropReason::StateRoom);
         }
         let mut versions = self.members.map(owner).versions();
-        if let Some(version) = versions.get_mut(if chunk.head.vital { VITAL_LOG } else { BULK })
+        if let Some(version) = versions.get_mut(log)
             && *version < chunk.head.newest
             && took != Took::Refused
-            && !self.members.map(owner).refused
+            && !self.members.map(owner).log(log).refused
         {
             *version = chunk.head.newest;
             // What comes in pieces is only announced.
@@ -128,9 +129,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.hear_of_own_map(versions);
             return None;
         }
-        let map = self.members.map(owner);
-        let more = map.versions().iter().zip(versions).any(|(own, said)| *own < said);
-        let wanted = more && self.keeps_map_of(owner) && !map.refused;
+        let wanted = self.members.map(owner).wants(versions) && self.keeps_map_of(owner);
         wanted.then(|| self.note_more(owner, versions, (teller, false)))
     }
 

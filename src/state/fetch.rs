@@ -11,7 +11,7 @@ use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
-use crate::wire::{Had, HadOf, Origin, Writer};
+use crate::wire::{Had, HadOf, MOST_VERSION, Origin, Writer};
 
 /// The most that are asked at a time.
 const FETCHES: usize = 4;
@@ -84,7 +84,7 @@ impl<S: Storage> Fetches<S> {
 
     /// Whether there is room to hear of more that is lacking.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.len() < self.0.room()
+        !self.0.is_full()
     }
 
     pub(crate) fn due(&self) -> Instant {
@@ -134,7 +134,7 @@ impl Want {
         let map = members.map(self.owner);
         let same = members.get(self.owner).is_some_and(|record| record.tag() == self.tag);
         // What there was no room for is asked for later.
-        same && !map.refused && map.versions().iter().zip(self.versions).any(|(own, said)| *own < said)
+        same && map.wants(self.versions)
     }
 }
 
@@ -196,6 +196,10 @@ impl<S: Storage> State<S> {
                 (had.version, had.rebuilds) = (held.rebuild.cursor, true);
             } else if members.map(owner).log(log).hollow {
                 (had.version, had.rebuilds) = (0, true);
+            }
+            // What there is no room for is not to be sent.
+            if members.map(owner).log(log).refused {
+                *had = HadOf { version: MOST_VERSION, ..HadOf::default() };
             }
             let of = |held: &&Partial| held.owner == owner && usize::from(held.log) == log;
             had.partial = self.partials.iter().find(of).map(|held| (held.version, held.came));

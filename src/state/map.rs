@@ -25,10 +25,13 @@ pub(crate) struct Log {
     /// Some of what is up to `version` had to go while the log was read again: it is given to nobody, and must be read
     /// again from the beginning.
     pub(crate) hollow: bool,
+    /// There was no room for all of it.
+    pub(crate) refused: bool,
 }
 
 impl Log {
-    pub(crate) const NEW: Self = Log { version: 0, floor: 0, exposed: 0, told: 0, last: NOWHERE, hollow: false };
+    pub(crate) const NEW: Self =
+        Log { version: 0, floor: 0, exposed: 0, told: 0, last: NOWHERE, hollow: false, refused: false };
 }
 
 /// One owner's map.
@@ -37,14 +40,12 @@ pub(crate) struct Map {
     pub(crate) logs: [Log; LOGS],
     /// How many bytes its entries take.
     pub(crate) used: u32,
-    /// There was no room for all of it.
-    pub(crate) refused: bool,
     /// It was replaced, and the application has not been told.
     pub(crate) replaced: bool,
 }
 
 impl Map {
-    pub(crate) const NEW: Self = Map { logs: [Log::NEW; LOGS], used: 0, refused: false, replaced: false };
+    pub(crate) const NEW: Self = Map { logs: [Log::NEW; LOGS], used: 0, replaced: false };
 
     pub(crate) fn log(&self, log: usize) -> &Log {
         let [bulk, vital] = &self.logs;
@@ -59,6 +60,11 @@ impl Map {
     /// Whether anything of it is here.
     pub(crate) fn has_any(&self) -> bool {
         self.used > 0 || self.versions() != [0; LOGS]
+    }
+
+    /// Whether one who has come to these versions has what is lacking here, and there may be room for.
+    pub(crate) fn wants(&self, said: [u32; LOGS]) -> bool {
+        self.logs.iter().zip(said).any(|(log, said)| log.version < said && !log.refused)
     }
 
     /// How far both logs have come.

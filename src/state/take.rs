@@ -37,6 +37,13 @@ enum Stop {
     Room,
 }
 
+/// Whether one more of this log may be under way in a table of those that are. The last place is for *vital* ones: bulk
+/// comes after them, and must not hold what they wait for.
+fn has_place<T>(table: &impl FewOf<T>, log: usize) -> bool {
+    let kept = if log == VITAL_LOG { 0 } else { 1 };
+    table.room() > kept
+}
+
 impl<S: Storage> State<S> {
     /// Takes a chunk of another member's map, as far as it is new and there is room.
     pub(crate) fn take<A: Address>(
@@ -76,7 +83,12 @@ impl<S: Storage> State<S> {
                     self.touch_rebuild((owner, log), cx.now);
                     return Took::New;
                 }
-                Err(took) => return took,
+                Err(took) => {
+                    if took == Took::Refused && matches!(verdict, Verdict::Rebuilds { .. }) {
+                        self.give_up_rebuild((owner, log), cx.members);
+                    }
+                    return took;
+                }
             }
         }
         let took = match verdict {
@@ -112,11 +124,8 @@ impl<S: Storage> State<S> {
             // The owner's word ends what others have said.
             log.exposed = if by_owner { span.as_of } else { log.exposed.max(span.as_of) };
         });
-        if reached < span.to {
-            self.note_refused(owner, cx.members);
-            // Of what is held, some may be shorter or gone by now: that gives way when all is read again.
-            let over = stopped == Some(Stop::Share);
-            cx.members.with_map(owner, |map| map.log_mut(log).hollow |= over);
+        if let Some(why) = stopped {
+            self.note_refused((owner, log), why, cx.members);
         }
         self.learn_floor((owner, log), span.floor, cx.members);
         if reached > before { Took::New } else { Took::Refused }
@@ -233,10 +242,15 @@ impl<S: Storage> State<S> {
         dead.is_some()
     }
 
-    /// There was no room for all of a map: this node's roots differ from others' from now on.
-    fn note_refused<A: Address>(&mut self, owner: Index, members: &mut Members<A, S>) {
+    /// There was no room for all of a log: this node's roots differ from others' from now on. What is held of a map that is
+    /// beyond its share may be shorter or gone by now: that gives way when all is read again.
+    fn note_refused<A: Address>(&mut self, (owner, log): (Index, usize), why: Stop, members: &mut Members<A, S>) {
         self.refuses = true;
-        members.with_map(owner, |map| map.refused = true);
+        members.with_map(owner, |map| {
+            let log = map.log_mut(log);
+            log.refused = true;
+            log.hollow |= why == Stop::Share;
+        });
     }
 
     /// The owner has moved its floor. What the application has not been told yet stays.
@@ -271,7 +285,7 @@ impl<S: Storage> State<S> {
         cx: &mut Context<'_, A, S>,
     ) -> Took {
         self.rebuilds.retain(|held| held.owner != owner || usize::from(held.log) != log);
-        if self.rebuilds.is_full() && !rebuild.is_done() {
+        if !has_place(&self.rebuilds, log) && !rebuild.is_done() {
             return Took::Unfit;
         }
         if first {
@@ -283,14 +297,15 @@ impl<S: Storage> State<S> {
             self.forget_deleted(owner, log, floor, cx.members);
             cx.members.with_map(owner, |map| map.log_mut(log).floor = floor);
         }
-        let to = chunk.head.span.to;
-        if self.put_all(chunk, (owner, log), 0, cx).0 < to {
-            // What is not confirmed gives way: it is gone, or will be listed again.
-            let gave_way = self.drop_unconfirmed((owner, log), cx.members);
-            if !gave_way || self.put_all(chunk, (owner, log), 0, cx).0 < to {
-                self.note_refused(owner, cx.members);
-                return Took::Refused;
-            }
+        let mut stopped = self.put_all(chunk, (owner, log), 0, cx).1;
+        // What is not confirmed gives way: it is gone, or will be listed again.
+        if stopped.is_some() && self.drop_unconfirmed((owner, log), cx.members) {
+            stopped = self.put_all(chunk, (owner, log), 0, cx).1;
+        }
+        if let Some(why) = stopped {
+            self.note_refused((owner, log), why, cx.members);
+            self.give_up_rebuild((owner, log), cx.members);
+            return Took::Refused;
         }
         if rebuild.is_done() {
             self.finish_rebuild((owner, log), &rebuild, cx.members);
@@ -345,7 +360,8 @@ impl<S: Storage> State<S> {
     ) {
         self.drop_unconfirmed((owner, log), members);
         members.with_map(owner, |map| {
-            map.refused = false;
+            // What there was no room for beside it may have some now.
+            map.logs.iter_mut().for_each(|log| log.refused = false);
             let log = map.log_mut(log);
             let floor = log.floor.max(rebuild.floor()).min(rebuild.cursor);
             (log.version, log.floor, log.hollow) = (rebuild.cursor, floor, false);
@@ -444,7 +460,7 @@ impl<S: Storage> State<S> {
         if let Some(held) = self.partials.iter().find(other).copied() {
             self.drop_partial(held.at, cx.members);
         }
-        if self.partials.is_full() {
+        if !has_place(&self.partials, log) {
             return Err(Took::Unfit);
         }
         let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
@@ -452,8 +468,13 @@ impl<S: Storage> State<S> {
         // For a while both are here, but only one of them is the owner's.
         let held = self.store.find(owner, mark_of(log), piece.key).and_then(|at| self.store.get(at));
         let (size, held) = (Head { key_len: piece.key.len() as u8, ..head }.size(), held.map_or(0, |held| held.size()));
-        if !self.is_within_share(size, held, owner, cx.members) || !self.find_room(size, 0, owner, cx.members) {
-            self.note_refused(owner, cx.members);
+        let stopped = if !self.is_within_share(size, held, owner, cx.members) {
+            Some(Stop::Share)
+        } else {
+            (!self.find_room(size, 0, owner, cx.members)).then_some(Stop::Room)
+        };
+        if let Some(why) = stopped {
+            self.note_refused((owner, log), why, cx.members);
             return Err(Took::Refused);
         }
         let at = self.add(head, piece.key, cx.members).ok_or(Took::Refused)?;
@@ -491,7 +512,7 @@ impl<S: Storage> State<S> {
             self.next_retry = cx.now.after(RETRY * cx.config.probe_period);
             self.refuses = false;
             for index in 1..cx.members.map_slots() {
-                cx.members.with_map(index, |map| map.refused = false);
+                cx.members.with_map(index, |map| map.logs.iter_mut().for_each(|log| log.refused = false));
             }
         }
     }

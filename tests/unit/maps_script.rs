@@ -201,9 +201,12 @@ impl<S: Empty> World<S> {
                 *held = (*version, false);
             }
             let versions = self.nodes[at].versions(id_of(of));
-            // What came of a log that is being read again, and is not there for now, is no deletion yet.
+            let hollow = self.nodes[at].members.map(self.nodes[at].index(id_of(of))).logs.map(|log| log.hollow);
+            // What came of a log that is being read again, and is not there for now, is no deletion yet; nor is what had to
+            // make room until the log is whole again.
             seen.retain(|(vital, key), (version, gone)| {
-                *gone |= !there.iter().any(|(log, held, ..)| log == vital && held == key);
+                let absent = !there.iter().any(|(log, held, ..)| log == vital && held == key);
+                *gone |= absent && !hollow[usize::from(*vital)];
                 !*gone || *version <= versions[usize::from(*vital)]
             });
         }
@@ -235,10 +238,6 @@ impl<S: Empty> World<S> {
         for at in 0..NODES {
             for of in 0..NODES {
                 let (own, there) = (&self.nodes[of], &self.nodes[at]);
-                if there.members.map(there.index(id_of(of))).refused {
-                    // There was no room for it, and that is known.
-                    continue;
-                }
                 assert_eq!(there.versions(id_of(of)), own.versions(id_of(of)), "of {of} at {at}");
                 assert_eq!(there.map_of(id_of(of)), own.map_of(id_of(of)), "of {of} at {at}");
             }

@@ -67,7 +67,7 @@ fn a_map_that_was_refused_is_wanted_again_when_there_is_room() {
     for (id, owner) in (1..).zip(&mut all) {
         reader.fetch(owner, &[id]);
     }
-    let refused = |reader: &Node| reader.members.map(reader.index(4)).refused;
+    let refused = |reader: &Node| reader.members.map(reader.index(4)).log(BULK).refused;
     assert!(refused(&reader) && reader.get(4, "k").is_none(), "three quarters are full");
     all[0].delete("k").expect("it is there");
     reader.fetch(all[0], &[1]);
