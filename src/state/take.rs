@@ -243,13 +243,13 @@ impl<S: Storage> State<S> {
     }
 
     /// There was no room for all of a log: this node's roots differ from others' from now on. What is held of a map that is
-    /// beyond its share may be shorter or gone by now: that gives way when all is read again.
+    /// beyond its share, in either log, may be shorter or gone by now, or deleted for so long that its owner has forgotten
+    /// it: that gives way when all is read again.
     fn note_refused<A: Address>(&mut self, (owner, log): (Index, usize), why: Stop, members: &mut Members<A, S>) {
         self.refuses = true;
         members.with_map(owner, |map| {
-            let log = map.log_mut(log);
-            log.refused = true;
-            log.hollow |= why == Stop::Share;
+            map.log_mut(log).refused = true;
+            map.logs.iter_mut().for_each(|log| log.hollow |= why == Stop::Share && log.version > 0);
         });
     }
 
@@ -360,11 +360,9 @@ impl<S: Storage> State<S> {
     ) {
         self.drop_unconfirmed((owner, log), members);
         members.with_map(owner, |map| {
-            // What there was no room for beside it may have some now.
-            map.logs.iter_mut().for_each(|log| log.refused = false);
             let log = map.log_mut(log);
             let floor = log.floor.max(rebuild.floor()).min(rebuild.cursor);
-            (log.version, log.floor, log.hollow) = (rebuild.cursor, floor, false);
+            (log.version, log.floor, log.hollow, log.refused) = (rebuild.cursor, floor, false, false);
             log.exposed = rebuild.cursor;
         });
     }
