@@ -206,8 +206,9 @@ impl<S: Empty> World<S> {
             // make room until the log is whole again.
             seen.retain(|(vital, key), (version, gone)| {
                 let absent = !there.iter().any(|(log, held, ..)| log == vital && held == key);
-                *gone |= absent && !hollow[usize::from(*vital)];
-                !*gone || *version <= versions[usize::from(*vital)]
+                let log = usize::from(*vital);
+                *gone |= absent && !hollow[log];
+                !absent || *version <= versions[log]
             });
         }
     }
