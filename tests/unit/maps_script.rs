@@ -228,13 +228,13 @@ impl<S: Empty> World<S> {
 
     /// Everything is exchanged in the end, and all have the same.
     fn settle(&mut self) {
-        for _ in 0..12 {
-            self.exchange(20_000_000);
-        }
-        // What there is no room for is asked for again now and then, as if it had not been refused. In the end that has
-        // been tried, also where the one who is asked had been asked in vain before.
-        for _ in 0..3 {
-            self.exchange(1_000_000);
+        // What there was no room for is asked for again every half a minute or so. Whoever is asked in vain, as it has no
+        // more itself, is asked four times before somebody else is.
+        for _ in 0..8 {
+            self.exchange(35_000_000);
+            for _ in 0..5 {
+                self.exchange(100_000);
+            }
         }
         for at in 0..NODES {
             for of in 0..NODES {
