@@ -58,6 +58,8 @@ pub(crate) struct Members<A: Address, S: Storage> {
     progress: u64,
     /// Where to look next for those who have been dead for long.
     next_mourned: Index,
+    /// Whether this node keeps account of others' broadcasts.
+    pub(crate) keeps_windows: bool,
     key: u64,
     untold: (Index, Index),
     news: News,
@@ -92,6 +94,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             root: 0,
             progress: 0,
             next_mourned: 0,
+            keeps_windows: true,
             key: 0,
             untold: (NONE, NONE),
             news: News::NONE,
@@ -414,7 +417,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     pub(crate) fn describe(&self, index: Index, must_fit: bool, writer: &mut Writer<'_>) -> Option<()> {
         let record = self.get(index)?;
         let alone = |writer: &mut Writer<'_>| if must_fit { writer.record(record) } else { None };
-        writer.told(record, self.window(index).seen(), None).or_else(|| alone(writer))
+        writer.told(record, self.said_of(index), None).or_else(|| alone(writer))
     }
 
     // News.

@@ -186,6 +186,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.state.reset(&mut self.members);
         }
         self.members.reset(self.config.cluster, myself, &mut self.stats);
+        self.members.keeps_windows = self.keeps_data();
         if self.keeps_maps() {
             self.state.renew(&mut self.members);
         }

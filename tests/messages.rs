@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use app::{App, Heard};
 use tidings::sim::{Conditions, Sim};
-use tidings::{BroadcastError, Config, DropReason, HeapNode, Instant, Limits, NodeId, SendError, Topic};
+use tidings::{BroadcastError, Config, DropReason, HeapNode, Instant, Limits, NodeId, Phase, SendError, Topic};
 
 const NEWS: Topic = Topic::from_name("news");
 const OTHER: Topic = Topic::from_name("other");
@@ -129,6 +129,54 @@ fn a_newcomer_is_told_nothing_that_was_said_before() {
     sim.run_for(SECOND);
     assert_eq!(app(&sim, newcomer).payloads(), [b"now"]);
     assert_eq!(app(&sim, 7).payloads(), [b"now"]);
+}
+
+/// Until a host knows this one. A millisecond is less than any datagram takes.
+fn run_until_known(sim: &mut Sim<App>, by: usize, host: usize) {
+    let (id, pace) = (sim.id(host), Duration::from_millis(1));
+    let knows = |sim: &Sim<App>| app(sim, by).node.member(id).is_some();
+    assert!(sim.run_until_true(knows, pace, 60 * SECOND).is_some(), "host {by} hears of host {host}");
+}
+
+#[test]
+fn a_newcomer_that_is_found_by_a_member_is_told_what_that_says_from_then_on_and_nothing_before() {
+    // As many as a window has numbers, and more.
+    for said in [3, 200] {
+        let mut sim = cluster(3, 8);
+        for number in 0..said {
+            say(&mut sim, 1, &[number]);
+            sim.run_for(SECOND / 10);
+        }
+        sim.crash(0);
+        sim.crash(2);
+        sim.run_for(20 * SECOND);
+        assert_eq!(app(&sim, 1).node.phase(), Phase::Isolated, "it looks for its seed again");
+        // Its own seed does not answer.
+        sim.restart(0, listener(64 << 10), &[2]);
+        run_until_known(&mut sim, 0, 1);
+        say(&mut sim, 1, b"now");
+        sim.run_for(10 * SECOND);
+        assert_eq!(app(&sim, 0).payloads(), [b"now"], "after {said}");
+        assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Gap { .. })), 0, "after {said}");
+    }
+}
+
+#[test]
+fn the_first_that_a_member_says_reaches_whoever_has_come_to_know_it_whatever_is_lost() {
+    for seed in 0..200 {
+        let mut sim = cluster(3, 1_000 + seed);
+        sim.set_conditions(Conditions::LAN.with_loss(0.4));
+        let newcomer = sim.add(listener(1 << 10));
+        sim.start(newcomer, &[0]);
+        run_until_known(&mut sim, newcomer, 2);
+        say(&mut sim, 2, b"first");
+        sim.run_for(2 * SECOND);
+        sim.set_conditions(Conditions::LAN);
+        sim.run_for(20 * SECOND);
+        for host in [0, 1, newcomer] {
+            assert_eq!(app(&sim, host).payloads(), [b"first"], "seed {seed}, host {host}");
+        }
+    }
 }
 
 #[test]

@@ -35,6 +35,8 @@ enum Word {
     Others,
     /// Others said so when this node came to know the member. What is only a little older is old, and late.
     Newcomer,
+    /// Nobody could say so then.
+    Nobody,
 }
 
 /// Where a message stands.
@@ -63,9 +65,12 @@ impl Window {
         Window { word: Word::Newcomer, ..Window::behind(floor) }
     }
 
-    /// Whether nothing of this member has come yet, and others have said that nothing has been.
-    pub(crate) fn is_newcomers(&self) -> bool {
-        self.seen == 0 && matches!(self.word, Word::Newcomer)
+    /// That of a member of which a newcomer was told by one who could not say how many of its messages are old.
+    pub(crate) const UNSAID: Self = Window { word: Word::Nobody, ..Window::NEW };
+
+    /// Whether nobody has said yet how many of this member's messages are old, and nothing of it has come.
+    pub(crate) fn is_unsaid(&self) -> bool {
+        self.seen == 0 && matches!(self.word, Word::Nobody)
     }
 
     pub(crate) fn is_unknown(&self) -> bool {
@@ -87,7 +92,7 @@ impl Window {
         let belies = match self.word {
             Word::Own => false,
             Word::Others => self.sure < seq && seq <= self.floor,
-            Word::Newcomer => 0 < seq && seq <= self.floor.saturating_sub(SPAN),
+            Word::Newcomer | Word::Nobody => 0 < seq && seq <= self.floor.saturating_sub(SPAN),
         };
         if self.unknown || belies {
             return Place::Missing;

@@ -2,13 +2,13 @@
 //!
 //! The windows are a table of their own beside the slots, which grows only when members broadcast.
 
-use super::{Index, Members};
+use super::{Index, MYSELF, Members};
 use crate::broadcast::Window;
 use crate::hash::Sip;
 use crate::member::{Address, Liveness, Record};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
-use crate::wire::Progress;
+use crate::wire::{Progress, UNSAID};
 
 /// How long after its death a member's broadcasts are still compared, in microseconds.
 const MOURNING: u64 = 600_000_000;
@@ -32,7 +32,20 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Begins a member's window anew: its messages up to this one are old, or it is not known which are.
     pub(crate) fn begin_window(&mut self, index: Index, floor: Option<u32>) {
-        self.with_window(index, |window| *window = floor.map_or(Window::UNKNOWN, Window::said_behind));
+        self.with_window(index, |window| {
+            *window = match floor {
+                Some(UNSAID) => Window::UNSAID,
+                Some(floor) => Window::said_behind(floor),
+                None => Window::UNKNOWN,
+            };
+        });
+    }
+
+    /// How far this node has come with a member's broadcasts, as it says to whoever may be new. That there are none is a
+    /// claim like any other: whoever believed it of one who cannot know would have to take for old, later, what was said
+    /// since.
+    pub(super) fn said_of(&self, index: Index) -> u32 {
+        if self.keeps_windows || index == MYSELF { self.window(index).seen() } else { UNSAID }
     }
 
     /// What stands for how far this node has come with all members who have broadcast, or have a map, and are alive or died

@@ -11,17 +11,17 @@ use crate::join::{Witness, cookie};
 use crate::member::{Address, Liveness, MAX_JUMP, Record};
 use crate::members::Index;
 use crate::storage::Storage;
-use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader};
+use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Told};
 
 impl<A: Address, S: Storage> Node<A, S> {
     /// A join. It is first sent to the address that it names to prove that it is there; the proof costs us no memory.
     pub(super) fn on_join(&mut self, number: u32, proof: u64, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
         let head = speaker.head;
-        let newcomer = record.record::<A>().filter(|record| {
+        let told = record.told::<A>().filter(|Told { record, .. }| {
             let own = record.id == head.sender && record.tag() == head.tag;
             own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
         });
-        let Some(newcomer) = newcomer else { return self.refuse(DropReason::Malformed) };
+        let Some(Told { record: newcomer, seen, .. }) = told else { return self.refuse(DropReason::Malformed) };
         let expected = cookie(&self.rng, newcomer.addr);
         // One answer a datagram while nobody has proved that this is where it says.
         if core::mem::replace(&mut speaker.answered, true) && proof != expected {
@@ -29,7 +29,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let answer = if proof == expected {
             self.detector.answered(&mut context!(self));
-            self.admit(newcomer, number, speaker)
+            self.admit((newcomer, seen), number, speaker)
         } else {
             if proof != 0 {
                 self.refuse(DropReason::Cookie);
@@ -47,7 +47,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         });
     }
 
-    fn admit(&mut self, newcomer: Record<A>, number: u32, speaker: &mut Speaker<A>) -> Answer {
+    fn admit(&mut self, (newcomer, seen): (Record<A>, u32), number: u32, speaker: &mut Speaker<A>) -> Answer {
         let held = self.members.find(newcomer.id);
         match held.and_then(|index| self.members.get(index).copied().map(|held| (index, held))) {
             // It does not know what is said of it; it is told, and speaks against it.
@@ -83,7 +83,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.adopt(index, newcomer, Telling::Tree);
                 speaker.known = Some(index);
             }
-            None => match self.welcome_newcomer(newcomer, 0, Telling::Tree) {
+            // One that looks for its seeds again may have said much in this life, and it may be this node that is new.
+            None => match self.welcome_newcomer(newcomer, seen, Telling::Tree) {
                 Some(index) => speaker.known = Some(index),
                 None => return Answer::Full,
             },

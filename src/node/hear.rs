@@ -220,9 +220,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.members.begin_window(index, Some(seen));
             return self.broadcasts.note_gap(origin.id, seen, &mut context!(self));
         }
-        // Whoever told of it first may have been one that keeps no messages, and cannot say how many are old.
-        if self.comparison.asking_due() != crate::time::Instant::FAR_FUTURE && self.members.window(index).is_newcomers()
-        {
+        // Whoever told of it first could not say how many are old. Only then: of a member that had said nothing, what it has
+        // said by now is new.
+        if self.comparison.asking_due() != crate::time::Instant::FAR_FUTURE && self.members.window(index).is_unsaid() {
             return self.members.begin_window(index, Some(seen));
         }
         self.note_missing(origin, seen, teller);

@@ -13,7 +13,7 @@ use crate::member::{Address, Certificate, Life, Liveness, MAX_JUMP, NodeId, Reco
 use crate::members::{Index, MYSELF};
 use crate::state::Map;
 use crate::storage::Storage;
-use crate::wire::{Origin, Reader, Told};
+use crate::wire::{Origin, Reader, Told, UNSAID};
 
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Takes note of how far the teller has come with a member's broadcasts. For the dead nothing else says it.
     fn learn_of_progress(&mut self, told: &Told<A>, teller: NodeId) {
         let origin = Origin { id: told.record.id, tag: told.record.tag() };
-        if told.seen == 0 || !self.keeps_data() {
+        if told.seen == 0 || told.seen == UNSAID || !self.keeps_data() {
             return;
         }
         if let Some(index) = self.members.find_life(origin.id, origin.tag).filter(|index| *index != MYSELF)
@@ -151,7 +151,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Takes over a record that a challenge has confirmed, if it still says anything new.
     pub(super) fn believe(&mut self, record: Record<A>) -> Option<Index> {
-        let Some(index) = self.members.find(record.id) else { return self.welcome_newcomer(record, 0, Telling::Tree) };
+        let Some(index) = self.members.find(record.id) else {
+            return self.welcome_newcomer(record, UNSAID, Telling::Tree);
+        };
         self.members.get(index).filter(|held| record.supersedes(held))?;
         self.adopt(index, record, Telling::Tree);
         Some(index)

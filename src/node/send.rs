@@ -408,8 +408,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.write_join(number, cookie, writer)
             }
             Owed::Leave(_) => {
-                let (number, myself) = (self.leave.as_ref()?.number, self.members.myself()?);
-                writer.frame(kind::NEWS, |body| body.record(myself))?;
+                let number = self.leave.as_ref()?.number;
+                writer.frame(kind::NEWS, |body| self.members.describe(MYSELF, true, body))?;
                 writer.frame(kind::LEAVE, |body| body.u32(number))
             }
             Owed::Relay { number, .. } => self.write_parcel(*number, writer),
@@ -577,13 +577,13 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn write_join(&self, number: u32, cookie: u64, writer: &mut Writer<'_>) -> Option<()> {
-        let myself = self.members.myself()?;
         writer.frame(kind::JOIN, |body| {
             body.u32(number)?;
             body.u64(cookie)?;
             body.u8(VERSION)?;
             body.u8(VERSION)?;
-            body.record(myself)
+            // Whoever is asked may be newer than this node, and is to know from where on it is told.
+            self.members.describe(MYSELF, true, body)
         })
     }
 

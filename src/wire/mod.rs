@@ -30,7 +30,7 @@
 //!
 //! flags      bits 0-1  alive 0, down 1, left 2        bits 2-5  patience
 //!            bit 6     an extension follows: topics 4, and how far the sender has come with the member's broadcasts,
-//!                       varint, if at all; what is behind those, this version skips
+//!                       varint, if at all, 2^32 - 1 if it cannot say; what is behind those, this version skips
 //!            bit 7     a certificate follows: two juror ids 8 + 8, question 4
 //! ```
 //!
@@ -126,6 +126,8 @@ const OPEN: u8 = 1 << 4;
 const FULL: u8 = 1 << 5;
 const NEWCOMER: u8 = 1 << 6;
 const SEALED: u8 = 1 << 7;
+/// In place of how far one has come with a member's broadcasts: it keeps none itself. No broadcast has this number.
+pub(crate) const UNSAID: u32 = u32::MAX;
 /// The tag of "whoever is at this address".
 pub(crate) const ANYONE: u32 = 0;
 
@@ -212,7 +214,7 @@ pub(crate) struct Parts {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told<A> {
     pub(crate) record: Record<A>,
-    /// How far the sender has come with the member's broadcasts.
+    /// How far the sender has come with the member's broadcasts, or [`UNSAID`].
     pub(crate) seen: u32,
     /// What it rests on, if it is a verdict that says so.
     pub(crate) certificate: Option<Certificate>,
