@@ -18,9 +18,12 @@ fn key(number: usize) -> String {
     format!("key {number}")
 }
 
-/// A chunk of a member's bulk log: these keys, all with one value, from this version on.
-fn chunk(owner: Sender, from: u32, keys: impl ExactSizeIterator<Item = usize>, value: u8) -> Vec<u8> {
-    let mut body = owner.id.to_le_bytes().to_vec();
+/// What comes down the tree of a member's bulk log, to be passed on to nobody: these keys, all with one value, from this
+/// version on.
+fn delta(owner: Sender, from: u32, keys: impl ExactSizeIterator<Item = usize>, value: u8) -> Vec<u8> {
+    let (number, (low, high)) = ((owner.id as u32).rotate_right(8) ^ from, (0, 0));
+    let mut body: Vec<u8> = [number, low, high].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+    body.extend(owner.id.to_le_bytes());
     body.extend(&owner.tag().to_le_bytes()[..3]);
     body.push(0);
     for number in [from, keys.len() as u32, 0, 0, 0] {
@@ -34,7 +37,7 @@ fn chunk(owner: Sender, from: u32, keys: impl ExactSizeIterator<Item = usize>, v
         body.extend(forge::varint(VALUE as u32));
         body.extend([value; VALUE]);
     }
-    forge::frame(forge::kind::GIVEN, &body)
+    forge::frame(forge::kind::DELTA, &body)
 }
 
 /// The bed, and ten keys of each other member but for the peer; and how many bytes that took for each key, beside the key
@@ -43,11 +46,11 @@ pub fn filled(bed: &Bed) -> (Bed, f64) {
     let mut bed = bed.clone();
     let before = crate::counting::held();
     for owner in bed.others() {
-        let mut datagram = bed.datagram(&chunk(owner, 0, 0..KEYS, 1));
+        let mut datagram = bed.datagram(&delta(owner, 0, 0..KEYS, 1));
         bed.node.handle_datagram(bed.now, bed.from, &mut datagram);
+        settle(&mut bed);
     }
     let took = crate::counting::held() - before;
-    settle(&mut bed);
     assert_eq!(bed.node.stats().dropped_in_all(), 0, "no key was refused");
     let keys = bed.others().len() * KEYS;
     (bed, took as f64 / keys as f64 - (key(0).len() + VALUE) as f64)
@@ -119,20 +122,20 @@ impl Operation for Takes {
     fn prepare(&mut self) {
         let number = self.version as usize % KEYS;
         let newer = self.others.iter().take(1_000);
-        let of = |owner: &Sender| {
-            let chunk = chunk(*owner, self.version, number..number + 1, self.version as u8);
-            self.bed.datagram(&chunk)
-        };
+        let of =
+            |owner: &Sender| self.bed.datagram(&delta(*owner, self.version, number..number + 1, self.version as u8));
         self.datagrams = newer.map(of).collect();
         self.version += 1;
     }
 
     fn run(&mut self) {
-        let mut buf = [0; FULL];
+        let (mut buf, mut answer) = ([0; FULL], [0; FULL]);
         for datagram in &self.datagrams {
             let copy = &mut buf[..datagram.len()];
             copy.copy_from_slice(datagram);
             self.bed.node.handle_datagram(self.bed.now, self.bed.from, black_box(copy));
+            // The acknowledgement.
+            while self.bed.node.poll_transmit(&mut answer).is_some() {}
         }
     }
 

@@ -157,7 +157,6 @@ pub fn certificate([first, second]: [u64; 2], question: u32) -> Vec<u8> {
 }
 
 pub mod kind {
-    pub const GIVEN: u8 = 31;
     pub const PING: u8 = 1;
     pub const ACK: u8 = 2;
     pub const NEWS: u8 = 5;
@@ -168,6 +167,7 @@ pub mod kind {
     pub const RELAY: u8 = 14;
     pub const SUMS: u8 = 16;
     pub const RECORDS: u8 = 18;
+    pub const DELTA: u8 = 28;
 }
 
 pub fn ping(number: u32, roots: [u8; 6]) -> Vec<u8> {
