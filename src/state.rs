@@ -6,8 +6,8 @@
 //! next delta, or in the progress roots of a probe, and fetches what it lacks from whoever has it (`state/fetch.rs`).
 //!
 //! One datagram can be followed so: `node/replicate.rs` takes the frame, `state/map.rs` judges by versions alone whether
-//! the chunk may be taken, `state/take.rs` takes it entry by entry, `state/store.rs` holds the bytes, `state/tell.rs` says
-//! what the application hears of it.
+//! the chunk may be taken, `state/take.rs` takes it entry by entry (`state/rebuild.rs`, when a log is read again),
+//! `state/store.rs` holds the bytes, `state/tell.rs` says what the application hears of it.
 //!
 //! Where this departs from Scuttlebutt (van Renesse et al. 2008) and from what has become of it:
 //!
@@ -16,7 +16,7 @@
 //! | a digest of everybody in every message | 2 bytes in every probe; a digest of the latest, then of a range, when they differ | a digest of 1,000 does not fit a datagram, and nothing has changed most of the time |
 //! | rounds of gossip spread a write | a tree does, each member receives it once | a hundredth of the time, and a tenth of the bytes |
 //! | each replica forgets deletions by its own clock | the owner alone moves the floor | a replica that forgets sooner than another brings deleted keys back |
-//! | below the floor, the map is wiped and read anew | it is read anew beside what there is, and at the end goes what was not found (`Rebuild`) | a wipe that stops half-way, and a third node, revive what was deleted |
+//! | below the floor, the map is wiped and read anew | it is read anew beside what there is, and at the end all changes at once (`state/rebuild.rs`) | a wipe that stops half-way, and a third node, revive what was deleted |
 //! | one order of versions | two logs, *vital* and *bulk* | a value of 64 KiB must not delay a node's health |
 //! | depth first: whoever has most waits least | half a datagram at most for one, while others wait | small maps are whole at once |
 //! | what others claim of an owner holds | the owner writes all anew above it, or begins another life | a liar's version would shut the owner out |
@@ -31,6 +31,7 @@ mod key;
 mod map;
 mod own;
 mod pace;
+mod rebuild;
 mod store;
 mod take;
 mod tell;
@@ -192,9 +193,9 @@ impl<S: Storage> State<S> {
     // Looking.
 
     /// Where a key is, if it is there: in the vital log, in the bulk, or for this node alone.
-    pub(crate) fn find(&self, owner: Index, key: &[u8]) -> Option<At> {
-        let classes = [VITAL, 0, LOCAL];
-        let found = classes.into_iter().filter_map(|class| self.store.find(owner, class, key));
+    pub(crate) fn find<A: Address>(&self, owner: Index, key: &[u8], members: &Members<A, S>) -> Option<At> {
+        let find = |(class, _, version)| self.store.find_if(owner, class, key, |_, head| head.version <= version);
+        let found = self.ends_of(owner, members).into_iter().filter_map(find);
         { found }.find(|at| self.store.get(*at).is_some_and(|head| !head.is(DELETED)))
     }
 
@@ -223,11 +224,17 @@ impl<S: Storage> State<S> {
         owner: Index,
         members: &Members<A, S>,
     ) -> impl Iterator<Item = Entry<'_>> {
-        let map = members.map(owner);
-        let local = if owner == MYSELF { self.local.0 } else { NOWHERE };
-        let ends = [map.log(VITAL_LOG).last, map.log(BULK).last, local];
-        let places = ends.into_iter().flat_map(|last| self.back_from(last));
+        let seen = |at: &At, version: u32| self.store.get(*at).is_some_and(|head| head.version <= version);
+        let ends = self.ends_of(owner, members).into_iter();
+        let places = ends.flat_map(move |(_, last, version)| self.back_from(last).filter(move |at| seen(at, version)));
         places.filter_map(|at| self.entry(at, members))
+    }
+
+    /// Of each class the last entry, and the version up to which entries are seen: what is beyond is ahead of the log.
+    fn ends_of<A: Address>(&self, owner: Index, members: &Members<A, S>) -> [(u8, At, u32); 3] {
+        let [bulk, vital] = members.map(owner).logs;
+        let local = if owner == MYSELF { self.local } else { (NOWHERE, 0) };
+        [(VITAL, vital.last, vital.version), (0, bulk.last, bulk.version), (LOCAL, local.0, local.1)]
     }
 
     /// The entries of a log from this one on to the oldest.

@@ -118,7 +118,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// The same with the version and the class.
     pub fn entry(&self, owner: NodeId, key: &str) -> Option<Entry<'_>> {
         let owner = if owner == self.id() { MYSELF } else { self.members.find(owner)? };
-        self.state.find(owner, key.as_bytes()).and_then(|at| self.state.entry(at, &self.members))
+        self.state.find(owner, key.as_bytes(), &self.members).and_then(|at| self.state.entry(at, &self.members))
     }
 
     /// A value as [`set_typed`](Self::set_typed) wrote it; an error if it is not of that type.
@@ -185,7 +185,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let owner = self.members.get(index)?.id;
         // A key is in two classes for a moment when its owner changes that: as long as it is in one, it is there, as it is
         // in that one.
-        match self.state.find(index, key.as_bytes()).and_then(|at| self.state.entry(at, &self.members)) {
+        match self.state.find(index, key.as_bytes(), &self.members).and_then(|at| self.state.entry(at, &self.members)) {
             Some(entry) => Some(Event::KeySet { owner, entry }),
             None => Some(Event::KeyDeleted { owner, key }),
         }

@@ -50,7 +50,7 @@ impl<S: Storage> State<S> {
         let log = *members.map(owner).log(log);
         let reach = self.reach_of(&log, from, room);
         // Of what cannot go whole is said that it is there.
-        let first = self.first_behind(log.last, from).map_or(log.version, |(_, head)| head.version);
+        let first = self.first_behind(log.last, from).map_or(log.version, |(_, head)| head.version).min(log.version);
         if reach > from { reach } else { first }
     }
 
@@ -204,7 +204,7 @@ impl<S: Storage> State<S> {
     ) -> Option<()> {
         let held = *members.map(left.owner).log(log);
         let from = left.from.get(log).copied()?;
-        // What is left of a rebuild that was given up is no part of what is here.
+        // What is ahead of the log is no part of it yet.
         let next = self.first_behind(held.last, from).filter(|(_, head)| head.version <= held.version);
         let cut = next.map(|(_, head)| (head, super::own::pieces_of(&head, config)));
         let Some((head, pieces)) = cut.filter(|(_, pieces)| *pieces > 1) else {

@@ -130,6 +130,11 @@ pub(crate) fn judge(log: &Log, rebuild: Option<&Rebuild>, span: &Span) -> Verdic
 }
 
 impl Rebuild {
+    /// The same, of which nothing is here yet.
+    pub(crate) fn before_any(self) -> Self {
+        Rebuild { cursor: 0, ..self }
+    }
+
     /// Whether this was its last part.
     pub(crate) fn is_done(&self) -> bool {
         self.cursor >= self.last

@@ -159,15 +159,26 @@ impl<S: Storage> Store<S> {
 
     /// Where an owner's entry of this key is in one of its logs, the deleted included.
     pub(crate) fn find(&self, owner: Index, class: u8, key: &[u8]) -> Option<At> {
-        self.find_other(owner, class, key, NOWHERE)
+        self.find_if(owner, class, key, |_, _| true)
     }
 
     /// Where there is another entry of the key.
     pub(crate) fn find_other(&self, owner: Index, class: u8, key: &[u8], than: At) -> Option<At> {
+        self.find_if(owner, class, key, |at, _| at != than)
+    }
+
+    /// Where there is an entry of the key that is wanted.
+    pub(crate) fn find_if(
+        &self,
+        owner: Index,
+        class: u8,
+        key: &[u8],
+        wanted: impl Fn(At, &Head) -> bool,
+    ) -> Option<At> {
         let mut at = *self.buckets.all().get(self.bucket(owner, class, key))?;
         while let Some(head) = self.get(at) {
             let same = head.owner == owner && head.marks & (VITAL | LOCAL) == class;
-            if same && at != than && self.key(at) == key {
+            if same && wanted(at, &head) && self.key(at) == key {
                 return Some(at);
             }
             at = head.chain;

@@ -1,13 +1,12 @@
 //! What others send of their maps: whole chunks, pieces of values, and the room for both.
 
-use super::map::{Rebuild, Verdict, judge};
+use super::map::{Verdict, judge};
 use super::store::{CONFIRMED, DELETED, Head, PARTIAL, VITAL};
-use super::{At, BULK, Partial, Rebuilding, State, VITAL_LOG, mark_of};
+use super::{At, BULK, Partial, State, VITAL_LOG, log_of, mark_of};
 use crate::context::Context;
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::{FewOf, Storage};
-use crate::time::Instant;
 use crate::wire::{Chunk, ChunkHead, Reader, ValuePiece, Written};
 
 /// For how many probe periods a rebuild or a value may stand still before it is begun anew.
@@ -30,16 +29,25 @@ pub(crate) enum Took {
 
 /// Why an entry could not be put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     /// It is beyond the quarter that one owner may take.
     Share,
     /// Others and this node's own take what there is.
     Room,
 }
 
+/// What becomes of what is there of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It is replaced.
+    Add,
+    /// It stays until the log has been read again to its end.
+    Rebuild,
+}
+
 /// Whether one more of this log may be under way in a table of those that are. The last place is for *vital* ones: bulk
 /// comes after them, and must not hold what they wait for.
-fn has_place<T>(table: &impl FewOf<T>, log: usize) -> bool {
+pub(super) fn has_place<T>(table: &impl FewOf<T>, log: usize) -> bool {
     let kept = if log == VITAL_LOG { 0 } else { 1 };
     table.room() > kept
 }
@@ -54,42 +62,13 @@ impl<S: Storage> State<S> {
     ) -> Took {
         let head = &chunk.head;
         let log = if head.vital { VITAL_LOG } else { BULK };
-        let rebuild = self.rebuild_of(owner, log).map(|held| held.rebuild);
+        let rebuild = self.rebuild_of((owner, log)).map(|held| held.rebuild);
         let held = *cx.members.map(owner).log(log);
         let mut verdict = judge(&held, rebuild.as_ref(), &head.span);
         // Whatever others have begun, the owner knows better.
         if by_owner && verdict == Verdict::Unfit && judge(&held, None, &head.span) != Verdict::Unfit {
             self.give_up_rebuild((owner, log), cx.members);
             verdict = judge(cx.members.map(owner).log(log), None, &head.span);
-        }
-        // What the owner has forgotten makes room.
-        if verdict == Verdict::Adds {
-            self.learn_floor((owner, log), head.span.floor, cx.members);
-        }
-        if head.piece && matches!(verdict, Verdict::Adds | Verdict::Rebuilds { .. }) {
-            let mut piece = self.take_piece(chunk.body, (owner, log), head, cx);
-            if let (Err(Took::Refused), Verdict::Rebuilds { first, .. }) = (&piece, &verdict) {
-                // What is not confirmed gives way, as for entries that come whole.
-                if *first {
-                    self.unconfirm(held.last);
-                }
-                if self.drop_unconfirmed((owner, log), cx.members) {
-                    piece = self.take_piece(chunk.body, (owner, log), head, cx);
-                }
-            }
-            match piece {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.touch_rebuild((owner, log), cx.now);
-                    return Took::New;
-                }
-                Err(took) => {
-                    if took == Took::Refused && matches!(verdict, Verdict::Rebuilds { .. }) {
-                        self.give_up_rebuild((owner, log), cx.members);
-                    }
-                    return took;
-                }
-            }
         }
         let took = match verdict {
             Verdict::Old => {
@@ -115,9 +94,18 @@ impl<S: Storage> State<S> {
         cx: &mut Context<'_, A, S>,
     ) -> Took {
         let span = chunk.head.span;
+        // What the owner has forgotten makes room.
+        self.learn_floor((owner, log), span.floor, cx.members);
+        if chunk.head.piece {
+            match self.take_piece(chunk.body, (owner, log), (&chunk.head, Mode::Add), cx) {
+                Ok(true) => {}
+                Ok(false) => return Took::New,
+                Err(took) => return took,
+            }
+        }
         let before = cx.members.map(owner).log(log).version;
         // What is not there of what came before is there no more.
-        let (reached, stopped) = self.put_all(chunk, (owner, log), before, cx);
+        let (reached, stopped) = self.put_all(chunk, (owner, log), Mode::Add, cx);
         cx.members.with_map(owner, |map| {
             let log = map.log_mut(log);
             log.version = log.version.max(reached);
@@ -131,25 +119,27 @@ impl<S: Storage> State<S> {
         if reached > before { Took::New } else { Took::Refused }
     }
 
-    /// Puts the entries of a chunk in that are above this version, and gives the version up to which there was room, and
-    /// why no further.
-    fn put_all<A: Address>(
+    /// Puts the entries of a chunk in, and gives the version up to which there was room, and why no further.
+    pub(super) fn put_all<A: Address>(
         &mut self,
         chunk: &Chunk<'_>,
         (owner, log): (Index, usize),
-        above: u32,
+        mode: Mode,
         cx: &mut Context<'_, A, S>,
     ) -> (u32, Option<Stop>) {
         let span = chunk.head.span;
+        let (mut entries, mut before) = (chunk.body, span.from);
         if chunk.head.piece {
             // Its last piece has put it in.
-            self.confirm_piece(chunk.body, (owner, log));
+            if let Some(piece) = entries.value_piece() {
+                self.confirm((owner, log), piece.key, span.to, cx.members);
+            }
             return (span.to, None);
         }
-        let (mut entries, mut before) = (chunk.body, span.from);
+        let above = if mode == Mode::Add { cx.members.map(owner).log(log).version } else { 0 };
         while let Some(written) = entries.written(before) {
             if written.version > above
-                && let Err(stop) = self.put(&written, (owner, log), cx)
+                && let Err(stop) = self.put(&written, (owner, log), mode, cx)
             {
                 // What came before it stands.
                 return (before, Some(stop));
@@ -159,55 +149,79 @@ impl<S: Storage> State<S> {
         (span.to, None)
     }
 
-    /// Puts an entry in the place of what there is of its key, if it is later.
+    /// Puts an entry in, if it is later than what there is of its key.
     fn put<A: Address>(
         &mut self,
         written: &Written<'_>,
         (owner, log): (Index, usize),
+        mode: Mode,
         cx: &mut Context<'_, A, S>,
     ) -> Result<(), Stop> {
-        let held = self.store.find(owner, mark_of(log), written.key);
-        let held = held.and_then(|at| Some((at, self.store.get(at)?)));
-        match held {
-            // A later one is there still as far as this says; but not what a rebuild has left that was begun anew: its state
-            // was no later than this one's, or somebody lied.
-            Some((at, head))
-                if head.version == written.version
-                    || head.version > written.version
-                        && (head.is(CONFIRMED) || head.version <= cx.members.map(owner).log(log).version) =>
-            {
-                self.store.set(at, Head { marks: head.marks | CONFIRMED, ..head });
-                return Ok(());
-            }
+        let (key, version) = (written.key, written.version);
+        if self.confirm((owner, log), key, version, cx.members) {
+            return Ok(());
+        }
+        let found = self.find_both((owner, log), key, cx.members);
+        if found == [None; 2] && written.value.is_none() && version <= cx.members.map(owner).log(log).floor {
             // There is nothing to delete, and nobody here can have it from before.
-            None if written.value.is_none() && written.version <= cx.members.map(owner).log(log).floor => return Ok(()),
-            _ => {}
+            return Ok(());
         }
         let deleted = if written.value.is_none() { DELETED } else { 0 };
         let value = written.value.unwrap_or(&[]);
-        let head = Head::new(owner, written.version, mark_of(log) | deleted | CONFIRMED, value.len());
-        let replaced = held.map_or(0, |(_, head)| head.size());
-        let size = Head { key_len: written.key.len() as u8, ..head }.size();
-        if !self.is_within_share(size, replaced, owner, cx.members) {
+        let head = Head::new(owner, version, mark_of(log) | deleted | CONFIRMED, value.len());
+        let displaced = self.displace(found, (owner, log), (version, mode), cx.members);
+        let replaced = displaced.and_then(|at| self.store.get(at)).map_or(0, |head| head.size());
+        let size = Head { key_len: key.len() as u8, ..head }.size();
+        if !self.is_within_share(size, replaced, (owner, mode), cx.members) {
             return Err(Stop::Share);
         }
         if !self.find_room(size, replaced, owner, cx.members) {
             return Err(Stop::Room);
         }
-        if let Some((at, _)) = held {
+        if let Some(at) = displaced {
             self.remove(at, cx.members);
         }
-        let at = self.add(head, written.key, cx.members).ok_or(Stop::Room)?;
+        let at = self.add(head, key, cx.members).ok_or(Stop::Room)?;
         if let Some(place) = self.store.value_mut(at).get_mut(..value.len()) {
             place.copy_from_slice(value);
         }
         Ok(())
     }
 
-    /// Whether so many bytes of another's, in place of so many, are still within the quarter of all that is each one's, and a
-    /// sixteenth more: what was deleted takes room here for longer than at its owner.
-    fn is_within_share<A: Address>(&self, size: usize, replaced: usize, owner: Index, members: &Members<A, S>) -> bool {
-        let most = self.store.limit() / 4 + self.store.limit() / 16;
+    /// Which of those that were found gives way at once to this version. One that is only to go when the log has been read is
+    /// no longer confirmed.
+    fn displace<A: Address>(
+        &mut self,
+        [here, ahead]: [Option<At>; 2],
+        (owner, log): (Index, usize),
+        (version, mode): (u32, Mode),
+        members: &Members<A, S>,
+    ) -> Option<At> {
+        if mode == Mode::Add || version <= members.map(owner).log(log).version {
+            return ahead.or(here);
+        }
+        if let Some(here) = here {
+            self.mark_confirmed(here, false);
+        }
+        ahead
+    }
+
+    /// The quarter of all that is each one's, and a sixteenth more: what was deleted takes room here for longer than at its
+    /// owner.
+    pub(super) fn share(&self) -> usize {
+        self.store.limit() / 4 + self.store.limit() / 16
+    }
+
+    /// Whether so many bytes of another's, in place of so many, are still within its share. While a log is read again, what is
+    /// to go is here beside what comes.
+    fn is_within_share<A: Address>(
+        &self,
+        size: usize,
+        replaced: usize,
+        (owner, mode): (Index, Mode),
+        members: &Members<A, S>,
+    ) -> bool {
+        let most = if mode == Mode::Rebuild { 2 * self.share() } else { self.share() };
         members.map(owner).used as usize + size <= most + replaced
     }
 
@@ -245,7 +259,12 @@ impl<S: Storage> State<S> {
     /// There was no room for all of a log: this node's roots differ from others' from now on. What is held of a map that is
     /// beyond its share, in either log, may be shorter or gone by now, or deleted for so long that its owner has forgotten
     /// it: that gives way when all is read again.
-    fn note_refused<A: Address>(&mut self, (owner, log): (Index, usize), why: Stop, members: &mut Members<A, S>) {
+    pub(super) fn note_refused<A: Address>(
+        &mut self,
+        (owner, log): (Index, usize),
+        why: Stop,
+        members: &mut Members<A, S>,
+    ) {
         self.refuses = true;
         members.with_map(owner, |map| {
             map.log_mut(log).refused = true;
@@ -264,149 +283,19 @@ impl<S: Storage> State<S> {
         }
     }
 
-    // Reading a log again.
-
-    fn rebuild_of(&self, owner: Index, log: usize) -> Option<&Rebuilding> {
-        self.rebuilds.iter().find(|held| held.owner == owner && usize::from(held.log) == log)
-    }
-
-    /// It goes on, though only pieces of a value come.
-    fn touch_rebuild(&mut self, (owner, log): (Index, usize), now: Instant) {
-        let same = |held: &&mut Rebuilding| held.owner == owner && usize::from(held.log) == log;
-        self.rebuilds.iter_mut().filter(same).for_each(|held| held.since = now);
-    }
-
-    /// Takes the next part of a log that is read again.
-    fn rebuild<A: Address>(
-        &mut self,
-        chunk: &Chunk<'_>,
-        (owner, log): (Index, usize),
-        (first, rebuild): (bool, Rebuild),
-        cx: &mut Context<'_, A, S>,
-    ) -> Took {
-        self.rebuilds.retain(|held| held.owner != owner || usize::from(held.log) != log);
-        if !has_place(&self.rebuilds, log) && !rebuild.is_done() {
-            return Took::Unfit;
-        }
-        if first {
-            let held = *cx.members.map(owner).log(log);
-            self.unconfirm(held.last);
-            // Nobody says it any more.
-            let told = if self.watches.any() { held.told } else { held.version };
-            let floor = told.min(held.version).max(held.floor);
-            self.forget_deleted(owner, log, floor, cx.members);
-            cx.members.with_map(owner, |map| map.log_mut(log).floor = floor);
-        }
-        let mut stopped = self.put_all(chunk, (owner, log), 0, cx).1;
-        // What is not confirmed gives way: it is gone, or will be listed again.
-        if stopped.is_some() && self.drop_unconfirmed((owner, log), cx.members) {
-            stopped = self.put_all(chunk, (owner, log), 0, cx).1;
-        }
-        if let Some(why) = stopped {
-            self.note_refused((owner, log), why, cx.members);
-            self.give_up_rebuild((owner, log), cx.members);
-            return Took::Refused;
-        }
-        if rebuild.is_done() {
-            self.finish_rebuild((owner, log), &rebuild, cx.members);
-        } else {
-            let _ = self.rebuilds.push(Rebuilding { owner, log: log as u8, rebuild, since: cx.now });
-        }
-        Took::New
-    }
-
-    /// Removes what a rebuild has brought that goes no further: nobody can tell whether it was true. What it had taken the
-    /// place of is gone, and the log must be read again.
-    fn give_up_rebuild<A: Address>(&mut self, (owner, log): (Index, usize), members: &mut Members<A, S>) {
-        self.rebuilds.retain(|held| held.owner != owner || usize::from(held.log) != log);
-        let held = *members.map(owner).log(log);
-        let (mut at, mut any) = (held.last, false);
-        while let Some(head) = self.store.get(at).filter(|head| head.version > held.version) {
-            any = true;
-            self.remove(at, members);
-            at = head.older;
-        }
-        let replaced = any && held.told > 0 && self.watches.any();
-        members.with_map(owner, |map| {
-            map.replaced |= replaced;
-            map.log_mut(log).hollow |= any;
-        });
-        if replaced {
-            self.note_change(owner);
-        }
-    }
-
-    fn confirm_piece(&mut self, mut body: Reader<'_>, (owner, log): (Index, usize)) {
-        let held = body.value_piece().and_then(|piece| self.store.find(owner, mark_of(log), piece.key));
-        if let Some((at, head)) = held.and_then(|at| Some((at, self.store.get(at)?))) {
-            self.store.set(at, Head { marks: head.marks | CONFIRMED, ..head });
-        }
-    }
-
-    fn unconfirm(&mut self, last: At) {
-        let mut at = last;
-        while let Some(head) = self.store.get(at) {
-            self.store.set(at, Head { marks: head.marks & !CONFIRMED, ..head });
-            at = head.older;
-        }
-    }
-
-    /// All has been read: what was not found is gone.
-    fn finish_rebuild<A: Address>(
-        &mut self,
-        (owner, log): (Index, usize),
-        rebuild: &Rebuild,
-        members: &mut Members<A, S>,
-    ) {
-        self.drop_unconfirmed((owner, log), members);
-        members.with_map(owner, |map| {
-            let log = map.log_mut(log);
-            let floor = log.floor.max(rebuild.floor()).min(rebuild.cursor);
-            (log.version, log.floor, log.hollow, log.refused) = (rebuild.cursor, floor, false, false);
-            log.exposed = rebuild.cursor;
-        });
-    }
-
-    /// Removes what a rebuild has not found to be there; whether there was anything. The log is hollow until it is read.
-    fn drop_unconfirmed<A: Address>(&mut self, (owner, log): (Index, usize), members: &mut Members<A, S>) -> bool {
-        let told = members.map(owner).log(log).told;
-        let (mut at, mut any, mut lost) = (members.map(owner).log(log).last, false, false);
-        while let Some(head) = self.store.get(at) {
-            if !head.is(CONFIRMED) {
-                // What changed since something was told stands for what the application knows.
-                (any, lost) = (true, lost || told > 0 && (!head.is(DELETED) || head.version > told));
-                self.remove(at, members);
-            }
-            at = head.older;
-        }
-        // That keys are gone cannot be told one by one: nothing stands for them.
-        let replaced = lost && self.watches.any();
-        members.with_map(owner, |map| {
-            map.replaced |= replaced;
-            map.log_mut(log).hollow |= any;
-        });
-        if replaced {
-            self.note_change(owner);
-        }
-        any
-    }
-
     // Values in pieces.
 
     /// Takes one piece of a value: whether the value is whole now, and has been put in.
-    fn take_piece<A: Address>(
+    pub(super) fn take_piece<A: Address>(
         &mut self,
         mut body: Reader<'_>,
         (owner, log): (Index, usize),
-        head: &ChunkHead,
+        (head, mode): (&ChunkHead, Mode),
         cx: &mut Context<'_, A, S>,
     ) -> Result<bool, Took> {
         let piece = body.value_piece().ok_or(Took::Unfit)?;
         let version = head.span.to;
-        if let Some(held) = self.store.find(owner, mark_of(log), piece.key).and_then(|at| self.store.get(at))
-            && held.version >= version
-        {
-            // It is here, as by a rebuild that was given up.
+        if self.confirm((owner, log), piece.key, version, cx.members) {
             return Ok(true);
         }
         let at = match self.partial_of(owner, log, version) {
@@ -416,7 +305,7 @@ impl<S: Storage> State<S> {
                 self.drop_partial(held.at, cx.members);
                 return Err(Took::Unfit);
             }
-            None => self.begin_partial((owner, log, version), &piece, cx)?,
+            None => self.begin_partial((owner, log, version), (&piece, mode), cx)?,
         };
         let range = ValuePiece::range(piece.len, piece.pieces, piece.piece);
         if let Some(place) = self.store.value_mut(at).get_mut(range).filter(|place| place.len() == piece.bytes.len()) {
@@ -434,7 +323,7 @@ impl<S: Storage> State<S> {
             return Ok(false);
         }
         self.partials.retain(|partial| partial.at != at);
-        self.complete(at, cx.members);
+        self.complete(at, mode, cx.members);
         Ok(true)
     }
 
@@ -450,7 +339,7 @@ impl<S: Storage> State<S> {
     fn begin_partial<A: Address>(
         &mut self,
         (owner, log, version): (Index, usize, u32),
-        piece: &ValuePiece<'_>,
+        (piece, mode): (&ValuePiece<'_>, Mode),
         cx: &mut Context<'_, A, S>,
     ) -> Result<At, Took> {
         // Of one log only one value is put together at a time.
@@ -464,9 +353,10 @@ impl<S: Storage> State<S> {
         let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
         let head = Head { pieces: piece.pieces, ..head };
         // For a while both are here, but only one of them is the owner's.
-        let held = self.store.find(owner, mark_of(log), piece.key).and_then(|at| self.store.get(at));
-        let (size, held) = (Head { key_len: piece.key.len() as u8, ..head }.size(), held.map_or(0, |held| held.size()));
-        let stopped = if !self.is_within_share(size, held, owner, cx.members) {
+        let held = self.store.find(owner, mark_of(log), piece.key).filter(|_| mode == Mode::Add);
+        let held = held.and_then(|at| self.store.get(at)).map_or(0, |held| held.size());
+        let size = Head { key_len: piece.key.len() as u8, ..head }.size();
+        let stopped = if !self.is_within_share(size, held, (owner, mode), cx.members) {
             Some(Stop::Share)
         } else {
             (!self.find_room(size, 0, owner, cx.members)).then_some(Stop::Room)
@@ -480,15 +370,16 @@ impl<S: Storage> State<S> {
         Ok(at)
     }
 
-    /// Puts a value that is whole in the place of what there was.
-    fn complete<A: Address>(&mut self, at: At, members: &mut Members<A, S>) {
+    /// Puts a value in that is whole.
+    fn complete<A: Address>(&mut self, at: At, mode: Mode, members: &mut Members<A, S>) {
         let Some(head) = self.store.get(at) else { return };
-        let class = head.marks & VITAL;
-        let held = self.store.find(head.owner, class, self.store.key(at));
-        let head = Head { marks: class | CONFIRMED, ..head };
+        let of = (head.owner, log_of(&head));
+        let found = self.find_both(of, self.store.key(at), members);
+        let displaced = self.displace(found, of, (head.version, mode), members);
+        let head = Head { marks: head.marks & VITAL | CONFIRMED, ..head };
         self.store.set(at, head);
-        if let Some(held) = held {
-            self.remove(held, members);
+        if let Some(displaced) = displaced {
+            self.remove(displaced, members);
         }
         self.link(at, &head, members);
     }

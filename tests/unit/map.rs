@@ -84,18 +84,19 @@ fn history(steps: &[Step]) -> Option<Vec<Held>> {
 struct Copy {
     held: Held,
     confirmed: [bool; KEYS],
+    /// What a rebuild has brought that is not done.
+    ahead: [Option<Item>; KEYS],
     rebuild: Option<Rebuild>,
     /// Up to which version it has ever known how it stands with each key.
     knew: [u32; KEYS],
 }
 
 impl Copy {
-    const NEW: Copy = Copy { held: Held::NOTHING, confirmed: [false; KEYS], rebuild: None, knew: [0; KEYS] };
+    const NEW: Copy =
+        Copy { held: Held::NOTHING, confirmed: [false; KEYS], ahead: [None; KEYS], rebuild: None, knew: [0; KEYS] };
 
-    /// What it gives to others.
-    fn gives(&self) -> Held {
-        let has = |item: &Item| item.version <= self.held.version;
-        Held { items: self.held.items.map(|item| item.filter(has)), ..self.held }
+    fn give_up(&mut self) {
+        (self.rebuild, self.ahead) = (None, [None; KEYS]);
     }
 
     fn log(&self) -> Log {
@@ -107,9 +108,9 @@ impl Copy {
         let version = self.held.version;
         self.take_part(from, part);
         assert!(self.held.version >= version && self.held.floor <= self.held.version, "{self:?}");
-        // What is beyond that is of a rebuild that is not done, and does not count yet.
         for (key, item) in self.held.items.iter().enumerate() {
-            let Some(item) = item.filter(|item| item.version <= self.held.version) else { continue };
+            let Some(item) = item else { continue };
+            assert!(item.version <= self.held.version, "{item:?} is beyond {self:?}");
             assert!(item.deleted || item.version >= self.knew[key], "{item:?} comes back to {self:?}");
             self.knew[key] = self.knew[key].max(item.version);
         }
@@ -123,13 +124,15 @@ impl Copy {
             Verdict::Old => self.learn_floor(span.floor),
             Verdict::Adds => {
                 // What is not there of what came before is there no more.
-                self.put(from, (low.max(self.held.version), high));
+                let version = self.held.version;
                 self.held.version = high;
+                self.put(from, (low.max(version), high));
                 self.held.exposed = self.held.exposed.max(span.as_of);
                 self.learn_floor(span.floor);
             }
             Verdict::Rebuilds { first, rebuild } => {
                 if first {
+                    self.give_up();
                     self.confirmed = [false; KEYS];
                     self.held.forget(self.held.version);
                 }
@@ -149,10 +152,11 @@ impl Copy {
             if held.is_none() && item.deleted && item.version <= self.held.floor {
                 continue;
             }
-            self.confirmed[key] = true;
-            if held.is_none_or(|held| held.version < item.version) {
-                self.held.items[key] = Some(item);
+            let place = if item.version > self.held.version { &mut self.ahead[key] } else { &mut self.held.items[key] };
+            if place.is_none_or(|held| held.version < item.version) {
+                *place = Some(item);
             }
+            self.confirmed[key] = true;
         }
     }
 
@@ -167,9 +171,11 @@ impl Copy {
                 self.held.items[key] = None;
                 self.knew[key] = self.knew[key].max(rebuild.cursor);
             }
+            self.held.items[key] = self.ahead[key].or(self.held.items[key]);
         }
         let floor = self.held.floor.max(rebuild.floor()).min(rebuild.cursor);
         (self.held.version, self.held.floor, self.held.exposed) = (rebuild.cursor, floor, rebuild.cursor);
+        self.give_up();
     }
 
     /// Asks somebody for all that is behind what it has, until nothing more comes.
@@ -203,7 +209,8 @@ fn all_copies(states: &[Held]) -> HashSet<Copy> {
         let (count, known) = (copies.len(), holders.len());
         let mut open: Vec<Copy> = copies.iter().copied().collect();
         while let Some(copy) = open.pop() {
-            let given_up = Copy { rebuild: None, ..copy };
+            let mut given_up = copy;
+            given_up.give_up();
             let after = |(holder, part): (&Held, (u32, u32))| {
                 let mut copy = copy;
                 copy.take(holder, part);
@@ -216,7 +223,7 @@ fn all_copies(states: &[Held]) -> HashSet<Copy> {
                 }
             }
         }
-        holders.extend(copies.iter().map(Copy::gives));
+        holders.extend(copies.iter().map(|copy| copy.held));
         if (copies.len(), holders.len()) == (count, known) {
             return copies;
         }
@@ -248,7 +255,7 @@ fn whatever_is_taken_in_whatever_order_nothing_deleted_comes_back_and_all_maps_b
             if !is_whole(&copy) {
                 // Half of a rebuild that this one cannot finish is given up after a while.
                 assert!(copy.rebuild.is_some(), "{copy:?} after {steps:?}");
-                copy.rebuild = None;
+                copy.give_up();
                 copy.fetch(end);
             }
             assert!(is_whole(&copy), "{copy:?} after {steps:?}");

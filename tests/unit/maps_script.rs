@@ -200,16 +200,12 @@ impl<S: Empty> World<S> {
                 assert!(*version > before || *version == before && !gone, "{key:?} of {of} comes back to {at}");
                 *held = (*version, false);
             }
-            let versions = self.nodes[at].versions(id_of(of));
             let hollow = self.nodes[at].members.map(self.nodes[at].index(id_of(of))).logs.map(|log| log.hollow);
-            // What came of a log that is being read again, and is not there for now, is no deletion yet; nor is what had to
-            // make room until the log is whole again.
-            seen.retain(|(vital, key), (version, gone)| {
+            // What had to make room until the log is whole again is no deletion.
+            for ((vital, key), (_, gone)) in seen.iter_mut() {
                 let absent = !there.iter().any(|(log, held, ..)| log == vital && held == key);
-                let log = usize::from(*vital);
-                *gone |= absent && !hollow[log];
-                !absent || *version <= versions[log]
-            });
+                *gone |= absent && !hollow[usize::from(*vital)];
+            }
         }
     }
 
@@ -228,6 +224,16 @@ impl<S: Empty> World<S> {
 
     /// Everything is exchanged in the end, and all have the same.
     fn settle(&mut self) {
+        for of in 0..NODES {
+            let own = &self.nodes[of];
+                "own {of}: {:?} {:?}",
+                own.members.map(0),
+                own.map_of(id_of(of))
+                    .iter()
+                    .map(|k| (k.0, std::string::String::from_utf8_lossy(&k.1).into_owned(), k.2, k.3.len()))
+                    .collect::<Vec<_>>()
+            );
+        }
         // What there was no room for is asked for again every half a minute or so. Whoever is asked in vain, as it has no
         // more itself, is asked four times before somebody else is.
         for _ in 0..8 {

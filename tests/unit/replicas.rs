@@ -118,7 +118,7 @@ impl<S: Empty> Replica<S> {
     }
 
     pub(crate) fn get(&self, owner: u64, key: &str) -> Option<&[u8]> {
-        let at = self.state.find(self.index(owner), key.as_bytes())?;
+        let at = self.state.find(self.index(owner), key.as_bytes(), &self.members)?;
         self.state.entry(at, &self.members).map(|entry| entry.value())
     }
 
@@ -236,6 +236,23 @@ impl<S: Empty> Replica<S> {
                         continue;
                     }
                     let outcome = self.with(|state, cx| state.take(&chunk, (owner, false), cx));
+                    let m = self.members.map(owner);
+                    let sp = chunk.head.span;
+                    std::eprintln!(
+                        self.id().get(),
+                        origin.id.get(),
+                        self.now.as_micros() / 1000,
+                        chunk.head.vital as u8,
+                        chunk.head.piece as u8,
+                        sp.from,
+                        sp.to,
+                        sp.as_of,
+                        sp.floor,
+                        sp.sure,
+                        m.logs.map(|l| (l.version, l.floor, l.hollow as u8, l.refused as u8)),
+                        m.used,
+                        self.state.used()
+                    );
                     if outcome == Took::New {
                         self.state.fetches.note_given(NodeId::new(from), self.now, 4 * UNIT);
                     }
