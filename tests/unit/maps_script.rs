@@ -224,16 +224,6 @@ impl<S: Empty> World<S> {
 
     /// Everything is exchanged in the end, and all have the same.
     fn settle(&mut self) {
-        for of in 0..NODES {
-            let own = &self.nodes[of];
-                "own {of}: {:?} {:?}",
-                own.members.map(0),
-                own.map_of(id_of(of))
-                    .iter()
-                    .map(|k| (k.0, std::string::String::from_utf8_lossy(&k.1).into_owned(), k.2, k.3.len()))
-                    .collect::<Vec<_>>()
-            );
-        }
         // What there was no room for is asked for again every half a minute or so. Whoever is asked in vain, as it has no
         // more itself, is asked four times before somebody else is.
         for _ in 0..8 {

@@ -236,23 +236,6 @@ impl<S: Empty> Replica<S> {
                         continue;
                     }
                     let outcome = self.with(|state, cx| state.take(&chunk, (owner, false), cx));
-                    let m = self.members.map(owner);
-                    let sp = chunk.head.span;
-                    std::eprintln!(
-                        self.id().get(),
-                        origin.id.get(),
-                        self.now.as_micros() / 1000,
-                        chunk.head.vital as u8,
-                        chunk.head.piece as u8,
-                        sp.from,
-                        sp.to,
-                        sp.as_of,
-                        sp.floor,
-                        sp.sure,
-                        m.logs.map(|l| (l.version, l.floor, l.hollow as u8, l.refused as u8)),
-                        m.used,
-                        self.state.used()
-                    );
                     if outcome == Took::New {
                         self.state.fetches.note_given(NodeId::new(from), self.now, 4 * UNIT);
                     }
