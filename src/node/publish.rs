@@ -53,7 +53,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Writes any serde value, as postcard encodes it; [`Entry::typed`] and [`get_typed`](Self::get_typed) read it. It is
-    /// encoded twice: to see how long it is, and into its place.
+    /// encoded twice: to see how long it is, and into its place. If that fails only the second time, as of a type whose
+    /// encoding changes, nothing has changed, or, where there was no room for both, the key is deleted.
     pub fn set_typed<T: serde::Serialize + ?Sized>(
         &mut self,
         now: Instant,
@@ -76,20 +77,21 @@ impl<A: Address, S: Storage> Node<A, S> {
         fill: impl FnOnce(&mut [u8]) -> Result<(), StateError>,
     ) -> Result<Version, StateError> {
         self.advance(now);
-        let number = self.state.set(write, len, fill, &mut context!(self))?;
-        Ok(self.own_version(number))
+        let written = self.state.set(write, len, fill, &mut context!(self));
+        self.act();
+        Ok(self.own_version(written?))
     }
 
     /// Deletes a key of this node's own map. Others are told for a minute at least; who was out of reach for longer finds it
     /// gone all the same. [`StateError::Unknown`] if there is no such key.
     pub fn delete(&mut self, now: Instant, key: &str) -> Result<Version, StateError> {
         self.advance(now);
-        let number = self.state.delete(key, &mut context!(self))?;
-        Ok(self.own_version(number))
+        let deleted = self.state.delete(key, &mut context!(self));
+        self.act();
+        Ok(self.own_version(deleted?))
     }
 
-    fn own_version(&mut self, number: u32) -> Version {
-        self.act();
+    fn own_version(&self, number: u32) -> Version {
         let life = self.members.myself().map_or(crate::Life { generation: 0, nonce: 0 }, |myself| myself.life);
         Version { life, number }
     }

@@ -89,7 +89,15 @@ impl<S: Storage> State<S> {
         if let Some(held) = held.filter(|_| !beside) {
             self.replace_own(held, cx.members);
         }
-        let at = self.add_filled(head, key, fill, cx.members)?;
+        let at = self.add(head, key, cx.members).ok_or(StateError::Full)?;
+        if let Err(error) = fill(self.store.value_mut(at)) {
+            match beside || held.is_none() {
+                true => self.remove(at, cx.members),
+                // What was there is gone, which others must hear.
+                false => self.bury_at(at, (head.version, class), cx),
+            }
+            return Err(error);
+        }
         let held = self.store.find_other(MYSELF, class, key, at);
         if let Some(version) = self.is_repeated(at, held, cx.members) {
             return Ok(version);
@@ -105,22 +113,6 @@ impl<S: Storage> State<S> {
             self.delete_in(other, key, cx)?;
         }
         Ok(head.version)
-    }
-
-    /// Adds an entry with its value; nothing if that cannot be made.
-    fn add_filled<A: Address>(
-        &mut self,
-        head: Head,
-        key: &[u8],
-        fill: impl FnOnce(&mut [u8]) -> Result<(), StateError>,
-        members: &mut Members<A, S>,
-    ) -> Result<At, StateError> {
-        let at = self.add(head, key, members).ok_or(StateError::Full)?;
-        if let Err(error) = fill(self.store.value_mut(at)) {
-            self.remove(at, members);
-            return Err(error);
-        }
-        Ok(at)
     }
 
     /// Whether the new entry says nothing that is not there already; then it goes again.
@@ -201,6 +193,12 @@ impl<S: Storage> State<S> {
 
     fn delete_at<A: Address>(&mut self, at: At, class: u8, cx: &mut Context<'_, A, S>) -> Result<u32, StateError> {
         let version = self.next_version(class, cx.members)?;
+        self.bury_at(at, (version, class), cx);
+        Ok(version)
+    }
+
+    /// Puts a deletion in the place of an entry.
+    fn bury_at<A: Address>(&mut self, at: At, (version, class): (u32, u8), cx: &mut Context<'_, A, S>) {
         let mut key = [0; MAX_KEY];
         let len = self.store.key(at).len().min(MAX_KEY);
         let (key, _) = key.split_at_mut(len);
@@ -217,7 +215,6 @@ impl<S: Storage> State<S> {
             }
         }
         self.settle_write(version, class, cx);
-        Ok(version)
     }
 
     /// Removes what was written anew.
