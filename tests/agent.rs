@@ -5,7 +5,7 @@
 
 use std::env;
 use std::fmt::{self, Display};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -127,27 +127,12 @@ fn finish(command: &mut Command, input: &str) -> Outcome {
     // One that has failed already reads nothing.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let began = Instant::now();
-    let status = loop {
-        match child.try_wait().expect("a child can be waited for") {
-            Some(status) => break status,
-            None if began.elapsed() < DEADLINE => thread::sleep(Duration::from_millis(10)),
-            None => {
-                let _ = child.kill();
-                panic!("{command:?} does not end");
-            }
-        }
-    };
-    let read = |pipe: Option<&mut dyn Read>| {
-        let mut text = String::new();
-        let read = pipe.map(|pipe| pipe.read_to_string(&mut text));
-        read.expect("it is a pipe").expect("it is text");
-        text
-    };
-    let out = read(stdout.as_mut().map(|pipe| pipe as &mut dyn Read));
-    let err = read(stderr.as_mut().map(|pipe| pipe as &mut dyn Read));
-    Outcome { status: status.code(), out, err }
+    let (done, ended) = channel();
+    thread::spawn(move || done.send(child.wait_with_output()));
+    let output = ended.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("{command:?} does not end"));
+    let output = output.expect("a child can be waited for");
+    let text = |bytes| String::from_utf8(bytes).expect("it is text");
+    Outcome { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// Beside the directory of this executable.
