@@ -24,8 +24,8 @@ pub(crate) mod broadcast {
 #[path = "../../src/bytes.rs"]
 #[allow(dead_code)]
 pub(crate) mod bytes;
-#[path = "../../src/event.rs"]
-#[allow(dead_code)]
+#[path = "../../src/event/mod.rs"]
+#[allow(dead_code, unused_imports)]
 pub(crate) mod event;
 #[path = "../../src/hash.rs"]
 #[allow(dead_code)]

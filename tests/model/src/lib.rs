@@ -46,7 +46,7 @@ mod state {
 #[path = "../../../src/bytes.rs"]
 #[allow(dead_code)]
 pub(crate) mod bytes;
-#[path = "../../../src/event.rs"]
+#[path = "../../../src/event/mod.rs"]
 #[allow(dead_code, unused_imports)]
 pub(crate) mod event;
 #[path = "../../../src/hash.rs"]

@@ -1,0 +1,108 @@
+//! What the caller may not do, and what the caller could not.
+
+use core::fmt;
+
+/// Why the caller could not send a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SendFailure {
+    /// Local trouble: no buffer, an interface that is down, a datagram larger than the link takes. The peer is not
+    /// held to have been asked.
+    Local,
+    /// The peer's side answered that nobody listens or that it cannot be reached. Counts as an unanswered try.
+    Unreachable,
+}
+
+/// Reads what a socket's `send_to` came to.
+#[cfg(feature = "std")]
+impl From<&std::io::Error> for SendFailure {
+    /// A refusal and an unreachable host are the peer's; anything else, a full buffer of a socket that does not block
+    /// included, counts as local trouble, because it must not be held against the peer.
+    fn from(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable => SendFailure::Unreachable,
+            _ => SendFailure::Local,
+        }
+    }
+}
+
+/// Whether an error of a socket's `recv_from` says nothing about the socket itself: nothing has come (in time), a
+/// signal came first, or an earlier datagram did not arrive, which some systems tell the next receiver. Go on as after
+/// a timeout then. After any other error the socket is broken, and to try again would be a busy loop.
+#[cfg(feature = "std")]
+pub fn is_transient(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::*;
+    let kind = error.kind();
+    let nothing_came = matches!(kind, WouldBlock | TimedOut | Interrupted);
+    let undelivered = matches!(kind, ConnectionRefused | ConnectionReset);
+    nothing_came || undelivered || matches!(kind, HostUnreachable | NetworkUnreachable | NetworkDown)
+}
+
+/// Why a message could not be sent to all. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// The node is idle, is leaving or has left.
+    NotRunning,
+    /// Longer than [`Node::max_payload`](crate::Node::max_payload).
+    TooLarge,
+    /// Too much is on its way already, or too many questions are open. Try again when the node has been driven on.
+    WouldBlock,
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BroadcastError::NotRunning => "the node is not running",
+            BroadcastError::TooLarge => "the payload is too large",
+            BroadcastError::WouldBlock => "too much is on its way",
+        })
+    }
+}
+
+impl core::error::Error for BroadcastError {}
+
+/// Why a message could not be sent to a member, or to some. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SendError {
+    /// The node is idle, is leaving or has left.
+    NotRunning,
+    /// There is no such member alive, none who listens, or it is this node itself.
+    Unknown,
+    /// Longer than [`Node::max_payload`](crate::Node::max_payload).
+    TooLarge,
+    /// Too much is on its way already, or too many questions are open. Try again when the node has been driven on.
+    WouldBlock,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::NotRunning => "the node is not running",
+            SendError::Unknown => "no such member is alive",
+            SendError::TooLarge => "the payload is too large",
+            SendError::WouldBlock => "too much is on its way",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// A table is at its limit; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct CapacityError;
+
+impl fmt::Display for CapacityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the table is at its limit")
+    }
+}
+
+impl core::error::Error for CapacityError {}
