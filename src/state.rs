@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | a digest of everybody in every message | 2 bytes in every probe; a digest of the latest, then of a range, when they differ | a digest of 1,000 does not fit a datagram, and nothing has changed most of the time |
 //! | rounds of gossip spread a write | a tree does, each member receives it once | a hundredth of the time, and a tenth of the bytes |
-//! | each replica forgets deletions by its own clock | the owner alone moves the floor | a replica that forgets sooner than another brings deleted keys back |
+//! | each replica forgets deletions by its own clock | the owner moves the floor; a replica its own only up to where it has read all, to read a log again or for want of room | a replica that forgets sooner than another brings deleted keys back |
 //! | below the floor, the map is wiped and read anew | it is read anew beside what there is, and at the end all changes at once (`state/rebuild.rs`) | a wipe that stops half-way, and a third node, revive what was deleted |
 //! | one order of versions | two logs, *vital* and *bulk* | a value of 64 KiB must not delay a node's health |
 //! | depth first: whoever has most waits least | half a datagram at most for one, while others wait | small maps are whole at once |

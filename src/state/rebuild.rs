@@ -81,17 +81,13 @@ impl<S: Storage> State<S> {
     }
 
     fn begin_rebuild<A: Address>(&mut self, (owner, log): Of, members: &mut Members<A, S>) {
-        let held = *members.map(owner).log(log);
-        let mut at = held.last;
+        let mut at = members.map(owner).log(log).last;
         while let Some(head) = self.store.get(at) {
             self.mark_confirmed(at, false);
             at = head.older;
         }
         // Nobody says any more what was deleted.
-        let told = if self.watches.any() { held.told } else { held.version };
-        let floor = told.min(held.version).max(held.floor);
-        self.forget_deleted(owner, log, floor, members);
-        members.with_map(owner, |map| map.log_mut(log).floor = floor);
+        self.learn_floor((owner, log), u32::MAX, members);
     }
 
     fn note_rebuild<A: Address>(&mut self, of: Of, rebuild: Rebuild, cx: &Context<'_, A, S>) {

@@ -138,11 +138,17 @@ impl<S: Storage> State<S> {
         }
         let above = if mode == Mode::Add { cx.members.map(owner).log(log).version } else { 0 };
         while let Some(written) = entries.written(before) {
-            if written.version > above
-                && let Err(stop) = self.put(&written, (owner, log), mode, cx)
-            {
-                // What came before it stands.
-                return (before, Some(stop));
+            if written.version > above {
+                let mut put = self.put(&written, (owner, log), mode, cx);
+                if let Err(why) = put
+                    && self.forget_for(why, (owner, log), cx.members)
+                {
+                    put = self.put(&written, (owner, log), mode, cx);
+                }
+                if let Err(why) = put {
+                    // What came before it stands.
+                    return (before, Some(why));
+                }
             }
             before = written.version;
         }
@@ -256,6 +262,22 @@ impl<S: Storage> State<S> {
         dead.is_some()
     }
 
+    /// Forgets what is deleted, of the map that is beyond its share or of all, to make room; whether there was any. Whoever
+    /// has not heard of it must read the log again. Not when a try in vain was noted already: each is a scan.
+    fn forget_for<A: Address>(&mut self, why: Stop, (owner, log): (Index, usize), members: &mut Members<A, S>) -> bool {
+        let (tried, maps) = match why {
+            Stop::Share => (members.map(owner).log(log).refused, owner..owner + 1),
+            Stop::Room => (self.refuses, 1..members.map_slots()),
+        };
+        let used = self.store.used();
+        if !tried {
+            for (owner, log) in maps.flat_map(|owner| [(owner, BULK), (owner, VITAL_LOG)]) {
+                self.learn_floor((owner, log), u32::MAX, members);
+            }
+        }
+        self.store.used() < used
+    }
+
     /// There was no room for all of a log: this node's roots differ from others' from now on. What is held of a map that is
     /// beyond its share, in either log, may be shorter or gone by now, or deleted for so long that its owner has forgotten
     /// it: that gives way when all is read again.
@@ -272,8 +294,14 @@ impl<S: Storage> State<S> {
         });
     }
 
-    /// The owner has moved its floor. What the application has not been told yet stays.
-    fn learn_floor<A: Address>(&mut self, (owner, log): (Index, usize), floor: u32, members: &mut Members<A, S>) {
+    /// The owner has moved its floor, or nobody says any more what was deleted. What the application has not been told yet
+    /// stays.
+    pub(super) fn learn_floor<A: Address>(
+        &mut self,
+        (owner, log): (Index, usize),
+        floor: u32,
+        members: &mut Members<A, S>,
+    ) {
         let held = *members.map(owner).log(log);
         let told = if self.watches.any() { held.told } else { held.version };
         let floor = floor.min(held.version).min(told);
@@ -352,22 +380,36 @@ impl<S: Storage> State<S> {
         }
         let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
         let head = Head { pieces: piece.pieces, ..head };
-        // For a while both are here, but only one of them is the owner's.
-        let held = self.store.find(owner, mark_of(log), piece.key).filter(|_| mode == Mode::Add);
-        let held = held.and_then(|at| self.store.get(at)).map_or(0, |held| held.size());
         let size = Head { key_len: piece.key.len() as u8, ..head }.size();
-        let stopped = if !self.is_within_share(size, held, (owner, mode), cx.members) {
-            Some(Stop::Share)
-        } else {
-            (!self.find_room(size, 0, owner, cx.members)).then_some(Stop::Room)
-        };
-        if let Some(why) = stopped {
+        let mut found = self.find_room_beside(size, (owner, log), (piece.key, mode), cx.members);
+        if let Err(why) = found
+            && self.forget_for(why, (owner, log), cx.members)
+        {
+            found = self.find_room_beside(size, (owner, log), (piece.key, mode), cx.members);
+        }
+        if let Err(why) = found {
             self.note_refused((owner, log), why, cx.members);
             return Err(Took::Refused);
         }
         let at = self.add(head, piece.key, cx.members).ok_or(Took::Refused)?;
         let _ = self.partials.push(Partial { owner, log: log as u8, version, at, came: 0, since: cx.now });
         Ok(at)
+    }
+
+    /// Finds room for a value beside the one that it replaces. For a while both are here, but only one of them is the owner's.
+    fn find_room_beside<A: Address>(
+        &mut self,
+        size: usize,
+        (owner, log): (Index, usize),
+        (key, mode): (&[u8], Mode),
+        members: &mut Members<A, S>,
+    ) -> Result<(), Stop> {
+        let held = self.store.find(owner, mark_of(log), key).filter(|_| mode == Mode::Add);
+        let held = held.and_then(|at| self.store.get(at)).map_or(0, |held| held.size());
+        if !self.is_within_share(size, held, (owner, mode), members) {
+            return Err(Stop::Share);
+        }
+        if self.find_room(size, 0, owner, members) { Ok(()) } else { Err(Stop::Room) }
     }
 
     /// Puts a value in that is whole.
