@@ -190,6 +190,30 @@ impl<S: Storage> State<S> {
         self.store.used()
     }
 
+    /// Checks what always holds of an owner's map.
+    #[cfg(test)]
+    pub(crate) fn check<A: Address>(&self, owner: Index, members: &Members<A, S>) {
+        let sizes = |last: At| self.back_from(last).filter_map(|at| self.store.get(at)).map(|head| head.size());
+        let partials = self.partials.iter().filter(|partial| partial.owner == owner);
+        let mut used: usize = partials.filter_map(|partial| self.store.get(partial.at)).map(|head| head.size()).sum();
+        used += if owner == MYSELF { sizes(self.local.0).sum() } else { 0 };
+        for log in [BULK, VITAL_LOG] {
+            let held = *members.map(owner).log(log);
+            used += sizes(held.last).sum::<usize>();
+            let mut before = u32::MAX;
+            for at in self.back_from(held.last) {
+                let version = self.store.get(at).map_or(0, |head| head.version);
+                assert!(version < before, "in order of version, and none twice");
+                before = version;
+                let is_ahead = version > held.version;
+                assert!(!is_ahead || self.rebuild_of((owner, log)).is_some(), "ahead of a log that is not read again");
+                let same = self.find_both((owner, log), self.store.key(at), members);
+                assert_eq!(same.get(usize::from(is_ahead)), Some(&Some(at)), "the only one of its key");
+            }
+        }
+        assert_eq!(used, members.map(owner).used as usize, "every byte is counted");
+    }
+
     // Looking.
 
     /// Where a key is, if it is there: in the vital log, in the bulk, or for this node alone.
@@ -325,9 +349,8 @@ impl<S: Storage> State<S> {
         let Some((owner, id, map)) = members.take_evicted() else { return };
         // Its slot may be another's by now, who has nothing yet.
         members.with_map(owner, |held| *held = map);
-        let told = map.logs.iter().any(|log| log.told > 0) || map.replaced;
         self.clear_map(owner, members);
-        self.watches.note_gone(id, told);
+        self.watches.note_gone(id, map.replaced || map.has_any());
     }
 
     fn drop_partial<A: Address>(&mut self, at: At, members: &mut Members<A, S>) {
@@ -353,13 +376,11 @@ impl<S: Storage> State<S> {
 
     /// A member's map is to be dropped, as it has begun another life or is dead for long.
     pub(crate) fn drop_map<A: Address>(&mut self, owner: Index, members: &mut Members<A, S>) {
-        let map = members.map(owner);
-        if !map.has_any() {
+        if !members.map(owner).has_any() {
             return;
         }
-        let told = map.replaced || map.logs.iter().any(|log| log.told > 0);
         self.clear_map(owner, members);
-        if self.watches.any() && told {
+        if self.watches.any() {
             members.with_map(owner, |map| map.replaced = true);
             self.watches.note_change(owner);
         }

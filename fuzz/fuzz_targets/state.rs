@@ -57,5 +57,7 @@ mod maps_script;
 mod replicas;
 #[path = "../../tests/common/script.rs"]
 mod script;
+#[path = "../../tests/unit/told.rs"]
+mod told;
 
 libfuzzer_sys::fuzz_target!(|script: &[u8]| maps_script::run(script));

@@ -77,7 +77,7 @@ impl Map {
 ///
 /// What a chunk lists is confirmed, and at the end goes what was not. No chunk counts that is of an earlier state than
 /// one before it, and none whose sender has forgotten deletions that were made since the first: nothing that was deleted can
-/// come back, and nothing that is there goes even for a moment.
+/// come back, and nothing that is there goes even for a moment, unless there is no room for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rebuild {
     /// Up to here it has been read.

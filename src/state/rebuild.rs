@@ -5,11 +5,13 @@
 //! log's version passes what is ahead. If the end does not come, what is ahead goes. So whoever begins to tell something
 //! and stops, or lies, leaves nothing behind, and no key is seen to go back to an earlier version or to come back.
 //!
-//! Only for want of room does what is not confirmed go before the end: then the log is hollow.
+//! Only for want of room does what is not confirmed go before the end: then the log is hollow. Of a log that is, or of
+//! which it is known that it holds parts of later states (`Log::exposed`), something up to its version can be lacking, and is
+//! put in at once when it is listed; of any other log that would be a contradiction, and somebody lies.
 
 use super::map::Rebuild;
-use super::store::{CONFIRMED, DELETED, Head};
-use super::take::{Mode, Stop, Took, has_place};
+use super::store::{CONFIRMED, DELETED, HEADER, Head};
+use super::take::{Mode, Piece, Stop, Took, has_place};
 use super::{At, Rebuilding, State, mark_of};
 use crate::context::Context;
 use crate::member::Address;
@@ -20,6 +22,14 @@ use crate::wire::Chunk;
 /// A log: whose it is, and which.
 type Of = (Index, usize);
 
+/// How many bytes of a log are confirmed, are ahead, and go at the end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    stays: usize,
+    comes: usize,
+    goes: usize,
+}
+
 impl<S: Storage> State<S> {
     pub(super) fn rebuild_of(&self, (owner, log): Of) -> Option<&Rebuilding> {
         self.rebuilds.iter().find(|held| held.owner == owner && usize::from(held.log) == log)
@@ -29,55 +39,57 @@ impl<S: Storage> State<S> {
     pub(super) fn rebuild<A: Address>(
         &mut self,
         chunk: &Chunk<'_>,
-        of: Of,
+        (owner, log, by_owner): (Index, usize, bool),
         (first, rebuild): (bool, Rebuild),
         cx: &mut Context<'_, A, S>,
     ) -> Took {
+        let (of, mode) = ((owner, log), Mode::Rebuild { by_owner });
         if first {
             self.give_up_rebuild(of, cx.members);
             // A place here comes before one for pieces: no two can wait for each other.
-            if !has_place(&self.rebuilds, of.1) && (chunk.head.piece || !rebuild.is_done()) {
+            if !has_place(&self.rebuilds, log) && (chunk.head.piece || !rebuild.is_done()) {
                 return Took::Unfit;
             }
             self.begin_rebuild(of, cx.members);
         }
-        if chunk.head.piece {
-            let mut took = self.take_piece(chunk.body, of, (&chunk.head, Mode::Rebuild), cx);
-            if took == Err(Took::Refused) && self.drop_unconfirmed(of, cx.members) {
-                took = self.take_piece(chunk.body, of, (&chunk.head, Mode::Rebuild), cx);
+        let mut put = self.put_ahead(chunk, of, mode, cx);
+        if matches!(put, Piece::Stopped(Stop::Share | Stop::Room))
+            && self.could_fit(chunk, of, cx.members)
+            && self.drop_unconfirmed(of, cx.members)
+        {
+            put = self.put_ahead(chunk, of, mode, cx);
+        }
+        if put == Piece::Whole && !self.will_fit(of, rebuild.is_done(), cx.members) {
+            put = Piece::Stopped(Stop::Share);
+        }
+        match put {
+            Piece::Whole if rebuild.is_done() => self.finish_rebuild(of, &rebuild, cx.members),
+            Piece::Whole => self.note_rebuild(of, rebuild, cx),
+            Piece::Part => {
+                let held = self.rebuild_of(of).map_or(rebuild.before_any(), |held| held.rebuild);
+                self.note_rebuild(of, held, cx);
             }
-            match took {
-                Ok(true) => {}
-                Ok(false) => {
-                    let held = self.rebuild_of(of).map_or(rebuild.before_any(), |held| held.rebuild);
-                    self.note_rebuild(of, held, cx);
-                    return Took::New;
-                }
-                Err(why) => {
-                    if why == Took::Refused {
-                        self.give_up_rebuild(of, cx.members);
-                    }
-                    return why;
-                }
+            Piece::Old => return Took::Old,
+            Piece::Unfit => return Took::Unfit,
+            Piece::Stopped(Stop::Lie) => {
+                self.give_up_rebuild(of, cx.members);
+                return Took::Unfit;
             }
-        }
-        let mut stopped = self.put_all(chunk, of, Mode::Rebuild, cx).1;
-        if stopped.is_some() && self.drop_unconfirmed(of, cx.members) {
-            stopped = self.put_all(chunk, of, Mode::Rebuild, cx).1;
-        }
-        if stopped.is_none() && !self.will_fit(of, rebuild.is_done(), cx.members) {
-            stopped = Some(Stop::Share);
-        }
-        if let Some(why) = stopped {
-            self.note_refused(of, why, cx.members);
-            self.give_up_rebuild(of, cx.members);
-            return Took::Refused;
-        }
-        match rebuild.is_done() {
-            true => self.finish_rebuild(of, &rebuild, cx.members),
-            false => self.note_rebuild(of, rebuild, cx),
+            Piece::Stopped(why) => {
+                self.note_refused(of, why, cx.members);
+                self.give_up_rebuild(of, cx.members);
+                return Took::Refused;
+            }
         }
         Took::New
+    }
+
+    /// Puts what a chunk has beside what is there.
+    fn put_ahead<A: Address>(&mut self, chunk: &Chunk<'_>, of: Of, mode: Mode, cx: &mut Context<'_, A, S>) -> Piece {
+        if chunk.head.piece {
+            return self.take_piece(chunk.body, of, (&chunk.head, mode), cx);
+        }
+        self.put_all(chunk, of, mode, cx).1.map_or(Piece::Whole, Piece::Stopped)
     }
 
     fn begin_rebuild<A: Address>(&mut self, (owner, log): Of, members: &mut Members<A, S>) {
@@ -129,16 +141,38 @@ impl<S: Storage> State<S> {
         [find(false), find(true)]
     }
 
-    /// Whether there is this version of a key, or a later one, which is confirmed then.
-    pub(super) fn confirm<A: Address>(&mut self, of: Of, key: &[u8], version: u32, members: &Members<A, S>) -> bool {
-        let [here, ahead] = self.find_both(of, key, members);
-        let as_late = |at: &At| self.store.get(*at).is_some_and(|head| head.version >= version);
-        // One that is ahead is later than any that is seen.
-        let found = ahead.or(here).filter(as_late);
-        if let Some(at) = found {
+    /// Whether this version of a key is here, which is confirmed then; otherwise it is to be put in.
+    ///
+    /// Whoever lists a log knows all of it up to a version that is as great as this log's, or greater than that of all that is
+    /// ahead. What cannot be so is believed of the owner only.
+    pub(super) fn confirm<A: Address>(
+        &mut self,
+        (owner, log): Of,
+        key: &[u8],
+        (version, mode): (u32, Mode),
+        members: &mut Members<A, S>,
+    ) -> Result<bool, Stop> {
+        let [here, ahead] = self.find_both((owner, log), key, members);
+        let Mode::Rebuild { by_owner } = mode else { return Ok(false) };
+        let held = *members.map(owner).log(log);
+        let version_of = |at: Option<At>| at.and_then(|at| self.store.get(at)).map_or(0, |head| head.version);
+        if let Some(at) = [ahead, here].into_iter().flatten().find(|at| version_of(Some(*at)) == version) {
             self.mark_confirmed(at, true);
+            return Ok(true);
         }
-        found.is_some()
+        let is_ahead = version > held.version;
+        let earlier = version < version_of(ahead) || version < version_of(here);
+        let lacks = held.hollow || held.exposed > held.version;
+        let taken = self.first_behind(held.last, version - 1).filter(|(_, head)| head.version == version);
+        if by_owner {
+            let lies = [taken.map(|(at, _)| at), ahead.filter(|at| version_of(Some(*at)) > version)];
+            for at in lies.into_iter().flatten() {
+                self.remove(at, members);
+                self.note_lost((owner, log), members);
+            }
+            return Ok(false);
+        }
+        if earlier || taken.is_some() || !is_ahead && !lacks { Err(Stop::Lie) } else { Ok(false) }
     }
 
     pub(super) fn mark_confirmed(&mut self, at: At, confirmed: bool) {
@@ -151,22 +185,45 @@ impl<S: Storage> State<S> {
     /// Whether the map can be within its share when the log has been read, or is if that is all of it. One that gets smaller
     /// by it is welcome: the other log may be what is too large. A scan of the log, made only when that is in doubt.
     fn will_fit<A: Address>(&self, (owner, log): Of, is_done: bool, members: &Members<A, S>) -> bool {
-        let share = self.share();
-        let map = members.map(owner);
-        let (used, held) = (map.used as usize, *map.log(log));
+        let (share, used) = (self.share(), members.map(owner).used as usize);
         if used <= share {
             return true;
         }
-        let (mut stays, mut comes, mut goes) = (0, 0, 0);
+        let Sums { stays, comes, goes } = self.sums((owner, log), members);
+        stays + comes <= share && (!is_done || comes <= goes || used - goes <= share)
+    }
+
+    /// Whether there could be room for a chunk if what is not confirmed went.
+    fn could_fit<A: Address>(&self, chunk: &Chunk<'_>, (owner, log): Of, members: &Members<A, S>) -> bool {
+        let (mut body, mut before, mut new) = (chunk.body, chunk.head.span.from, 0);
+        if chunk.head.piece {
+            new = body.value_piece().map_or(0, |piece| HEADER + piece.key.len() + piece.len as usize);
+        }
+        while !chunk.head.piece
+            && let Some(written) = body.written(before)
+        {
+            before = written.version;
+            let found = self.find_both((owner, log), written.key, members).into_iter().flatten();
+            if !{ found }.any(|at| self.store.get(at).is_some_and(|head| head.version == before)) {
+                new += HEADER + written.key.len() + written.value.map_or(0, <[u8]>::len);
+            }
+        }
+        let Sums { stays, comes, .. } = self.sums((owner, log), members);
+        stays + comes + new <= self.share()
+    }
+
+    fn sums<A: Address>(&self, (owner, log): Of, members: &Members<A, S>) -> Sums {
+        let held = *members.map(owner).log(log);
+        let mut sums = Sums::default();
         for head in self.back_from(held.last).filter_map(|at| self.store.get(at)) {
             let sum = match head.is(CONFIRMED) {
-                true if head.version > held.version => &mut comes,
-                true => &mut stays,
-                false => &mut goes,
+                true if head.version > held.version => &mut sums.comes,
+                true => &mut sums.stays,
+                false => &mut sums.goes,
             };
             *sum += head.size();
         }
-        stays + comes <= share && (!is_done || comes <= goes || used - goes <= share)
+        sums
     }
 
     /// All has been read: what was not found is gone.
@@ -203,8 +260,9 @@ impl<S: Storage> State<S> {
     }
 
     /// Keys are gone of which that cannot be told one by one, as nothing stands for them.
-    fn note_lost<A: Address>(&mut self, (owner, log): Of, members: &mut Members<A, S>) {
-        if members.map(owner).log(log).told > 0 && self.watches.any() {
+    pub(super) fn note_lost<A: Address>(&mut self, (owner, _): Of, members: &mut Members<A, S>) {
+        // Also if nothing was told of this log: the application reads what it likes.
+        if self.watches.any() {
             members.with_map(owner, |map| map.replaced = true);
             self.note_change(owner);
         }

@@ -30,6 +30,8 @@ pub(crate) enum Took {
 /// Why an entry could not be put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
+    /// It contradicts what is here: somebody lies.
+    Lie,
     /// It is beyond the quarter that one owner may take.
     Share,
     /// Others and this node's own take what there is.
@@ -42,7 +44,20 @@ pub(super) enum Mode {
     /// It is replaced.
     Add,
     /// It stays until the log has been read again to its end.
-    Rebuild,
+    Rebuild { by_owner: bool },
+}
+
+/// What became of a piece of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// The value is whole, and has been put in.
+    Whole,
+    /// Others are lacking still.
+    Part,
+    /// It has come before.
+    Old,
+    Unfit,
+    Stopped(Stop),
 }
 
 /// Whether one more of this log may be under way in a table of those that are. The last place is for *vital* ones: bulk
@@ -68,7 +83,7 @@ impl<S: Storage> State<S> {
         // Whatever others have begun, the owner knows better.
         if by_owner && verdict == Verdict::Unfit && judge(&held, None, &head.span) != Verdict::Unfit {
             self.give_up_rebuild((owner, log), cx.members);
-            verdict = judge(cx.members.map(owner).log(log), None, &head.span);
+            verdict = judge(&held, None, &head.span);
         }
         let took = match verdict {
             Verdict::Old => {
@@ -77,7 +92,7 @@ impl<S: Storage> State<S> {
             }
             Verdict::Unfit => Took::Unfit,
             Verdict::Adds => self.add_chunk(chunk, (owner, log), by_owner, cx),
-            Verdict::Rebuilds { first, rebuild } => self.rebuild(chunk, (owner, log), (first, rebuild), cx),
+            Verdict::Rebuilds { first, rebuild } => self.rebuild(chunk, (owner, log, by_owner), (first, rebuild), cx),
         };
         if took == Took::New {
             self.note_change(owner);
@@ -98,9 +113,14 @@ impl<S: Storage> State<S> {
         self.learn_floor((owner, log), span.floor, cx.members);
         if chunk.head.piece {
             match self.take_piece(chunk.body, (owner, log), (&chunk.head, Mode::Add), cx) {
-                Ok(true) => {}
-                Ok(false) => return Took::New,
-                Err(took) => return took,
+                Piece::Whole => {}
+                Piece::Part => return Took::New,
+                Piece::Old => return Took::Old,
+                Piece::Unfit => return Took::Unfit,
+                Piece::Stopped(why) => {
+                    self.note_refused((owner, log), why, cx.members);
+                    return Took::Refused;
+                }
             }
         }
         let before = cx.members.map(owner).log(log).version;
@@ -131,9 +151,6 @@ impl<S: Storage> State<S> {
         let (mut entries, mut before) = (chunk.body, span.from);
         if chunk.head.piece {
             // Its last piece has put it in.
-            if let Some(piece) = entries.value_piece() {
-                self.confirm((owner, log), piece.key, span.to, cx.members);
-            }
             return (span.to, None);
         }
         let above = if mode == Mode::Add { cx.members.map(owner).log(log).version } else { 0 };
@@ -164,17 +181,18 @@ impl<S: Storage> State<S> {
         cx: &mut Context<'_, A, S>,
     ) -> Result<(), Stop> {
         let (key, version) = (written.key, written.version);
-        if self.confirm((owner, log), key, version, cx.members) {
+        let floor = cx.members.map(owner).log(log).floor;
+        if written.value.is_none() && version <= floor && self.store.find(owner, mark_of(log), key).is_none() {
+            // There is nothing to delete, and nobody here can have it from before.
             return Ok(());
         }
-        let found = self.find_both((owner, log), key, cx.members);
-        if found == [None; 2] && written.value.is_none() && version <= cx.members.map(owner).log(log).floor {
-            // There is nothing to delete, and nobody here can have it from before.
+        if self.confirm((owner, log), key, (version, mode), cx.members)? {
             return Ok(());
         }
         let deleted = if written.value.is_none() { DELETED } else { 0 };
         let value = written.value.unwrap_or(&[]);
         let head = Head::new(owner, version, mark_of(log) | deleted | CONFIRMED, value.len());
+        let found = self.find_both((owner, log), key, cx.members);
         let displaced = self.displace(found, (owner, log), (version, mode), cx.members);
         let replaced = displaced.and_then(|at| self.store.get(at)).map_or(0, |head| head.size());
         let size = Head { key_len: key.len() as u8, ..head }.size();
@@ -201,9 +219,13 @@ impl<S: Storage> State<S> {
         [here, ahead]: [Option<At>; 2],
         (owner, log): (Index, usize),
         (version, mode): (u32, Mode),
-        members: &Members<A, S>,
+        members: &mut Members<A, S>,
     ) -> Option<At> {
-        if mode == Mode::Add || version <= members.map(owner).log(log).version {
+        let held = *members.map(owner).log(log);
+        if mode == Mode::Add || version <= held.version {
+            if version <= held.told {
+                self.note_lost((owner, log), members);
+            }
             return ahead.or(here);
         }
         if let Some(here) = here {
@@ -227,7 +249,7 @@ impl<S: Storage> State<S> {
         (owner, mode): (Index, Mode),
         members: &Members<A, S>,
     ) -> bool {
-        let most = if mode == Mode::Rebuild { 2 * self.share() } else { self.share() };
+        let most = if mode == Mode::Add { self.share() } else { 2 * self.share() };
         members.map(owner).used as usize + size <= most + replaced
     }
 
@@ -268,6 +290,7 @@ impl<S: Storage> State<S> {
         let (tried, maps) = match why {
             Stop::Share => (members.map(owner).log(log).refused, owner..owner + 1),
             Stop::Room => (self.refuses, 1..members.map_slots()),
+            Stop::Lie => return false,
         };
         let used = self.store.used();
         if !tried {
@@ -313,46 +336,52 @@ impl<S: Storage> State<S> {
 
     // Values in pieces.
 
-    /// Takes one piece of a value: whether the value is whole now, and has been put in.
+    /// Takes one piece of a value.
     pub(super) fn take_piece<A: Address>(
         &mut self,
         mut body: Reader<'_>,
         (owner, log): (Index, usize),
         (head, mode): (&ChunkHead, Mode),
         cx: &mut Context<'_, A, S>,
-    ) -> Result<bool, Took> {
-        let piece = body.value_piece().ok_or(Took::Unfit)?;
+    ) -> Piece {
+        let Some(piece) = body.value_piece() else { return Piece::Unfit };
         let version = head.span.to;
-        if self.confirm((owner, log), piece.key, version, cx.members) {
-            return Ok(true);
+        match self.confirm((owner, log), piece.key, (version, mode), cx.members) {
+            Ok(true) => return Piece::Whole,
+            Ok(false) => {}
+            Err(why) => return Piece::Stopped(why),
         }
         let at = match self.partial_of(owner, log, version) {
             Some(held) if self.is_of(held.at, &piece) => held.at,
             Some(held) => {
                 // Somebody lies. The next is believed.
                 self.drop_partial(held.at, cx.members);
-                return Err(Took::Unfit);
+                return Piece::Unfit;
             }
-            None => self.begin_partial((owner, log, version), (&piece, mode), cx)?,
+            None => match self.begin_partial((owner, log, version), (&piece, mode), cx) {
+                Ok(Some(at)) => at,
+                Ok(None) => return Piece::Unfit,
+                Err(why) => return Piece::Stopped(why),
+            },
         };
         let range = ValuePiece::range(piece.len, piece.pieces, piece.piece);
         if let Some(place) = self.store.value_mut(at).get_mut(range).filter(|place| place.len() == piece.bytes.len()) {
             place.copy_from_slice(piece.bytes);
         }
-        let Some(partial) = self.partials.iter_mut().find(|partial| partial.at == at) else { return Err(Took::Unfit) };
+        let Some(partial) = self.partials.iter_mut().find(|partial| partial.at == at) else { return Piece::Unfit };
         // What comes again is no progress: it must not keep others waiting.
         let bit = 1 << (piece.piece & 63);
         if partial.came & bit != 0 {
-            return Err(Took::Old);
+            return Piece::Old;
         }
         partial.came |= bit;
         partial.since = cx.now;
         if partial.came.count_ones() < u32::from(piece.pieces) {
-            return Ok(false);
+            return Piece::Part;
         }
         self.partials.retain(|partial| partial.at != at);
         self.complete(at, mode, cx.members);
-        Ok(true)
+        Piece::Whole
     }
 
     fn is_of(&self, at: At, piece: &ValuePiece<'_>) -> bool {
@@ -364,19 +393,20 @@ impl<S: Storage> State<S> {
         self.partials.iter().find(|it| it.owner == owner && usize::from(it.log) == log && it.version == version)
     }
 
+    /// Begins to put a value together; `None` if too many others are.
     fn begin_partial<A: Address>(
         &mut self,
         (owner, log, version): (Index, usize, u32),
         (piece, mode): (&ValuePiece<'_>, Mode),
         cx: &mut Context<'_, A, S>,
-    ) -> Result<At, Took> {
+    ) -> Result<Option<At>, Stop> {
         // Of one log only one value is put together at a time.
         let other = |it: &&Partial| it.owner == owner && usize::from(it.log) == log;
         if let Some(held) = self.partials.iter().find(other).copied() {
             self.drop_partial(held.at, cx.members);
         }
         if !has_place(&self.partials, log) {
-            return Err(Took::Unfit);
+            return Ok(None);
         }
         let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
         let head = Head { pieces: piece.pieces, ..head };
@@ -387,13 +417,10 @@ impl<S: Storage> State<S> {
         {
             found = self.find_room_beside(size, (owner, log), (piece.key, mode), cx.members);
         }
-        if let Err(why) = found {
-            self.note_refused((owner, log), why, cx.members);
-            return Err(Took::Refused);
-        }
-        let at = self.add(head, piece.key, cx.members).ok_or(Took::Refused)?;
+        found?;
+        let at = self.add(head, piece.key, cx.members).ok_or(Stop::Room)?;
         let _ = self.partials.push(Partial { owner, log: log as u8, version, at, came: 0, since: cx.now });
-        Ok(at)
+        Ok(Some(at))
     }
 
     /// Finds room for a value beside the one that it replaces. For a while both are here, but only one of them is the owner's.

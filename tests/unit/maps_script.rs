@@ -1,7 +1,7 @@
 //! A script of bytes makes three nodes write, delete and forget, and give each other parts of everybody's map, which are
 //! lost, come twice, late, in another order or cut short. Nothing that was deleted comes back, no key goes back to an
-//! earlier version, every value is what its owner wrote; and when all has been exchanged, all have the same. On both
-//! storages at once.
+//! earlier version, every value is what its owner wrote, and the application that hears of all this now and then is not told
+//! less; and when all has been exchanged, all have the same. On both storages at once.
 //!
 //! The fuzzer calls this (`fuzz/fuzz_targets/state.rs`), and `cargo test` with every file of `tests/corpus/state`.
 
@@ -11,6 +11,7 @@ use std::vec::Vec;
 
 use super::replicas::{Empty, Kept, Replica, Size};
 use super::script::Script;
+use super::told::Told;
 use crate::Config;
 use crate::state::{Class, SetOptions};
 use crate::storage::{Fixed, Heap, Narrow};
@@ -66,6 +67,9 @@ struct World<S: Empty> {
     known: [[u32; NODES]; NODES],
     flight: Vec<Datagram>,
     count: u8,
+    /// What each one's application knows.
+    told: [Told; NODES],
+    steps: usize,
 }
 
 fn id_of(at: usize) -> u64 {
@@ -78,6 +82,7 @@ impl<S: Empty> World<S> {
         let node = |at: usize| {
             let mut node = Replica::new(id_of(at), NODES as u64, Size { members: 4, bytes: BYTES });
             node.config = Config::LAN.with_push_back(false).with_max_datagram(datagram);
+            node.state.watch("", &mut node.members).expect("there is room");
             node
         };
         World {
@@ -88,6 +93,8 @@ impl<S: Empty> World<S> {
             known: [[0; NODES]; NODES],
             flight: Vec::new(),
             count: 0,
+            told: Default::default(),
+            steps: 0,
         }
     }
 
@@ -109,6 +116,24 @@ impl<S: Empty> World<S> {
         }
         self.note_written(at);
         self.look(at);
+        self.steps += 1;
+        self.tell(at, choice);
+    }
+
+    /// One's application hears of one thing, or of all, or does not ask.
+    fn tell(&mut self, at: usize, choice: u8) {
+        let (told, node) = (&mut self.told[at], &mut self.nodes[at]);
+        match (self.steps * 31 + usize::from(choice)) % 11 {
+            0 | 1 => drop(told.poll_one(node)),
+            2 => self.hear_all(at),
+            _ => {}
+        }
+    }
+
+    fn hear_all(&mut self, at: usize) {
+        let (told, node) = (&mut self.told[at], &mut self.nodes[at]);
+        told.poll(node);
+        told.agrees(node, &[1, 2, 3]);
     }
 
     fn set(&mut self, at: usize, options: SetOptions, script: &mut Script<'_>) {
@@ -233,6 +258,7 @@ impl<S: Empty> World<S> {
             }
         }
         for at in 0..NODES {
+            self.hear_all(at);
             for of in 0..NODES {
                 let (own, there) = (&self.nodes[of], &self.nodes[at]);
                 assert_eq!(there.versions(id_of(of)), own.versions(id_of(of)), "of {of} at {at}");

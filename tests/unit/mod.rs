@@ -32,6 +32,7 @@ mod table_model;
 mod take;
 mod tell;
 mod time;
+mod told;
 mod window;
 mod wire;
 mod wire_state;

@@ -235,7 +235,7 @@ impl<S: Empty> Replica<S> {
                     if owner == MYSELF {
                         continue;
                     }
-                    let outcome = self.with(|state, cx| state.take(&chunk, (owner, false), cx));
+                    let outcome = self.with(|state, cx| state.take(&chunk, (owner, from == origin.id.get()), cx));
                     if outcome == Took::New {
                         self.state.fetches.note_given(NodeId::new(from), self.now, 4 * UNIT);
                     }
@@ -311,6 +311,7 @@ impl<S: Empty> Replica<S> {
     #[cfg(test)]
     pub(crate) fn check(&self) {
         let maps = 0..self.members.map_slots();
+        maps.clone().for_each(|owner| self.state.check(owner, &self.members));
         let used: usize = maps.map(|index| self.members.map(index).used as usize).sum();
         assert_eq!(used, self.state.used(), "every byte is somebody's");
     }

@@ -188,3 +188,48 @@ fn a_map_of_more_than_half_its_share_is_read_again_in_place_of_itself() {
     reader.fetch(&mut owner, &[1]);
     assert_eq!(reader.map_of(1), owner.map_of(1));
 }
+
+/// What a liar says of a log that it says was written a thousand times.
+fn lie(liar: &Node, version: u32, key: &str) -> std::vec::Vec<u8> {
+    let span = Span { from: 0, to: 999, as_of: 1_000, floor: 1_000, sure: true };
+    liar.forge(1, span, &[Written { version, key: key.as_bytes(), value: Some(&[9]) }])
+}
+
+#[test]
+fn a_lie_about_what_is_known_already_is_neither_seen_nor_stays() {
+    let [mut owner, mut reader, liar] = nodes(16_384, 1_200);
+    owner.set("k", &[1]).expect("there is room");
+    owner.set("x", &[1]).expect("there is room");
+    owner.set("x", &[2]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    // A later version of a key, one of a key that there is not, and one that is another key's.
+    for (version, key) in [(2, "k"), (2, "y"), (3, "y")] {
+        assert_eq!(reader.take(3, &lie(&liar, version, key)).0, [Took::Unfit], "{version} of {key}");
+        reader.check();
+        assert_eq!(reader.map_of(1), owner.map_of(1), "{version} of {key}");
+    }
+    owner.set("y", &[2]).expect("there is room");
+    owner.delete("y").expect("it is there");
+    owner.forget_deletions();
+    owner.set("z", &[3]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    assert_eq!(reader.map_of(1), owner.map_of(1));
+}
+
+#[test]
+fn what_finds_room_when_something_else_has_gone_is_not_refused() {
+    let [mut owner, mut two, mut three, mut reader] = nodes(8_192, 130);
+    for (id, other) in [(2, &mut two), (3, &mut three)] {
+        other.set("filler", &[1; 1_950]).expect("there is room");
+        reader.fetch(other, &[id]);
+    }
+    owner.set("old", &[1; 1_500]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    assert_eq!(reader.map_of(1), owner.map_of(1));
+    owner.delete("old").expect("it is there");
+    owner.forget_deletions();
+    owner.set("new", &[2; 1_500]).expect("there is room");
+    reader.pass(1_000);
+    reader.fetch(&mut owner, &[1]);
+    assert_eq!(reader.map_of(1), owner.map_of(1), "at once, not when it asks again");
+}

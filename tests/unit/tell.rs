@@ -1,74 +1,16 @@
 //! What the application is told of others' maps: against what it was told before and what is there.
 
-use std::collections::BTreeMap;
-use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::replicas::{Replica, Size, had};
-use crate::state::StateNews;
+use super::told::Told;
 use crate::storage::Heap;
+use crate::wire::{Span, Written};
 
 type Node = Replica<Heap>;
 
 fn nodes<const N: usize>() -> [Node; N] {
     core::array::from_fn(|at| Node::new(at as u64 + 1, N as u64, Size { members: 40, bytes: 65_536 }))
-}
-
-/// An application that knows of others' maps only what it is told.
-#[derive(Default)]
-struct Told {
-    keys: BTreeMap<(u64, String), Vec<u8>>,
-    news: Vec<String>,
-}
-
-impl Told {
-    fn poll_one(&mut self, node: &mut Node) -> bool {
-        let Some(news) = node.state.next_news(&mut node.members, &mut node.stats) else { return false };
-        let of = |at| {
-            let (index, key) = node.state.owner_and_key(at).expect("it is there");
-            (node.members.get(index).expect("it is a member").id.get(), key.to_string())
-        };
-        let note = match news {
-            StateNews::Set(at) => {
-                let (owner, key) = of(at);
-                let value = node.get(owner, &key).expect("it is there").to_vec();
-                let note = std::format!("{owner} {key} {value:?}");
-                self.keys.insert((owner, key), value);
-                note
-            }
-            StateNews::Deleted(at) => {
-                let (owner, key) = of(at);
-                let note = std::format!("{owner} {key} deleted");
-                self.keys.remove(&(owner, key));
-                note
-            }
-            StateNews::Replaced(owner) | StateNews::Gone(owner) => {
-                self.keys.retain(|(of, _), _| *of != owner.get());
-                let index = node.members.find(owner);
-                // Whoever hears that looks at what there is.
-                for entry in index.into_iter().flat_map(|index| node.state.entries_of(index, &node.members)) {
-                    self.keys.insert((owner.get(), entry.key().to_string()), entry.value().to_vec());
-                }
-                std::format!("{news:?}")
-            }
-        };
-        self.news.push(note);
-        true
-    }
-
-    fn poll(&mut self, node: &mut Node) -> Vec<String> {
-        while self.poll_one(node) {}
-        core::mem::take(&mut self.news)
-    }
-
-    fn agrees(&self, node: &Node, owners: &[u64]) {
-        let there = owners.iter().flat_map(|owner| {
-            node.map_of(*owner)
-                .into_iter()
-                .map(move |(_, key, _, value)| ((*owner, String::from_utf8(key).expect("a key is text")), value))
-        });
-        assert_eq!(self.keys, there.collect(), "what was told is what is there");
-    }
 }
 
 #[test]
@@ -226,4 +168,72 @@ fn what_was_deleted_stays_known_until_it_has_been_told() {
     reader.fetch(&mut owner, &[1]);
     assert_eq!(reader.members.map(index).log(0).floor, 2, "it has been told");
     reader.check();
+}
+
+#[test]
+fn what_is_read_again_after_it_had_to_go_is_told() {
+    let [mut owner, mut reader, liar]: [Node; 3] =
+        core::array::from_fn(|at| Node::new(at as u64 + 1, 3, Size { members: 8, bytes: 1_024 }));
+    reader.state.watch("", &mut reader.members).expect("there is room");
+    let mut told = Told::default();
+    owner.set("a", &[1]).expect("there is room");
+    owner.set("b", &[1]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    told.poll(&mut reader);
+    // More than there is ever room for takes no room from what is there; as much as its share does.
+    let span = Span { from: 0, to: 999, as_of: 1_000, floor: 1_000, sure: true };
+    let lie = |len: usize| Written { version: 998, key: b"k", value: Some(&[9; 700][..len]) };
+    reader.take(3, &liar.forge(1, span, &[lie(700)]));
+    assert_eq!(reader.map_of(1), owner.map_of(1));
+    reader.set("own", &[1; 200]).expect("there is room");
+    reader.take(3, &liar.forge(1, span, &[lie(285)]));
+    told.poll(&mut reader);
+    told.agrees(&reader, &[1]);
+    reader.pass(40_000_000);
+    owner.set("c", &[1]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    assert_eq!(reader.map_of(1), owner.map_of(1));
+    told.poll(&mut reader);
+    told.agrees(&reader, &[1]);
+}
+
+#[test]
+fn what_was_read_when_a_map_was_replaced_is_not_kept_when_it_is_gone() {
+    let [mut owner, mut reader] = nodes();
+    reader.state.watch("", &mut reader.members).expect("there is room");
+    let mut told = Told::default();
+    owner.set("k", &[1]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    told.poll(&mut reader);
+    owner.begin_life(1);
+    reader.hear_of_life(1, 1);
+    reader.fetch(&mut owner, &[1]);
+    // It hears that the map was replaced, looks at it, and asks no further for now.
+    assert!(told.poll_one(&mut reader));
+    owner.delete("k").expect("it is there");
+    owner.forget_deletions();
+    owner.set("last", &[1]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    told.poll(&mut reader);
+    told.agrees(&reader, &[1]);
+}
+
+#[test]
+fn a_key_that_was_told_of_in_place_of_a_deleted_one_is_not_kept_when_it_is_gone() {
+    let [mut owner, mut reader] = nodes();
+    reader.state.watch("", &mut reader.members).expect("there is room");
+    let mut told = Told::default();
+    owner.set_vital("k", &[1]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    told.poll(&mut reader);
+    owner.set("k", &[2]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    // The deletion of the vital one is told as the other's being there.
+    assert!(told.poll_one(&mut reader));
+    owner.delete("k").expect("it is there");
+    owner.forget_deletions();
+    owner.set("last", &[1]).expect("there is room");
+    reader.fetch(&mut owner, &[1]);
+    told.poll(&mut reader);
+    told.agrees(&reader, &[1]);
 }
