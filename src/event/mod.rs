@@ -140,8 +140,9 @@ pub enum Event<'n, A> {
         /// The key.
         key: &'n str,
     },
-    /// What was told of this member's map holds no more: it has begun another life, with an empty map, or keys were deleted
-    /// while this node was out of reach and it is not known which. What it has can be read, and what it writes is told.
+    /// What was told of this member's map, or read of it, may hold no more: it has begun another life, with an empty map, or
+    /// keys were deleted while this node was out of reach, or had to make room, and it is not known which. What it has can be
+    /// read, and what it writes is told.
     MapReplaced {
         /// Whose it is.
         owner: NodeId,
