@@ -1,13 +1,13 @@
 //! A log that is read again from its beginning (`map.rs` says which chunks may be part of that).
 //!
 //! What comes is put *ahead*: its version is above the log's, so nobody sees it and it is given to nobody. What was there
-//! stays beside it, *confirmed* as far as it is listed again. At the end all changes at once: what was not confirmed goes, and the
-//! log's version passes what is ahead. If the end does not come, what is ahead goes. So whoever begins to tell something
-//! and stops, or lies, leaves nothing behind, and no key is seen to go back to an earlier version or to come back.
+//! stays beside it, *confirmed* as far as it is listed again. At the end all changes at once: what was not confirmed goes,
+//! and the log's version passes what is ahead. If the end does not come, what is ahead goes. So whoever begins to tell
+//! something and stops, or lies, leaves nothing behind, and no key is seen to go back to an earlier version or to come back.
 //!
 //! Only for want of room does what is not confirmed go before the end: then the log is hollow. Of a log that is, or of
-//! which it is known that it holds parts of later states (`Log::exposed`), something up to its version can be lacking, and is
-//! put in at once when it is listed; of any other log that would be a contradiction, and somebody lies.
+//! which it is known that it holds parts of later states (`Log::exposed`), something up to its version can be lacking, and
+//! is put in at once when it is listed; of any other log that would be a contradiction, and somebody lies.
 
 use super::map::Rebuild;
 use super::store::{CONFIRMED, DELETED, HEADER, Head};
@@ -143,8 +143,8 @@ impl<S: Storage> State<S> {
 
     /// Whether this version of a key is here, which is confirmed then; otherwise it is to be put in.
     ///
-    /// Whoever lists a log knows all of it up to a version that is as great as this log's, or greater than that of all that is
-    /// ahead. What cannot be so is believed of the owner only.
+    /// Whoever lists a log knows all of it up to a version that is as great as this log's, or greater than that of all that
+    /// is ahead. What cannot be so is believed of the owner only.
     pub(super) fn confirm<A: Address>(
         &mut self,
         (owner, log): Of,

@@ -47,10 +47,10 @@ pub(super) enum Mode {
     Rebuild { by_owner: bool },
 }
 
-/// What became of a piece of a value.
+/// What became of a piece of a value, or of a chunk of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// The value is whole, and has been put in.
+    /// The value is whole, and has been put in; or all entries have.
     Whole,
     /// Others are lacking still.
     Part,
