@@ -152,8 +152,8 @@ impl<S: Storage> State<S> {
         (version, mode): (u32, Mode),
         members: &mut Members<A, S>,
     ) -> Result<bool, Stop> {
-        let [here, ahead] = self.find_both((owner, log), key, members);
         let Mode::Rebuild { by_owner } = mode else { return Ok(false) };
+        let [here, ahead] = self.find_both((owner, log), key, members);
         let held = *members.map(owner).log(log);
         let version_of = |at: Option<At>| at.and_then(|at| self.store.get(at)).map_or(0, |head| head.version);
         if let Some(at) = [ahead, here].into_iter().flatten().find(|at| version_of(Some(*at)) == version) {

@@ -192,7 +192,10 @@ impl<S: Storage> State<S> {
         let deleted = if written.value.is_none() { DELETED } else { 0 };
         let value = written.value.unwrap_or(&[]);
         let head = Head::new(owner, version, mark_of(log) | deleted | CONFIRMED, value.len());
-        let found = self.find_both((owner, log), key, cx.members);
+        let found = match mode {
+            Mode::Add => [self.store.find(owner, mark_of(log), key), None],
+            Mode::Rebuild { .. } => self.find_both((owner, log), key, cx.members),
+        };
         let displaced = self.displace(found, (owner, log), (version, mode), cx.members);
         let replaced = displaced.and_then(|at| self.store.get(at)).map_or(0, |head| head.size());
         let size = Head { key_len: key.len() as u8, ..head }.size();
