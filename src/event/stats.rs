@@ -169,7 +169,7 @@ pub struct Stats {
     pub messages_lost: u64,
     /// Parts of others' maps that came, repeated ones included.
     pub chunks_in: u64,
-    /// Members with a map that were forgotten without [`Event::MapGone`], as too many were at once.
+    /// Members with a map that were forgotten without [`Event::MapGone`](crate::Event::MapGone), as too many were at once.
     pub maps_lost: u64,
     pub(crate) drops: [u64; DropReason::ALL.len()],
 }
