@@ -124,7 +124,7 @@ impl<S: Storage> State<S> {
         }
         // What had gone for it was not told of, as it stood for that.
         if any && held.hollow {
-            self.note_lost(of, members);
+            self.note_lost(of.0, members);
         }
     }
 
@@ -168,7 +168,7 @@ impl<S: Storage> State<S> {
             let lies = [taken.map(|(at, _)| at), ahead.filter(|at| version_of(Some(*at)) > version)];
             for at in lies.into_iter().flatten() {
                 self.remove(at, members);
-                self.note_lost((owner, log), members);
+                self.note_lost(owner, members);
             }
             return Ok(false);
         }
@@ -254,13 +254,13 @@ impl<S: Storage> State<S> {
         }
         members.with_map(owner, |map| map.log_mut(log).hollow |= any);
         if lost {
-            self.note_lost((owner, log), members);
+            self.note_lost(owner, members);
         }
         any
     }
 
     /// Keys are gone of which that cannot be told one by one, as nothing stands for them.
-    pub(super) fn note_lost<A: Address>(&mut self, (owner, _): Of, members: &mut Members<A, S>) {
+    pub(super) fn note_lost<A: Address>(&mut self, owner: Index, members: &mut Members<A, S>) {
         // Also if nothing was told of this log: the application reads what it likes.
         if self.watches.any() {
             members.with_map(owner, |map| map.replaced = true);

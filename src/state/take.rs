@@ -80,10 +80,12 @@ impl<S: Storage> State<S> {
         let rebuild = self.rebuild_of((owner, log)).map(|held| held.rebuild);
         let held = *cx.members.map(owner).log(log);
         let mut verdict = judge(&held, rebuild.as_ref(), &head.span);
-        // Whatever others have begun, the owner knows better.
-        if by_owner && verdict == Verdict::Unfit && judge(&held, None, &head.span) != Verdict::Unfit {
-            self.give_up_rebuild((owner, log), cx.members);
+        if by_owner && verdict == Verdict::Unfit && rebuild.is_some() {
+            // Whatever others have begun, the owner knows better.
             verdict = judge(&held, None, &head.span);
+            if verdict != Verdict::Unfit {
+                self.give_up_rebuild((owner, log), cx.members);
+            }
         }
         let took = match verdict {
             Verdict::Old => {
@@ -227,7 +229,7 @@ impl<S: Storage> State<S> {
         let held = *members.map(owner).log(log);
         if mode == Mode::Add || version <= held.version {
             if version <= held.told {
-                self.note_lost((owner, log), members);
+                self.note_lost(owner, members);
             }
             return ahead.or(here);
         }

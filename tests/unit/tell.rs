@@ -13,11 +13,30 @@ fn nodes<const N: usize>() -> [Node; N] {
     core::array::from_fn(|at| Node::new(at as u64 + 1, N as u64, Size { members: 40, bytes: 65_536 }))
 }
 
+/// An application that wants to hear of all keys.
+fn hear_of_all(reader: &mut Node) -> Told {
+    reader.state.watch("", &mut reader.members).expect("there is room");
+    Told::default()
+}
+
+/// All that the first has comes, and is told.
+fn hear(told: &mut Told, reader: &mut Node, owner: &mut Node) {
+    reader.fetch(owner, &[1]);
+    told.poll(reader);
+    told.agrees(reader, &[1]);
+}
+
+/// Nobody says any more that it was deleted.
+fn delete_for_good(key: &str, owner: &mut Node) {
+    owner.delete(key).expect("it is there");
+    owner.forget_deletions();
+    owner.set("last", &[1]).expect("there is room");
+}
+
 #[test]
 fn what_changes_several_times_is_told_once_as_it_is_then() {
     let [mut owner, mut reader] = nodes();
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     for value in 1..=5 {
         owner.set("a", &[value]).expect("there is room");
         owner.set_vital("v", &[value]).expect("there is room");
@@ -62,11 +81,9 @@ fn only_what_begins_as_was_asked_is_told_from_then_on() {
 #[test]
 fn another_life_and_the_end_of_a_map_are_told() {
     let [mut owner, mut reader] = nodes();
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     owner.set("a", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
+    hear(&mut told, &mut reader, &mut owner);
     owner.begin_life(1);
     reader.hear_of_life(1, 1);
     reader.fetch(&mut owner, &[1]);
@@ -107,12 +124,10 @@ fn of_more_owners_than_are_remembered_nothing_is_lost() {
 #[test]
 fn a_deletion_that_was_not_told_yet_is_not_lost_when_the_log_is_read_again() {
     let [mut owner, mut reader] = nodes();
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     owner.set("k", &[1]).expect("there is room");
     owner.set("stays", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
+    hear(&mut told, &mut reader, &mut owner);
     owner.delete("k").expect("it is there");
     // It comes, but the application does not ask yet.
     reader.fetch(&mut owner, &[1]);
@@ -120,38 +135,30 @@ fn a_deletion_that_was_not_told_yet_is_not_lost_when_the_log_is_read_again() {
     owner.delete("x").expect("it is there");
     owner.set("last", &[1]).expect("there is room");
     owner.forget_deletions();
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
-    told.agrees(&reader, &[1]);
+    hear(&mut told, &mut reader, &mut owner);
 }
 
 #[test]
 fn a_key_that_was_told_and_changed_since_is_not_kept_when_the_log_is_read_again_without_it() {
     let [mut owner, mut reader] = nodes();
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     owner.set("k", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
+    hear(&mut told, &mut reader, &mut owner);
     owner.set("k", &[2]).expect("there is room");
     // It comes, but the application does not ask yet.
     reader.fetch(&mut owner, &[1]);
     owner.delete("k").expect("it is there");
     owner.set("last", &[1]).expect("there is room");
     owner.forget_deletions();
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
-    told.agrees(&reader, &[1]);
+    hear(&mut told, &mut reader, &mut owner);
 }
 
 #[test]
 fn what_was_deleted_stays_known_until_it_has_been_told() {
     let [mut owner, mut reader] = nodes();
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     owner.set("k", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
+    hear(&mut told, &mut reader, &mut owner);
     owner.delete("k").expect("it is there");
     reader.fetch(&mut owner, &[1]);
     owner.forget_deletions();
@@ -174,12 +181,10 @@ fn what_was_deleted_stays_known_until_it_has_been_told() {
 fn what_is_read_again_after_it_had_to_go_is_told() {
     let [mut owner, mut reader, liar]: [Node; 3] =
         core::array::from_fn(|at| Node::new(at as u64 + 1, 3, Size { members: 8, bytes: 1_024 }));
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     owner.set("a", &[1]).expect("there is room");
     owner.set("b", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
+    hear(&mut told, &mut reader, &mut owner);
     // More than there is ever room for takes no room from what is there; as much as its share does.
     let span = Span { from: 0, to: 999, as_of: 1_000, floor: 1_000, sure: true };
     let lie = |len: usize| Written { version: 998, key: b"k", value: Some(&[9; 700][..len]) };
@@ -200,40 +205,28 @@ fn what_is_read_again_after_it_had_to_go_is_told() {
 #[test]
 fn what_was_read_when_a_map_was_replaced_is_not_kept_when_it_is_gone() {
     let [mut owner, mut reader] = nodes();
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     owner.set("k", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
+    hear(&mut told, &mut reader, &mut owner);
     owner.begin_life(1);
     reader.hear_of_life(1, 1);
     reader.fetch(&mut owner, &[1]);
     // It hears that the map was replaced, looks at it, and asks no further for now.
     assert!(told.poll_one(&mut reader));
-    owner.delete("k").expect("it is there");
-    owner.forget_deletions();
-    owner.set("last", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
-    told.agrees(&reader, &[1]);
+    delete_for_good("k", &mut owner);
+    hear(&mut told, &mut reader, &mut owner);
 }
 
 #[test]
 fn a_key_that_was_told_of_in_place_of_a_deleted_one_is_not_kept_when_it_is_gone() {
     let [mut owner, mut reader] = nodes();
-    reader.state.watch("", &mut reader.members).expect("there is room");
-    let mut told = Told::default();
+    let mut told = hear_of_all(&mut reader);
     owner.set_vital("k", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
+    hear(&mut told, &mut reader, &mut owner);
     owner.set("k", &[2]).expect("there is room");
     reader.fetch(&mut owner, &[1]);
     // The deletion of the vital one is told as the other's being there.
     assert!(told.poll_one(&mut reader));
-    owner.delete("k").expect("it is there");
-    owner.forget_deletions();
-    owner.set("last", &[1]).expect("there is room");
-    reader.fetch(&mut owner, &[1]);
-    told.poll(&mut reader);
-    told.agrees(&reader, &[1]);
+    delete_for_good("k", &mut owner);
+    hear(&mut told, &mut reader, &mut owner);
 }
