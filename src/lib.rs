@@ -21,6 +21,9 @@ mod detector;
 mod event;
 mod gossip;
 mod hash;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod join;
 mod member;
 mod members;
@@ -37,8 +40,9 @@ mod storage;
 mod sync;
 mod time;
 mod tree;
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 #[path = "../tests/unit/mod.rs"]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod unit;
 mod wire;
 

@@ -1,6 +1,6 @@
 //! A node with a full table, and the member that tells it of all others.
 //!
-//! Only the node under test is real; what arrives is written by hand (`tests/common/forge.rs`). A stranger introduces
+//! Only the node under test is real; what arrives is written by hand (`tests/unit/forge.rs`). A stranger introduces
 //! itself by its own record among its news, then tells of everybody else, as often as it takes until none of it is
 //! news any more: an echo counts like a copy sent. Meanwhile time stands still, so nobody is probed and none is missed.
 

@@ -18,10 +18,8 @@
 //! `benches/cluster.rs` shows nodes that are not.
 
 mod bed;
-#[path = "../../tests/common/counting.rs"]
+#[path = "../../tests/it/common/counting.rs"]
 mod counting;
-#[path = "../../tests/common/forge.rs"]
-mod forge;
 mod maps;
 mod measure;
 mod operations;
@@ -32,6 +30,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
+
+use tidings::internals::forge;
 
 use bed::Bed;
 use measure::{Cost, measure};

@@ -1,4 +1,4 @@
-//! Any calls in any order keep the laws: see `tests/common/calls.rs`.
+//! Any calls in any order keep the laws: see `tests/it/targets/calls.rs`.
 
 #![no_main]
 

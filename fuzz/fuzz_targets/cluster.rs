@@ -1,4 +1,4 @@
-//! After any bad day a simulated cluster agrees: see `tests/common/bad_days.rs`.
+//! After any bad day a simulated cluster agrees: see `tests/it/targets/bad_days.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any script of a bad network, bad clocks and a hostile peer keeps the laws: see `tests/common/datagrams.rs`.
+//! Any script of a bad network, bad clocks and a hostile peer keeps the laws: see `tests/it/targets/datagrams.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Whatever is sent is told once and as it was sent: see `tests/common/messages.rs`.
+//! Whatever is sent is told once and as it was sent: see `tests/it/targets/messages.rs`.
 
 #![no_main]
 

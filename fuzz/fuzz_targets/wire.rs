@@ -1,5 +1,5 @@
-//! Any bytes are read as the tables say, and survive being written: see `tests/common/wire.rs`.
+//! Any bytes are read as the tables say, and survive being written: see `tests/unit/wire/script.rs`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tidings_fuzz::wire::run(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tidings::internals::read_twice(bytes));

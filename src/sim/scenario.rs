@@ -134,7 +134,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.complaint)?;
         writeln!(f, "replay it: save what follows as FILE and run")?;
-        writeln!(f, "cargo run --release --features sim --example simulate -- replay FILE")?;
+        writeln!(f, "cargo run --release --example simulate -- replay FILE")?;
         write!(f, "{}", self.scenario)
     }
 }

@@ -5,10 +5,10 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::property::check;
 use crate::budget::{Budget, Class};
 use crate::config::Config;
 use crate::time::Instant;
+use crate::unit::property::check;
 
 const CLASSES: [Class; 4] = [Class::News, Class::Sync, Class::Casts, Class::State];
 

@@ -6,7 +6,6 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::property::check;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::Stats;
@@ -17,6 +16,7 @@ use crate::news::{LISTS, SILENT};
 use crate::rng::Rng;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
+use crate::unit::property::check;
 use crate::wire::{Frame, Head, Seal, Writer, decode, open};
 
 const SEAL: Seal = Seal { cluster: 7, addressee: 9 };

@@ -6,9 +6,9 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::forge;
-use super::property::check;
 use crate::member::{Address, Life, Liveness, MAX_JUMP, Member, NodeId, Record, Status};
+use crate::unit::forge;
+use crate::unit::property::check;
 use crate::wire::MAX_ADDR;
 
 fn record() -> Record<u16> {

@@ -1,5 +1,7 @@
 //! The table against its model (`table_model.rs`): whatever is done to it, both say the same, on both storages.
 
+mod table_model;
+
 use core::cell::{Cell, RefCell};
 use core::mem::discriminant;
 use std::collections::{BTreeSet, HashSet};
@@ -8,8 +10,6 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::property::check;
-use super::table_model::{Known, Model};
 use crate::event::{Event, Stats};
 use crate::member::{Life, Liveness, Member, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
@@ -18,6 +18,8 @@ use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::storage::{Fixed, Heap, Limited, Storage};
 use crate::time::Instant;
+use crate::unit::property::check;
+use table_model::{Known, Model};
 
 const ME: NodeId = NodeId::new(0);
 

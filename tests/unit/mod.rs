@@ -1,38 +1,28 @@
-//! Tests of the parts that only the crate itself can reach. `src/lib.rs` includes them.
+//! Tests of the parts that only the crate itself can reach, in one file for each file of `src/`. `src/lib.rs` includes
+//! them. What the fuzz targets and the model share with them is compiled with the feature `internals` too.
 
-#[path = "../common/forge.rs"]
-mod forge;
-#[path = "../common/property.rs"]
-mod property;
-#[path = "../common/script.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod script;
+pub mod forge;
+pub mod reading;
+pub mod script;
 
+pub(crate) mod state;
+pub(crate) mod wire;
+
+#[cfg(test)]
+mod broadcast;
+#[cfg(test)]
 mod budget;
-mod direct;
-mod give;
+#[cfg(test)]
 mod gossip;
-mod keep;
-mod log;
-mod map;
-mod maps;
-mod maps_script;
+#[cfg(test)]
 mod member;
+#[cfg(test)]
 mod members;
-mod message;
-mod own;
-mod pace;
-mod pieces;
+#[cfg(test)]
+mod property;
+#[cfg(test)]
 mod relay;
-mod repair;
-mod replicas;
-mod store;
+#[cfg(test)]
 mod sync;
-mod table_model;
-mod take;
-mod tell;
+#[cfg(test)]
 mod time;
-mod told;
-mod window;
-mod wire;
-mod wire_state;

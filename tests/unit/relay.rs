@@ -6,7 +6,6 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::property::check;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::Stats;
@@ -17,6 +16,7 @@ use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
+use crate::unit::property::check;
 use crate::wire::{MOST_BEFORE_RECORDS, most_of_record};
 
 const KEY: u64 = 3;

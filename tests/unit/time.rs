@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 
-use super::property::check;
 use crate::time::{Clock, Instant, micros};
+use crate::unit::property::check;
 
 /// Numbers of every length, and those next to the greatest.
 fn number() -> impl Strategy<Value = u64> {

@@ -18,8 +18,6 @@ mod cpu;
 #[allow(dead_code, reason = "not every experiment has a row here")]
 mod experiments;
 mod figures;
-#[path = "../../../tests/common/forge.rs"]
-mod forge;
 #[cfg(feature = "iroh")]
 mod iroh;
 mod items;

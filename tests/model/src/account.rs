@@ -1,8 +1,7 @@
 //! What is held or said of a member, in the order of the merge rule.
 
+use tidings::internals::reading::Told;
 use tidings::{Member, Status};
-
-use crate::member::Liveness;
 
 /// How a member is said to have ended; the order is that of precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,21 +35,22 @@ impl Account {
 impl From<Member<u16>> for Account {
     fn from(member: Member<u16>) -> Self {
         let life = (member.life().generation(), member.life().nonce());
-        let end = match member.status() {
-            Status::Alive | Status::Suspect => End::Alive,
-            Status::Down => End::Down,
-            Status::Left => End::Left,
-        };
-        Account { life, incarnation: member.incarnation(), end }
+        Account { life, incarnation: member.incarnation(), end: member.status().into() }
     }
 }
 
-impl From<Liveness> for End {
-    fn from(liveness: Liveness) -> Self {
-        match liveness {
-            Liveness::Alive => End::Alive,
-            Liveness::Down => End::Down,
-            Liveness::Left => End::Left,
+impl From<&Told> for Account {
+    fn from(told: &Told) -> Self {
+        Account { life: told.life, incarnation: told.incarnation, end: told.status.into() }
+    }
+}
+
+impl From<Status> for End {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Alive | Status::Suspect => End::Alive,
+            Status::Down => End::Down,
+            Status::Left => End::Left,
         }
     }
 }

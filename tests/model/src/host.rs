@@ -3,12 +3,12 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use tidings::internals::reading::{self, Reading};
 use tidings::sim::SimRng;
 use tidings::{FixedNode, Instant, NodeId};
 
 use crate::account::{Account, End};
-use crate::config::{CONFIG, HOSTS};
-use crate::reading::{self, Reading};
+use crate::config::{CLUSTER, CONFIG, HOSTS};
 
 /// The node under test.
 pub type Node = FixedNode<4, u16>;
@@ -85,18 +85,19 @@ impl Host {
 
     /// A datagram as it would read it.
     pub fn read(&self, datagram: &[u8]) -> Option<Reading> {
-        reading::read(datagram, reading::tag(self.node.id().get(), self.myself()))
+        reading::read::<u16>(datagram, CLUSTER, reading::tag(self.node.id().get(), self.myself().life))
     }
 
     /// Remembers what a datagram that it accepts tells it.
     pub fn hear(&mut self, reading: &Reading) {
-        for (about, account, jurors) in &reading.records {
-            let Some(place) = place_of(*about) else { continue };
+        for told in &reading.records {
+            let (about, account, jurors) = (told.id, Account::from(told), told.jurors);
+            let Some(place) = place_of(about) else { continue };
             // The witnesses are members, and not the accused.
             let certified =
-                jurors.is_some_and(|jurors| jurors.iter().all(|juror| juror != about && place_of(*juror).is_some()));
+                jurors.is_some_and(|jurors| jurors.iter().all(|juror| *juror != about && place_of(*juror).is_some()));
             if certified || self.holds(place).is_none() {
-                self.grounds[place].hear(*account);
+                self.grounds[place].hear(account);
             }
         }
         for (question, about, heard) in &reading.verdicts {
@@ -112,7 +113,7 @@ impl Host {
     /// Remembers what it asks others. What was answered to an earlier question counts no more.
     fn ask(&mut self, to: usize, datagram: &[u8]) {
         let Some(account) = self.holds(to) else { return };
-        let Some(reading) = reading::read(datagram, reading::tag(id_of(to), account)) else { return };
+        let Some(reading) = reading::read::<u16>(datagram, CLUSTER, reading::tag(id_of(to), account.life)) else { return };
         for (question, about) in reading.asks {
             let Some(grounds) = place_of(about).map(|place| &mut self.grounds[place]) else { continue };
             let again = grounds.asked.take().filter(|(asked, _)| *asked == question);

@@ -26,35 +26,6 @@ pub mod config;
 pub mod host;
 pub mod model;
 pub mod properties;
-pub mod reading;
 pub mod sabotage;
 pub mod trials;
 pub mod world;
-
-// The wire format is no part of the crate's interface. It is read by its source, which looks for these in the root of
-// its crate.
-#[path = "../../../src/wire/mod.rs"]
-#[allow(dead_code, unused_imports)]
-pub(crate) mod codec;
-// What events borrow from; its types are the crate's own.
-mod broadcast {
-    pub(crate) use tidings::{MessageId, Question, Topic};
-}
-mod state {
-    pub(crate) use tidings::Entry;
-}
-#[path = "../../../src/bytes.rs"]
-#[allow(dead_code)]
-pub(crate) mod bytes;
-#[path = "../../../src/event/mod.rs"]
-#[allow(dead_code, unused_imports)]
-pub(crate) mod event;
-#[path = "../../../src/hash.rs"]
-#[allow(dead_code)]
-pub(crate) mod hash;
-#[path = "../../../src/member.rs"]
-#[allow(dead_code)]
-pub(crate) mod member;
-// Datagrams by hand.
-#[path = "../../common/forge.rs"]
-mod forge;

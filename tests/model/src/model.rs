@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use stateright::{Model, Property};
+use tidings::internals::reading::Reading;
 use tidings::Instant;
 
+use crate::account::Account;
 use crate::cluster;
 use crate::config::{ANY_ORDER, HOSTS, Trial};
 use crate::host::place_of;
 use crate::properties;
-use crate::reading::Reading;
 use crate::sabotage::Sabotage;
 use crate::world::{Cut, Datagram, World};
 
@@ -246,9 +247,10 @@ impl fmt::Display for Telling<'_> {
         let reading: Option<Reading> = self.world.hosts[*to].as_ref().and_then(|host| host.read(bytes));
         let Some(reading) = reading else { return write!(f, "{from} -> {to} {what}, unread") };
         write!(f, "{from} -> {to} {what}: {}", reading.kinds.join(" + "))?;
-        for (about, account, _) in &reading.records {
+        for told in &reading.records {
+            let account = Account::from(told);
             let ((generation, nonce), incarnation) = account.counters();
-            let place = place_of(*about).map_or("?".into(), |place| place.to_string());
+            let place = place_of(told.id).map_or("?".into(), |place| place.to_string());
             write!(f, ", {place} {:?} {generation}-{nonce:08x}/{incarnation}", account.end)?;
         }
         if *sent < self.world.clock { write!(f, ", sent at {sent}") } else { Ok(()) }

@@ -135,8 +135,8 @@ impl World {
         let datagram = if keep { self.flight[at].clone() } else { self.flight.remove(at) };
         let Some(mut host) = self.hosts[datagram.to].as_deref().cloned() else { return };
         if let Some(reading) = host.read(&datagram.bytes) {
-            for (about, account, _) in &reading.records {
-                self.check_counters(datagram.to, *about, *account);
+            for told in &reading.records {
+                self.check_counters(datagram.to, told.id, Account::from(told));
             }
             host.hear(&reading);
         }

@@ -10,7 +10,7 @@ use panic_semihosting as _;
 use static_cell::StaticCell;
 use tidings::{Config, FixedNode};
 
-#[path = "../../../../tests/common/recording.rs"]
+#[path = "../../../../tests/it/common/recording.rs"]
 mod recording;
 
 /// As many members, and the settings, as those who were recorded.

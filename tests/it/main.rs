@@ -1,0 +1,32 @@
+//! Tests of whole nodes through the public interface, in one binary: it is compiled and optimised once.
+//!
+//! `cargo test --test it laws::` runs one module of it, and `cargo test --test it -- --list` names all.
+
+mod common;
+#[path = "../unit/property.rs"]
+mod property;
+#[macro_use]
+mod targets;
+
+mod campaign;
+mod config;
+mod corpus;
+mod family_lifeguard;
+mod family_membership;
+mod family_ordering;
+mod family_partition;
+mod family_probing;
+mod hostile;
+mod hostile_messages;
+mod laws;
+mod lives;
+mod maps;
+mod messages;
+mod reading;
+mod repair;
+mod scenarios;
+mod simulator;
+mod transcript;
+mod udp;
+mod widths;
+mod wire;

@@ -1,0 +1,7 @@
+//! The parts of `src/broadcast/`.
+
+mod direct;
+mod log;
+mod pieces;
+mod repair;
+mod window;
