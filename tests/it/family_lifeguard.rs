@@ -14,7 +14,6 @@
 //! clock runs. Of the paper's 128 members there are 64 in the second grid, and of the values of each axis and the
 //! repetitions only some.
 
-#[allow(dead_code)]
 use std::time::Duration;
 
 use crate::common::ailing::{Ailing, ailing_cluster};

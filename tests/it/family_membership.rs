@@ -27,7 +27,6 @@
 //! of joins by a policy and encryption with its keys (20), which are the application's; leaves forced by an operator
 //! (22), as nobody speaks for another; snapshots (23), as a restart needs no disk.
 
-#[allow(dead_code)]
 use std::collections::BTreeSet;
 use std::time::Duration;
 

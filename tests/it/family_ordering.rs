@@ -26,8 +26,6 @@
 //! as there are no user messages yet; what has a share of its own is in `tests/unit/budget.rs`. The keeper of an id is
 //! not told of the other claimant (17), only the one that gives way.
 
-#[allow(dead_code)]
-#[allow(dead_code)]
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -17,8 +17,6 @@
 //! Not applicable: merging two clusters only if a policy says so (27), as here whoever has the cluster's name belongs
 //! to it. Rapid also wants who is deaf by turns (28) to stay removed; here it is taken back whenever it answers.
 
-#[allow(dead_code)]
-#[allow(dead_code)]
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

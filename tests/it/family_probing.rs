@@ -21,9 +21,6 @@
 //! local and has one fixed time, so there is no table of it (11), and what travels is the verdict (13, 14). Not
 //! applicable: a fallback over TCP that reports the member as degraded (6), as there are datagrams alone.
 
-#[allow(dead_code)]
-#[allow(dead_code)]
-#[allow(dead_code)]
 use std::time::Duration;
 
 use crate::common::ailing::{Ailing, ailing_cluster};

@@ -2,7 +2,6 @@
 //! memory, is counted by reason, and brings nobody down. Every run has the safety checks of the simulator on; a failure
 //! names the seed to run again.
 
-#[allow(dead_code)]
 use std::time::Duration;
 
 use crate::common::cluster::{SECOND, fresh, reported, status_of, watched};

@@ -1,7 +1,5 @@
 //! The laws of the crate's documentation, each by its number.
 
-#[allow(dead_code)]
-// Any calls, in any order, with what that needs.
 use std::time::Duration;
 
 use crate::common::cluster::cluster;

@@ -1,7 +1,6 @@
 //! Lives and addresses: members that move, begin anew, or find that another has their id. Every run has the safety
 //! checks of the simulator on; a failure names the seed to run again.
 
-#[allow(dead_code)]
 use std::time::Duration;
 
 use crate::common::cluster::{SECOND, fresh, reported, status_of, watched};

@@ -1,7 +1,6 @@
 //! What was not delivered at first: it comes, or is told as a gap, and neither costs without end nor keeps anything else
 //! from coming.
 
-#[allow(dead_code)]
 use std::time::Duration;
 
 use crate::common::app::{App, Heard};

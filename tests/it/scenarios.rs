@@ -1,6 +1,5 @@
 //! What happens to a cluster, told in one sentence each.
 
-#[allow(dead_code)]
 use std::time::Duration;
 
 use crate::common::cluster::{SECOND, cluster, fresh, reported, said, status_of};

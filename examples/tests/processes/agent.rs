@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// For everything together; it takes some ten seconds.
+/// For everything together; it takes some ten seconds. These are real processes, and one that hangs must end the test:
+/// the clock decides only when to give up waiting, never whether what came was right.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// What ends a process by itself that the test has lost.
 const LONG: &str = "90";

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tidings::{Clock, Config, HeapNode, Instant, Limits, NodeId, Status};
 
-/// For everything together; it takes some ten seconds.
+/// For everything together; it takes some ten seconds. As in `agent.rs`, it only says when to give up waiting.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// Of which there are nodes in `poll`.
 const MANY: usize = 3;

@@ -113,7 +113,9 @@ impl Host {
     /// Remembers what it asks others. What was answered to an earlier question counts no more.
     fn ask(&mut self, to: usize, datagram: &[u8]) {
         let Some(account) = self.holds(to) else { return };
-        let Some(reading) = reading::read::<u16>(datagram, CLUSTER, reading::tag(id_of(to), account.life)) else { return };
+        let Some(reading) = reading::read::<u16>(datagram, CLUSTER, reading::tag(id_of(to), account.life)) else {
+            return;
+        };
         for (question, about) in reading.asks {
             let Some(grounds) = place_of(about).map(|place| &mut self.grounds[place]) else { continue };
             let again = grounds.asked.take().filter(|(asked, _)| *asked == question);

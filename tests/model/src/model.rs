@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use stateright::{Model, Property};
-use tidings::internals::reading::Reading;
 use tidings::Instant;
+use tidings::internals::reading::Reading;
 
 use crate::account::Account;
 use crate::cluster;

@@ -1,5 +1,6 @@
 //! Explores every trial to its end and says what there was. `MODEL_DEPTH=2` (or more) allows more faults of the
-//! network; an argument explores only the trials whose names contain it.
+//! network; an argument explores only the trials whose names contain it. The clock is read for the report alone:
+//! nothing is judged by it.
 
 use std::process::ExitCode;
 use std::time::Instant;
