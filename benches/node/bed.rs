@@ -29,17 +29,40 @@ pub struct Bed {
     /// The member that tells, and where it is.
     pub peer: Sender,
     pub from: SocketAddrV4,
+    /// Members have broadcast.
+    talks: bool,
 }
 
 impl Bed {
     /// A node that knows this many members, itself and the peer among them, and has no room for another.
     pub fn new(members: usize) -> Self {
+        Bed::of(members, false)
+    }
+
+    /// The same, of members who have all broadcast something; and the peer has shown that it is at its address.
+    pub fn talkative(members: usize) -> Self {
+        let mut bed = Bed::of(members, true);
+        let own = told(bed.peer, 0);
+        let (mut cookie, mut buf) = (0, [0; FULL]);
+        for _ in 0..2 {
+            let mut join = bed.datagram(&forge::join(1, cookie, &own));
+            bed.node.handle_datagram(bed.now, bed.from, &mut join);
+            while let Some(answer) = bed.node.poll_transmit(&mut buf) {
+                cookie = forge::cookie(answer.payload).unwrap_or(cookie);
+            }
+        }
+        while bed.node.poll_event().is_some() {}
+        assert!(cookie != 0, "the peer was asked to prove its address");
+        bed
+    }
+
+    fn of(members: usize, talks: bool) -> Self {
         let (id, from) = (NodeId::new(1), address(2));
         let now = Instant::from_millis(1_000);
         let mut node = Node::new(Config::LAN, Limits::DEFAULT.with_members(members).with_state_bytes(1 << 30));
         node.start(now, id, address(1), &mut SimRng::new(1));
         let peer = Sender { id: 2, generation: 0, nonce: 2, incarnation: 0 };
-        let mut bed = Bed { node, now, peer, from };
+        let mut bed = Bed { node, now, peer, from, talks };
         let others = (2..=members as u64).map(|id| Sender { id, nonce: id as u32, ..peer });
         // The node has news too: that it is there.
         let all: Vec<Sender> = others.chain([bed.myself()]).collect();
@@ -91,7 +114,7 @@ impl Bed {
     fn list(&self, kind: u8, members: &[Sender]) -> (Vec<Vec<u8>>, usize) {
         let (mut datagrams, mut body) = (Vec::new(), Vec::new());
         for member in members {
-            let record = record(*member);
+            let record = if self.talks { told(*member, 0) } else { record(*member) };
             if HEAD + FRAME + body.len() + record.len() > FULL {
                 datagrams.push(self.datagram(&forge::frame(kind, &body)));
                 body.clear();
@@ -106,6 +129,14 @@ impl Bed {
     pub fn ping(&self) -> Vec<u8> {
         let number = 0x0bad_cafe;
         self.datagram(&forge::ping(number, forge::roots(self.node.fingerprint(), number)))
+    }
+
+    /// A ping from the peer, which compares nothing but members.
+    pub fn quiet_ping(&self) -> Vec<u8> {
+        let number = 0x0bad_cafe;
+        let mut roots = forge::roots(self.node.fingerprint(), number);
+        roots[4..].fill(0);
+        self.datagram(&forge::ping(number, roots))
     }
 
     /// A datagram of the peer's with this frame.
@@ -129,6 +160,16 @@ fn sender(member: Member<SocketAddrV4>) -> Sender {
 }
 
 fn record(member: Sender) -> Vec<u8> {
+    record_of(member, 0)
+}
+
+/// A record with the verdict on a member that has broadcast once.
+pub fn told(member: Sender, verdict: u8) -> Vec<u8> {
+    let alive = [record_of(member, verdict | 1 << 6), forge::extension(0, 1)];
+    alive.concat()
+}
+
+fn record_of(member: Sender, flags: u8) -> Vec<u8> {
     let addr = address(member.id);
-    forge::record_at(0, member, &[&addr.ip().octets()[..], &forge::varint(addr.port().into())].concat())
+    forge::record_at(flags, member, &[&addr.ip().octets()[..], &forge::varint(addr.port().into())].concat())
 }

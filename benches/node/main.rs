@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench node                            # the table in README, in a minute or two
 //! cargo bench --bench node -- --quick                 # small tables only, in seconds
+//! cargo bench --bench node -- --frames                # what each kind of frame costs that a hostile member can send
 //! cargo bench --bench node -- --profile known-record  # where the instructions of one operation go, by function
 //! ```
 //!
@@ -20,6 +21,7 @@
 mod bed;
 #[path = "../../tests/it/common/counting.rs"]
 mod counting;
+mod frames;
 mod maps;
 mod measure;
 mod operations;
@@ -45,6 +47,9 @@ struct Arguments {
     /// Small tables and few batches.
     #[arg(long)]
     quick: bool,
+    /// What each kind of frame costs that a hostile member can send.
+    #[arg(long, conflicts_with = "profile")]
+    frames: bool,
     /// Where the instructions of one operation go, by function. Needs valgrind.
     #[arg(long, value_name = "OPERATION")]
     profile: Option<Kind>,
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match (&arguments.counted[..], arguments.profile) {
         ([members, kinds @ ..], _) => run_counted(members, kinds),
+        _ if arguments.frames => Ok(frame_costs(arguments.quick)),
         (_, Some(kind)) => valgrind::profile(arguments.members as usize, kind),
         _ => Ok(costs(arguments.quick)),
     };
@@ -76,6 +82,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What frames cost, on small tables or on large ones.
+fn frame_costs(quick: bool) -> String {
+    let (sizes, budget) = if quick { (&SIZES[1..3], 10) } else { (&SIZES[3..], 60) };
+    frames::report(sizes, Duration::from_millis(budget))
 }
 
 /// One batch of each operation, counted.
