@@ -29,40 +29,17 @@ pub struct Bed {
     /// The member that tells, and where it is.
     pub peer: Sender,
     pub from: SocketAddrV4,
-    /// Members have broadcast.
-    talks: bool,
 }
 
 impl Bed {
     /// A node that knows this many members, itself and the peer among them, and has no room for another.
     pub fn new(members: usize) -> Self {
-        Bed::of(members, false)
-    }
-
-    /// The same, of members who have all broadcast something; and the peer has shown that it is at its address.
-    pub fn talkative(members: usize) -> Self {
-        let mut bed = Bed::of(members, true);
-        let own = told(bed.peer, 0);
-        let (mut cookie, mut buf) = (0, [0; FULL]);
-        for _ in 0..2 {
-            let mut join = bed.datagram(&forge::join(1, cookie, &own));
-            bed.node.handle_datagram(bed.now, bed.from, &mut join);
-            while let Some(answer) = bed.node.poll_transmit(&mut buf) {
-                cookie = forge::cookie(answer.payload).unwrap_or(cookie);
-            }
-        }
-        while bed.node.poll_event().is_some() {}
-        assert!(cookie != 0, "the peer was asked to prove its address");
-        bed
-    }
-
-    fn of(members: usize, talks: bool) -> Self {
         let (id, from) = (NodeId::new(1), address(2));
         let now = Instant::from_millis(1_000);
         let mut node = Node::new(Config::LAN, Limits::DEFAULT.with_members(members).with_state_bytes(1 << 30));
         node.start(now, id, address(1), &mut SimRng::new(1));
         let peer = Sender { id: 2, generation: 0, nonce: 2, incarnation: 0 };
-        let mut bed = Bed { node, now, peer, from, talks };
+        let mut bed = Bed { node, now, peer, from };
         let others = (2..=members as u64).map(|id| Sender { id, nonce: id as u32, ..peer });
         // The node has news too: that it is there.
         let all: Vec<Sender> = others.chain([bed.myself()]).collect();
@@ -71,6 +48,32 @@ impl Bed {
             bed.hand_in(datagram);
         }
         bed.check(members);
+        bed
+    }
+
+    /// The same, of members who have all broadcast something; and the peer has shown that it is at its address.
+    pub fn talkative(members: usize) -> Self {
+        let mut bed = Bed::new(members);
+        let own = record_of(bed.peer, 0);
+        let (mut cookie, mut buf) = (0, [0; FULL]);
+        for _ in 0..2 {
+            let mut join = bed.datagram(&forge::join(1, cookie, &own));
+            bed.node.handle_datagram(bed.now, bed.from, &mut join);
+            while let Some(answer) = bed.node.poll_transmit(&mut buf) {
+                cookie = forge::cookie(answer.payload).unwrap_or(cookie);
+            }
+        }
+        assert!(cookie != 0, "the peer was asked to prove its address");
+        // The first broadcast of each, hollow, on a topic that the node does not listen to.
+        let everybody: Vec<Sender> = bed.others().into_iter().chain([bed.peer]).collect();
+        for some in everybody.chunks(50) {
+            let give = |of: &Sender| {
+                let tag = of.tag().to_le_bytes();
+                forge::frame(23, &[&of.id.to_le_bytes()[..], &tag[..3], &[1, 1], &[7, 0, 0, 0]].concat())
+            };
+            bed.hand_in(&bed.datagram(&some.iter().flat_map(give).collect::<Vec<u8>>()));
+        }
+        assert_eq!(bed.node.stats().dropped_in_all(), 0, "everybody has broadcast");
         bed
     }
 
@@ -114,7 +117,7 @@ impl Bed {
     fn list(&self, kind: u8, members: &[Sender]) -> (Vec<Vec<u8>>, usize) {
         let (mut datagrams, mut body) = (Vec::new(), Vec::new());
         for member in members {
-            let record = if self.talks { told(*member, 0) } else { record(*member) };
+            let record = record(*member);
             if HEAD + FRAME + body.len() + record.len() > FULL {
                 datagrams.push(self.datagram(&forge::frame(kind, &body)));
                 body.clear();
@@ -163,13 +166,8 @@ fn record(member: Sender) -> Vec<u8> {
     record_of(member, 0)
 }
 
-/// A record with the verdict on a member that has broadcast once.
-pub fn told(member: Sender, verdict: u8) -> Vec<u8> {
-    let alive = [record_of(member, verdict | 1 << 6), forge::extension(0, 1)];
-    alive.concat()
-}
-
-fn record_of(member: Sender, flags: u8) -> Vec<u8> {
+/// A member's record with these flags.
+pub fn record_of(member: Sender, flags: u8) -> Vec<u8> {
     let addr = address(member.id);
     forge::record_at(flags, member, &[&addr.ip().octets()[..], &forge::varint(addr.port().into())].concat())
 }

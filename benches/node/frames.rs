@@ -12,7 +12,7 @@ use std::time::{Duration, Instant as Clock};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::bed::{Bed, FULL};
+use crate::bed::{Bed, FULL, record_of};
 use crate::forge::{self, Sender, varint};
 
 /// How many datagrams follow each other on one copy of the node.
@@ -103,7 +103,7 @@ impl Cast {
         loop {
             let known = self.other();
             let of = if self.next() % 2 == 0 { self.invented() } else { Sender { incarnation: 1, ..known } };
-            let record = crate::bed::told(of, verdict);
+            let record = record_of(of, verdict);
             if !body.is_empty() && body.len() + record.len() > bytes {
                 return body;
             }
@@ -136,10 +136,10 @@ impl Cast {
             "news" | "records" => self.records(most, 0),
             "list" => [&self.range()[..], &number, &words(most.saturating_sub(20) / 4 * 4)].concat(),
             "diff" => [&self.range()[..], &self.records(most.saturating_sub(16), 0)].concat(),
-            "join" => [&number[..], &words(8), &[1, 1], &crate::bed::told(self.peer, 0)].concat(),
-            "welcome" => [&number[..], &[1], &words(8), &crate::bed::told(self.peer, 0)].concat(),
+            "join" => [&number[..], &words(8), &[1, 1], &record_of(self.peer, 0)].concat(),
+            "welcome" => [&number[..], &[1], &words(8), &record_of(self.peer, 0)].concat(),
             "introduce" => words(8),
-            "claim" => crate::bed::told(self.other(), 0),
+            "claim" => record_of(self.other(), 0),
             "relay" => [&shares[..], &self.records(most.saturating_sub(12), 0)].concat(),
             "relay ack" | "cast ack" => [&number[..], &[1]].concat(),
             "leave" | "leave ack" | "fetched" => number.to_vec(),
@@ -269,14 +269,7 @@ pub fn report(sizes: &[usize], budget: Duration) -> String {
             dearest = (dearest.0.max(cost.each_byte()), dearest.1.max(pings));
             let figures = [cost.bytes, cost.time].map(|figure| format!("{figure:.0}"));
             let [bytes, time] = figures;
-            table.add_row([
-                name,
-                word,
-                &bytes,
-                &time,
-                &format!("{:.1}", cost.each_byte()),
-                &format!("{pings:.1}"),
-            ]);
+            table.add_row([name, word, &bytes, &time, &format!("{:.1}", cost.each_byte()), &format!("{pings:.1}")]);
         }
         table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         texts.push(format!(
