@@ -1,15 +1,19 @@
 //! The table of members: find, admit, evict, sample, order, and what is pending for each.
 //!
-//! Slots do not move while they are in use. `heads` has one bucket per member that the table can hold; a member's
-//! bucket is its place in the id space scaled to the table, and each chain is in order of place, so that one structure
-//! gives look-up in O(1) and ordered ranges. Members with news to tell are also in the list of their send count (see
-//! `news.rs`), and those of whom the application has not been told in a queue.
+//! Slots do not move while they are in use. `heads` has buckets of the id space, chained through the slots, and sums of
+//! them (see `order.rs`). Members with news to tell are also in the list of their send count (see `news.rs`), and those of
+//! whom the application has not been told in a queue.
 
 mod choose;
 mod maps;
+mod order;
 mod progress;
 mod slot;
 
+use order::Terms;
+pub(crate) use order::{Look, Sum};
+#[cfg(test)]
+pub(crate) use order::{MOST_IN_BUCKET, MOST_VISITS};
 pub(crate) use slot::Slot;
 use slot::{EXCUSED, FREE, MOVED, PROVED, REBORN, SEEN, SUSPECT, UNTOLD};
 
@@ -37,7 +41,10 @@ pub(crate) struct Full;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Members<A: Address, S: Storage> {
     slots: S::PerMember<Slot<A>>,
+    /// The first slot of each bucket, and behind the last of them sums.
     heads: S::PerMember<Index>,
+    /// How many buckets there are.
+    buckets: u32,
     /// By slot; no longer than the last of those who have broadcast.
     windows: S::DataPerMember<Window>,
     /// By slot; no longer than the last of those who have a map.
@@ -58,6 +65,8 @@ pub(crate) struct Members<A: Address, S: Storage> {
     progress: u64,
     /// Where to look next for those who have been dead for long.
     next_mourned: Index,
+    /// Where to look next for the dead who make room.
+    next_dead: Index,
     /// Whether this node keeps account of others' broadcasts.
     pub(crate) keeps_windows: bool,
     key: u64,
@@ -67,6 +76,8 @@ pub(crate) struct Members<A: Address, S: Storage> {
     certificates: Few<S, (Index, Certificate, Instant), CERTIFICATES, FEW_CERTIFICATES>,
 }
 
+/// How many slots are looked at for the dead who make room.
+const LOOK_FOR_DEAD: usize = 1_024;
 /// How many certificates are kept; a death that is told later is looked into by whoever hears of it.
 const CERTIFICATES: usize = 8;
 const FEW_CERTIFICATES: usize = 3;
@@ -81,6 +92,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         Members {
             slots,
             heads,
+            buckets: 0,
             windows,
             maps,
             evicted: None,
@@ -94,6 +106,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             root: 0,
             progress: 0,
             next_mourned: 0,
+            next_dead: 0,
             keeps_windows: true,
             key: 0,
             untold: (NONE, NONE),
@@ -105,15 +118,15 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// Forgets everybody and begins with this node alone, and its own map.
     pub(crate) fn reset(&mut self, key: u64, myself: Record<A>, stats: &mut Stats) {
         self.slots.clear();
-        self.heads.clear();
+        self.clear_order();
         self.windows.clear();
         let own = *self.map(MYSELF);
         self.maps.clear();
         self.evicted = None;
-        while self.heads.push(NONE) {}
         self.free = NONE;
         (self.live, self.used, self.heard, self.excused) = (0, 0, 0, 0);
-        (self.root, self.progress, self.next_mourned) = (0, 0, 0);
+        (self.root, self.progress) = (0, 0);
+        (self.next_mourned, self.next_dead) = (0, 0);
         (self.key, self.refused, self.forgotten) = (key, false, false);
         self.untold = (NONE, NONE);
         self.news = News::NONE;
@@ -127,18 +140,6 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     pub(crate) fn get(&self, index: Index) -> Option<&Record<A>> {
         self.slot(index).map(|slot| &slot.record)
-    }
-
-    pub(crate) fn find(&self, id: NodeId) -> Option<Index> {
-        let place = self.place(id);
-        let mut at = self.heads.all().get(self.bucket(place)).copied()?;
-        while let Some(slot) = self.slot(at) {
-            if slot.record.id == id {
-                return Some(at);
-            }
-            at = slot.chain;
-        }
-        None
     }
 
     pub(crate) fn find_record(&self, id: NodeId) -> Option<&Record<A>> {
@@ -217,41 +218,12 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.root
     }
 
-    /// Where in the id space an id stands; distinct ids have distinct places.
-    pub(crate) fn place(&self, id: NodeId) -> u64 {
-        mix(id.get() ^ self.key)
-    }
-
-    /// Slots from `low` on, in order of place, to the end of the id space.
-    pub(crate) fn ordered_from(&self, low: u64) -> impl Iterator<Item = (u64, Index)> {
-        let mut bucket = self.bucket(low);
-        let mut at = self.heads.all().get(bucket).copied().unwrap_or(NONE);
-        core::iter::from_fn(move || {
-            while at == NONE {
-                bucket += 1;
-                at = *self.heads.all().get(bucket)?;
-            }
-            let (slot, here) = (self.slot(at)?, at);
-            at = slot.chain;
-            Some((self.place(slot.record.id), here))
-        })
-        .filter(move |(place, _)| *place >= low)
-    }
-
     /// What stands for a member's record in a list of short ids.
     pub(crate) fn short_id(&self, index: Index, salt: u32) -> u32 {
         self.get(index).map_or(0, |record| {
             let leaf = self.leaf(record) ^ (record.liveness as u64) << 62;
             (mix(leaf ^ u64::from(salt)) >> 32) as u32
         })
-    }
-
-    /// What stands for all living members in a range, both ends included.
-    pub(crate) fn sum(&self, low: u64, high: u64, salt: u32) -> u32 {
-        let all = self.ordered_from(low).take_while(|(place, _)| *place <= high);
-        let living = all.filter_map(|(_, index)| self.get(index).filter(|record| record.liveness == Liveness::Alive));
-        let sum = living.fold(0u64, |sum, record| sum.wrapping_add(self.leaf(record)));
-        if sum == 0 { 0 } else { (mix(sum ^ u64::from(salt)) >> 32) as u32 }
     }
 
     // Changing.
@@ -284,12 +256,8 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
         self.set_mourned(index, !is_alive);
         self.count_progress(index, &record);
-        if was_alive {
-            self.root = self.root.wrapping_sub(self.leaf(&held));
-        }
-        if is_alive {
-            self.root = self.root.wrapping_add(self.leaf(&record));
-        }
+        let living = self.living(&record).wrapping_sub(self.living(&held));
+        self.add(record.id, Terms { living, ..Terms::default() });
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
         self.refused &= is_alive || !was_alive;
         self.suspect(index, false);
@@ -308,6 +276,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.heard += u32::from(is_alive && self.was_heard(index) && index != MYSELF);
         if !is_alive {
             self.see(index, now);
+            self.next_dead = index;
         }
         self.note_change(index, reborn | moved);
     }
@@ -466,11 +435,6 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.slots.all_mut().get_mut(index as usize)
     }
 
-    fn bucket(&self, place: u64) -> usize {
-        // The top 32 bits suffice to spread and keep the order; a limit is at most 2^24.
-        (((place >> 32) * self.heads.all().len() as u64) >> 32) as usize
-    }
-
     fn leaf(&self, record: &Record<A>) -> u64 {
         let life = u64::from(record.life.generation) << 32 | u64::from(record.life.nonce);
         let counters = u64::from(record.incarnation) << 8 | u64::from(record.patience);
@@ -498,13 +462,12 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     fn insert(&mut self, record: Record<A>, now: Instant, stats: &mut Stats) -> Result<Index, Full> {
+        self.make_room_beside(&record, now, stats)?;
         let index = self.place_slot(Slot::new(record, coarse(now)), now, stats)?;
-        self.used += 1;
-        if record.liveness == Liveness::Alive {
-            self.live += 1;
-            self.root = self.root.wrapping_add(self.leaf(&record));
-        }
+        self.live += u32::from(record.liveness == Liveness::Alive);
         self.link(index);
+        let living = self.living(&record);
+        self.add(record.id, Terms { slots: 1, living, ..Terms::default() });
         Ok(index)
     }
 
@@ -534,21 +497,30 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
     }
 
-    /// Frees the slot of the member that has been dead for longest and of whose end the application knows. A scan of
-    /// the table, made only when a newcomer needs the room.
+    /// Frees the slot of the member that has been dead for longest and of whose end the application knows, when a newcomer
+    /// needs the room. In a large table, of those in a part of it: a newcomer must not cost a scan. That part begins with
+    /// who died last, or where the last look ended, so that each of the dead is found.
     fn forget_longest_dead(&mut self, now: Instant, stats: &mut Stats) {
         if self.dead() == 0 {
             return;
         }
-        let dead = self.slots.all().iter().zip(0..).filter(|(slot, index)| {
-            let settled = slot.marks & (FREE | UNTOLD) == 0 && slot.record.liveness != Liveness::Alive;
-            settled && *index != MYSELF
-        });
-        if let Some((_, index)) = dead.max_by_key(|(slot, _)| coarse(now).wrapping_sub(slot.seen)) {
-            self.remove(index);
-            self.forgotten = true;
-            stats.forgotten = stats.forgotten.wrapping_add(1);
+        let all = self.slots.all();
+        let first = if all.len() <= LOOK_FOR_DEAD { 0 } else { (self.next_dead as usize).min(all.len()) };
+        let (before, behind) = all.split_at_checked(first).unwrap_or((all, &[]));
+        let looked_at = behind.iter().zip(first as Index..).chain(before.iter().zip(0..)).take(LOOK_FOR_DEAD);
+        let longest = looked_at.filter(|(slot, index)| slot.is_settled(*index)).max_by_key(|(slot, _)| slot.age(now));
+        let longest = longest.map(|(_, index)| index);
+        let end = first + LOOK_FOR_DEAD;
+        self.next_dead = (if end < all.len() { end } else { end - all.len().min(end) }) as Index;
+        if let Some(index) = longest {
+            self.forget(index, stats);
         }
+    }
+
+    fn forget(&mut self, index: Index, stats: &mut Stats) {
+        self.remove(index);
+        self.forgotten = true;
+        stats.forgotten = stats.forgotten.wrapping_add(1);
     }
 
     fn remove(&mut self, index: Index) {
@@ -557,48 +529,14 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.unlink(index);
         self.with_window(index, |window| *window = Window::NEW);
         self.evict_map(index);
-        self.used -= 1;
+        if let Some(id) = self.get(index).map(|record| record.id) {
+            self.add(id, Terms { slots: u32::MAX, ..Terms::default() });
+        }
         let free = self.free;
         if let Some(slot) = self.slot_mut(index) {
             slot.marks = FREE;
             slot.chain = free;
             self.free = index;
-        }
-    }
-
-    /// Puts a slot into its bucket's chain, in order of place.
-    fn link(&mut self, index: Index) {
-        let Some(place) = self.get(index).map(|record| self.place(record.id)) else { return };
-        let bucket = self.bucket(place);
-        let (mut before, mut at) = (NONE, self.heads.all().get(bucket).copied().unwrap_or(NONE));
-        while let Some(slot) = self.slot(at).filter(|slot| self.place(slot.record.id) < place) {
-            (before, at) = (at, slot.chain);
-        }
-        if let Some(slot) = self.slot_mut(index) {
-            slot.chain = at;
-        }
-        self.set_next(before, bucket, index);
-    }
-
-    fn unlink(&mut self, index: Index) {
-        let Some((place, next)) = self.slot(index).map(|slot| (self.place(slot.record.id), slot.chain)) else { return };
-        let bucket = self.bucket(place);
-        let (mut before, mut at) = (NONE, self.heads.all().get(bucket).copied().unwrap_or(NONE));
-        while let Some(slot) = self.slot(at).filter(|_| at != index) {
-            (before, at) = (at, slot.chain);
-        }
-        self.set_next(before, bucket, next);
-    }
-
-    /// Makes `next` follow slot `before`, or begin the bucket if there is none before.
-    fn set_next(&mut self, before: Index, bucket: usize, next: Index) {
-        match self.slot_mut(before) {
-            Some(slot) => slot.chain = next,
-            None => {
-                if let Some(head) = self.heads.all_mut().get_mut(bucket) {
-                    *head = next;
-                }
-            }
         }
     }
 }

@@ -11,7 +11,7 @@ use heapless::Vec;
 use crate::broadcast::Broadcasts;
 use crate::hash::mix;
 use crate::member::{Address, NodeId};
-use crate::members::{Index, Members};
+use crate::members::{Index, Look, Members, Sum};
 use crate::state::State;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -22,6 +22,8 @@ pub(crate) const LATEST: usize = 16;
 pub(crate) const FEW_LATEST: usize = 8;
 /// The most members that are named at a time.
 const MOST_STEPS: usize = 200;
+/// The most that are looked at for them.
+const MOST_LOOKED_AT: usize = 512;
 /// Into how many parts a range is cut at most, as a logarithm.
 const MOST_PARTS: u32 = 5;
 
@@ -201,14 +203,17 @@ fn write_steps<A: Address, S: Storage>(
                 break;
             }
         }
-        let range = members.ordered_from(low).take_while(|(place, _)| *place <= high);
-        let known = range.filter(|(_, index)| members.counts(*index));
-        for (count, (place, index)) in known.enumerate() {
-            if count == MOST_STEPS || write_step(index, members, writer).is_none() {
+        let range = members.telling_from(low).take_while(|(place, _)| *place <= high);
+        let mut named = 0;
+        for (looked_at, (place, index)) in range.enumerate() {
+            let tells = members.counts(index);
+            let full = looked_at == MOST_LOOKED_AT || named == MOST_STEPS;
+            if full || tells && write_step(index, members, writer).is_none() {
                 // The range may begin with it.
                 end = place.saturating_sub(1).max(low);
                 break;
             }
+            named += usize::from(tells);
         }
         writer.fill(bound, end)
     };
@@ -238,7 +243,9 @@ fn write_sums<A: Address, S: Storage>(
         writer.u32(salt)?;
         let log = (writer.room() / 2).checked_ilog2()?.min(MOST_PARTS);
         let parts = Parts { low, high, log: log as u8, meant: 0 };
-        parts.ranges().try_for_each(|range| writer.u16(sum(range, salt, members)))
+        let mut look = Look::NEW;
+        // What it would take too long to sum up is to be found different.
+        parts.ranges().try_for_each(|range| writer.u16(sum(range, salt, members, &mut look).unwrap_or(1)))
     };
     match fill(writer) {
         Some(()) => writer.end(frame),
@@ -246,9 +253,9 @@ fn write_sums<A: Address, S: Storage>(
     }
 }
 
-fn sum<A: Address, S: Storage>((low, high): Range, salt: u32, members: &Members<A, S>) -> u16 {
-    let sum = members.progress_within(low, high);
-    if sum == 0 { 0 } else { (mix(sum ^ u64::from(salt)) >> 48) as u16 }
+fn sum<A: Address, S: Storage>(range: Range, salt: u32, members: &Members<A, S>, look: &mut Look) -> Option<u16> {
+    let sum = members.within(range, Sum::Progress, look)?;
+    Some(if sum == 0 { 0 } else { (mix(sum ^ u64::from(salt)) >> 48) as u16 })
 }
 
 /// Which neighbouring parts are the first that differ from another's sums, if any do; `Err` if the sums make no sense.
@@ -261,10 +268,10 @@ pub(crate) fn first_difference<A: Address, S: Storage>(
     let count = sums.len() / 2;
     let log = count.checked_ilog2().filter(|log| *log <= MOST_PARTS).ok_or(())?;
     let parts = Parts { low, high, log: log as u8, meant: 0 };
-    let mut found: Option<Range> = None;
+    let (mut found, mut look): (Option<Range>, Look) = (None, Look::NEW);
     for range in parts.ranges() {
         let theirs = sums.u16().ok_or(())?;
-        match (theirs != sum(range, salt, members), found) {
+        match (sum(range, salt, members, &mut look) != Some(theirs), found) {
             (true, Some((low, _))) => found = Some((low, range.1)),
             (true, None) => found = Some(range),
             (false, Some(_)) => break,

@@ -2,7 +2,7 @@
 //!
 //! The windows are a table of their own beside the slots, which grows only when members broadcast.
 
-use super::{Index, MYSELF, Members};
+use super::{Index, MYSELF, Members, Terms};
 use crate::broadcast::Window;
 use crate::hash::Sip;
 use crate::member::{Address, Liveness, Record};
@@ -53,13 +53,6 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// them.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
-    }
-
-    /// The same of those in a range of the id space, both ends included.
-    pub(crate) fn progress_within(&self, low: u64, high: u64) -> u64 {
-        let all = self.ordered_from(low).take_while(|(place, _)| *place <= high);
-        let steps = all.filter_map(|(_, index)| self.get(index).map(|record| self.step(index, record)));
-        steps.fold(0, u64::wrapping_add)
     }
 
     /// Whether a member counts in that sum.
@@ -129,14 +122,20 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     pub(super) fn count_progress(&mut self, index: Index, record: &Record<A>) {
-        self.progress = self.progress.wrapping_add(self.step(index, record));
+        let progress = self.step(index, record);
+        if progress != 0 {
+            self.add(record.id, Terms { progress, ..Terms::default() });
+        }
     }
 
     pub(super) fn uncount_progress(&mut self, index: Index, record: &Record<A>) {
-        self.progress = self.progress.wrapping_sub(self.step(index, record));
+        let progress = self.step(index, record).wrapping_neg();
+        if progress != 0 {
+            self.add(record.id, Terms { progress, ..Terms::default() });
+        }
     }
 
-    fn step(&self, index: Index, record: &Record<A>) -> u64 {
+    pub(super) fn step(&self, index: Index, record: &Record<A>) -> u64 {
         let window = self.window(index);
         let (seen, [bulk, vital]) = (window.seen(), self.map(index).versions());
         if seen | bulk | vital == 0 || record.liveness != Liveness::Alive && !window.mourned {

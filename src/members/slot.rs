@@ -1,8 +1,9 @@
 //! One member's place in the table, and what of it the application has been told.
 
-use super::{Index, NONE};
+use super::{Index, MYSELF, NONE, coarse};
 use crate::event::Event;
 use crate::member::{Address, Liveness, Member, Record};
+use crate::time::Instant;
 
 /// What the application was last told of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +64,16 @@ impl<A: Address> Slot<A> {
             told: Told::Nothing,
             marks: 0,
         }
+    }
+
+    /// Whether this slot, of this number, is one of the dead of whose end the application knows.
+    pub(super) fn is_settled(&self, index: Index) -> bool {
+        self.marks & (FREE | UNTOLD) == 0 && self.record.liveness != Liveness::Alive && index != MYSELF
+    }
+
+    /// How long ago it was heard or learned of, in milliseconds or so.
+    pub(super) fn age(&self, now: Instant) -> u32 {
+        coarse(now).wrapping_sub(self.seen)
     }
 
     pub(super) fn member(&self) -> Member<A> {

@@ -4,21 +4,23 @@ mod table_model;
 
 use core::cell::{Cell, RefCell};
 use core::mem::discriminant;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::vec::Vec;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rand_core::Rng as _;
 
 use crate::event::{Event, Stats};
 use crate::member::{Life, Liveness, Member, NodeId, Record};
-use crate::members::{Index, MYSELF, Members};
+use crate::members::{Index, Look, MOST_IN_BUCKET, MOST_VISITS, MYSELF, Members, Sum};
 use crate::news::LISTS;
 use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::storage::{Fixed, Heap, Limited, Storage};
 use crate::time::Instant;
 use crate::unit::property::check;
+use crate::wire::Parts;
 use table_model::{Known, Model};
 
 const ME: NodeId = NodeId::new(0);
@@ -36,6 +38,8 @@ enum Op {
     Tell(u8),
     Wait(u64),
     Restart(u64),
+    /// So many of its broadcasts have come.
+    Say(u64, u32),
 }
 
 /// How an account of a member differs from what is held of it.
@@ -82,7 +86,10 @@ fn op(ids: u64) -> impl Strategy<Value = Op> {
         3 => (0..ids, 0..30u8).prop_map(|(id, sent)| Op::Announce(id, sent)),
         3 => (0..ids, 0..30u8).prop_map(|(id, limit)| Op::Copy(id, limit)),
         3 => (1..6u8).prop_map(Op::Tell),
-        3 => (0..3_000_000u64).prop_map(Op::Wait),
+        6 => prop_oneof![
+            (0..3_000_000u64).prop_map(Op::Wait),
+            (0..ids, 0..3u32).prop_map(|(id, seen)| Op::Say(id, seen)),
+        ],
         1 => prop_oneof![20 => Just(None), 1 => any::<u64>().prop_map(Some)]
             .prop_map(|key| key.map_or(Op::Absolve, Op::Restart)),
     ]
@@ -157,6 +164,10 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
                     self.tell();
                 }
             }
+            Op::Say(id, seen) => {
+                let Some(index) = self.known(*id).map(|known| known.index) else { return };
+                self.table.begin_window(index, Some(*seen));
+            }
             Op::Wait(micros) => self.now = self.now.after(*micros),
             Op::Restart(key) => {
                 let generation = self.table.myself().expect("it was started").life.generation + 1;
@@ -209,6 +220,7 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
         self.compare_choices();
         self.compare_news();
         self.compare_root();
+        self.compare_sums();
     }
 
     fn compare_members(&self) {
@@ -358,6 +370,33 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
         assert_eq!(self.table.root(), leaves.fold(alone, u64::wrapping_add), "the fingerprint of the living");
     }
 
+    /// The sums of ranges are those of their members one by one, whatever is kept of blocks of them.
+    fn compare_sums(&self) {
+        let sum = |range, of| self.table.within(range, of, &mut Look::FREE.clone()).expect("it may look at all");
+        let alone = |place: u64| [Sum::Slots, Sum::Living, Sum::Progress].map(|of| sum((place, place), of));
+        let terms: BTreeMap<u64, [u64; 3]> = self.model.members.keys().map(|place| (*place, alone(*place))).collect();
+        let mut rng = SimRng::new(self.key);
+        let mut cuts: Vec<u64> = (0..24).map(|_| rng.next_u64()).chain([0, u64::MAX]).collect();
+        cuts.extend(terms.keys().step_by(7));
+        for low in &cuts {
+            for high in cuts.iter().filter(|high| *high >= low) {
+                let added = terms
+                    .range(low..=high)
+                    .fold([0u64; 3], |sums, (_, terms)| [0, 1, 2].map(|at: usize| sums[at].wrapping_add(terms[at])));
+                let sums = [Sum::Slots, Sum::Living, Sum::Progress].map(|of| sum((*low, *high), of));
+                assert_eq!(sums, added, "from {low} to {high}: slots, the living, progress");
+            }
+        }
+        let whole = [Sum::Slots, Sum::Living, Sum::Progress].map(|of| sum((0, u64::MAX), of));
+        let held = [self.model.members.len() as u64, self.table.root(), self.table.progress()];
+        assert_eq!(whole, held, "of all: slots, the living, progress");
+        let tells = |of: &(u64, Index)| self.table.counts(of.1);
+        for low in &cuts {
+            let (some, all) = (self.table.telling_from(*low), self.table.ordered_from(*low));
+            assert!(some.filter(tells).eq(all.filter(tells)), "nobody who tells anything is passed over from {low} on");
+        }
+    }
+
     /// The fingerprint of a new table of this node and perhaps one other.
     fn root_with(&self, mine: Record<u16>, other: Option<Record<u16>>) -> u64 {
         let (mut table, mut stats) = ((self.fresh)(), Stats::NONE);
@@ -420,6 +459,15 @@ fn long_scripts() -> impl Strategy<Value = Script> {
     })
 }
 
+/// Of so many that there are blocks of them.
+fn wide_scripts() -> impl Strategy<Value = Script> {
+    let parts = (any::<u64>(), beginnings(), 40..330usize, vec(account(), 330), vec(op(330), 1..600));
+    parts.prop_map(|(key, begun, known, accounts, ops)| {
+        let learned = (0..330).zip(accounts).take(known).map(|(id, account)| Op::Learn(id, account));
+        Script { ids: 330, key, begun, pace: 300, ops: learned.chain(ops).collect() }
+    })
+}
+
 fn fixed<const N: usize>() -> Members<u16, Fixed<N>> {
     Members::new(heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new())
 }
@@ -451,6 +499,110 @@ fn a_table_of_a_hundred_does_what_a_sorted_map_does_on_both_storages() {
     check(40, long_scripts(), |script| {
         assert_eq!(script.play(fixed::<100>, 100), script.play(|| heap(100), 100), "both storages tell the same");
     });
+}
+
+#[test]
+fn a_table_with_blocks_does_what_a_sorted_map_does_on_both_storages() {
+    check(20, wide_scripts(), |script| {
+        assert_eq!(script.play(fixed::<300>, 300), script.play(|| heap(300), 300), "both storages tell the same");
+    });
+}
+
+/// A full table, of ids that nobody chose.
+fn crowd(members: u64) -> Members<u16, Heap> {
+    let (mut table, mut stats) = (heap(members as usize), Stats::NONE);
+    table.reset(3, myself(0), &mut stats);
+    for id in 1..members {
+        let record = Record { id: NodeId::new(id), ..myself(0) };
+        table.admit(record, Instant::ZERO, &mut stats).expect("there is room");
+    }
+    table
+}
+
+/// Bounds the work and not the time: how many slots a question for the sums of 32 ranges looks at.
+#[test]
+fn the_sums_of_any_32_ranges_take_a_look_at_few_slots_however_large_the_table() {
+    for members in [200, 3_000, 100_000u64] {
+        let table = crowd(members);
+        let mut rng = SimRng::new(members);
+        let (mut most, mut coarse) = (0, 0);
+        for turn in 0..300u64 {
+            let (one, other) = (rng.next_u64(), rng.next_u64());
+            // Every other time just as many half blocks apart as there are parts.
+            let half = u64::MAX / (members * 16 / 21) * 8;
+            let apart = half.saturating_mul(1 + turn % 9).min(u64::MAX / 70);
+            let (low, high) =
+                if turn % 2 == 0 { (one.min(other), one.max(other)) } else { (half, half + apart * 64 - 1) };
+            let parts = Parts { low, high, log: 5, meant: 0 };
+            let mut look = Look::FREE;
+            parts.ranges().for_each(|range| _ = table.within(range, Sum::Living, &mut look).expect("it may"));
+            most = most.max(look.visits());
+            coarse += u32::from(turn % 2 == 0 && look.visits() > MOST_VISITS);
+        }
+        assert!(most <= 400, "{most} slots of {members} at the most");
+        assert!(coarse < 15, "{coarse} of 150 questions that nobody aimed get a coarse answer, of {members}");
+    }
+}
+
+#[test]
+fn the_dead_of_a_large_table_make_room_one_by_one() {
+    let mut table = crowd(5_000);
+    let (mut stats, mut now) = (Stats::NONE, Instant::from_millis(1));
+    let mut newcomers = (1_000_000..).map(|id| Record { id: NodeId::new(id), ..myself(0) });
+    let kill = |table: &mut Members<u16, Heap>, index: Index, now| {
+        let record = *table.get(index).expect("it is there");
+        table.replace(index, record.with(Liveness::Down), now);
+        while table.next_event().is_some() {}
+    };
+    // The only one that is dead makes room at once, wherever it is.
+    for index in [4_999, 1, 2_500] {
+        kill(&mut table, index, now);
+        let newcomer = newcomers.next().expect("without end");
+        assert_eq!(table.admit(newcomer, now, &mut stats).ok(), Some(index));
+        assert!(table.admit(newcomers.next().expect("without end"), now, &mut stats).is_err(), "nobody else does");
+    }
+    // Of many, each is found before the table has been gone round twice.
+    let dead: Vec<Index> = (10..5_000).step_by(499).collect();
+    for index in &dead {
+        now = now.after(1_000_000);
+        kill(&mut table, *index, now);
+    }
+    let tries = newcomers.take(2 * (5_000 / 1_024 + 1) * dead.len());
+    let admitted = tries.filter(|newcomer| table.admit(*newcomer, now, &mut stats).is_ok()).count();
+    assert_eq!((admitted, table.dead()), (dead.len(), 0));
+}
+
+#[test]
+fn what_few_members_say_is_found_in_a_large_table_without_a_look_at_the_others() {
+    let mut table = crowd(100_000);
+    let telling: BTreeSet<Index> = [5, 500, 50_000].into();
+    telling.iter().for_each(|index| table.begin_window(*index, Some(1)));
+    let all: Vec<Index> = table.telling_from(0).map(|(_, index)| index).collect();
+    assert!(telling.iter().all(|index| all.contains(index)), "they are found");
+    assert!(all.len() < 200, "with {} slots beside them", all.len());
+}
+
+#[test]
+fn ids_that_were_chosen_make_no_bucket_longer_than_a_small_table() {
+    let mut table = crowd(3_000);
+    let mut stats = Stats::NONE;
+    table.reset(3, myself(0), &mut stats);
+    // The least of all places: all in the first bucket.
+    let chosen = (1..).map(NodeId::new).filter(|id| table.place(*id) < u64::MAX / 3_000);
+    let chosen: Vec<NodeId> = chosen.take(MOST_IN_BUCKET + 2).collect();
+    let record = |id: NodeId| Record { id, ..myself(0) };
+    let now = Instant::from_millis(1);
+    let mut admit = |table: &mut Members<u16, Heap>, id| table.admit(record(id), now, &mut stats).ok();
+    let admitted = chosen.iter().filter(|id| admit(&mut table, **id).is_some()).count();
+    assert_eq!(admitted, MOST_IN_BUCKET, "of {} chosen ones", chosen.len());
+    let (first, last) = (chosen[0], chosen[MOST_IN_BUCKET + 1]);
+    assert!(admit(&mut table, NodeId::new(u64::MAX)).is_some(), "elsewhere there is room");
+    let index = table.find(first).expect("it was admitted");
+    table.replace(index, record(first).with(Liveness::Down), now);
+    while table.next_event().is_some() {}
+    assert!(admit(&mut table, last).is_some(), "one of the dead makes room");
+    assert_eq!((table.find(first), table.find(last)), (None, Some(index)), "in its place");
+    assert_eq!(stats.forgotten, 1, "which is counted");
 }
 
 #[test]
