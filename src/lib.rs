@@ -40,6 +40,7 @@ mod storage;
 mod sync;
 mod time;
 mod tree;
+mod turns;
 #[cfg(any(test, feature = "internals"))]
 #[path = "../tests/unit/mod.rs"]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]

@@ -45,6 +45,7 @@ use crate::state::State;
 use crate::storage::{Breadth, Empty, Fixed, Storage, Width};
 use crate::sync::Sync;
 use crate::time::Instant;
+use crate::turns::Turns;
 
 use learn::Telling;
 use send::Replies;
@@ -81,6 +82,7 @@ pub struct Node<A: Address, S: Storage> {
     broadcasts: Broadcasts<S>,
     state: State<S>,
     comparison: Comparison,
+    turns: Turns<S>,
     seeds: Seeds<A>,
     challenges: Challenges<A, S>,
     rival: Option<Rival<A>>,
@@ -154,6 +156,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             broadcasts,
             state,
             comparison: Comparison::NEW,
+            turns: Turns::NEW,
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,
             rival: None,
@@ -194,6 +197,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
         self.broadcasts.reset();
         self.comparison = Comparison::NEW;
+        self.turns = Turns::NEW;
         (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);

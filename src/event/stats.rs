@@ -34,7 +34,7 @@ pub enum DropReason {
     TableFull,
     /// A counter further ahead than any owner would have moved it at once: by more than 2^16.
     CounterJump,
-    /// More to answer than there is room to remember.
+    /// More to answer than there is room to remember, or sooner than a peer may ask.
     Busy,
     /// A claim that a member is dead, lives elsewhere or lives anew, when too many such claims are being checked.
     TooManyClaims,

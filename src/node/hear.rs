@@ -200,9 +200,11 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Another's sums of how far it has come. Where they differ, it is told, and says so in turn.
     pub(super) fn on_steps(&mut self, range: Range, salt: u32, sums: Reader<'_>, speaker: &mut Speaker<A>) {
+        if !speaker.home {
+            return self.respond(speaker, Say::Introduce);
+        }
         match progress::first_difference(range, salt, sums, &self.members) {
             Err(()) => self.refuse(DropReason::Malformed),
-            Ok(_) if !speaker.home => self.respond(speaker, Say::Introduce),
             // A range that ends where it begins is an answer to one who asks for nothing.
             Ok(found) => {
                 let (low, high) = found.unwrap_or((0, 0));

@@ -18,6 +18,7 @@ mod family_partition;
 mod family_probing;
 mod hostile;
 mod hostile_messages;
+mod hostile_work;
 mod laws;
 mod lives;
 mod maps;

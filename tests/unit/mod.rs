@@ -26,3 +26,5 @@ mod relay;
 mod sync;
 #[cfg(test)]
 mod time;
+#[cfg(test)]
+mod turns;
