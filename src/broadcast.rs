@@ -58,7 +58,7 @@ use crate::members::{Index, MYSELF, Members};
 use crate::recent::Recent;
 use crate::storage::{FewData, FewOf, List, Storage};
 use crate::time::Instant;
-use crate::tree::{DataTree, Share, Tree, WAYS, Wish, live_in};
+use crate::tree::{DataTree, LOOK, Share, Tree, WAYS, Wish, live_in};
 use crate::wire::{HOLLOW, HOPS, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, Piece, QUESTION};
 
 /// The most shares that wait for an acknowledgement.
@@ -288,7 +288,10 @@ impl<S: Storage> Broadcasts<S> {
         let entry = self.log.get(job.at)?;
         let bit = Topic::new(entry.topic).bit();
         let listens = |index: Index| members.get(index).is_some_and(|record| record.topics & bit != 0);
-        let hollow = entry.form & HOLLOW != 0 || !live_in(share, members).any(|(_, index)| listens(index));
+        // A share with many is not looked through: as it is passed on, it is cut in smaller ones.
+        let mut all = live_in(share, members);
+        let nobody = !all.by_ref().take(LOOK).any(|(_, index)| listens(index)) && all.next().is_none();
+        let hollow = entry.form & HOLLOW != 0 || nobody;
         Some(self.piece_of(job.at, &entry, job.piece, hollow))
     }
 

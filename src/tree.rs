@@ -35,7 +35,7 @@ const SILENT: u8 = 5;
 /// What one costs that answers that it cannot pass the job on. It has it, at least.
 const UNABLE: u8 = 1;
 /// How many members of a share are looked at to find a delegate, or counted to cut it evenly.
-const LOOK: usize = 64;
+pub(crate) const LOOK: usize = 64;
 /// How many silent delegates are kept in mind.
 const DOUBTS: usize = 8;
 const FEW_DOUBTS: usize = 3;
