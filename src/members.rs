@@ -10,10 +10,10 @@ mod order;
 mod progress;
 mod slot;
 
+#[cfg(test)]
+pub(crate) use order::MOST_IN_BUCKET;
 use order::Terms;
 pub(crate) use order::{Look, Sum};
-#[cfg(test)]
-pub(crate) use order::{MOST_IN_BUCKET, MOST_VISITS};
 pub(crate) use slot::Slot;
 use slot::{EXCUSED, FREE, MOVED, PROVED, REBORN, SEEN, SUSPECT, UNTOLD};
 

@@ -16,8 +16,8 @@
 //! 16 buckets take 21 words and a full table has 1.3 members a bucket. Tables of less than [`LEAST`] have no blocks: to
 //! look at all of them is cheap enough.
 //!
-//! How many slots a question looks at is counted down from [`MOST_VISITS`]. A question that would take more, by the
-//! chance of one in thousands or because somebody has chosen ids for it, gets a coarser answer: what was not looked at
+//! How many slots a question looks at is counted down from [`MOST_VISITS`]. A question that would take more, as a
+//! few do whose parts end in the middles of blocks or in buckets with chosen ids, gets a coarser answer: what was not looked at
 //! counts as different.
 //!
 //! # Ids that were chosen
@@ -45,7 +45,7 @@ const LEAST: usize = 256;
 /// The most members of a bucket.
 pub(crate) const MOST_IN_BUCKET: usize = 64;
 /// The most slots that one question looks at: an answer takes less time than 70 pings.
-pub(crate) const MOST_VISITS: u32 = 256;
+const MOST_VISITS: u32 = 256;
 
 /// What is summed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
