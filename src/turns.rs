@@ -1,5 +1,5 @@
-//! How often each peer may ask for what takes longer to answer than to ask: one question in 50 ms, and up to four at once,
-//! as an asker has no more under way.
+//! How often each peer may ask for what takes longer to answer than to ask: one question in 50 ms, and up to eight at
+//! once, as an asker has up to four ranges under way and repeats what is lost.
 //!
 //! A peer is kept in mind only until it has paid for what it asked, so that a few places serve any number. Each takes one
 //! place at most. A sender that has not shown that it is at its address finds half of them taken: whoever speaks in the
@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// Microseconds that a question takes to be paid for.
 const PRICE: u64 = 50_000;
 /// How many may be asked at once.
-const BURST: u64 = 4;
+const BURST: u64 = 8;
 /// How many peers may have some to pay for.
 const PLACES: usize = 16;
 const FEW_PLACES: usize = 4;

@@ -203,6 +203,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !speaker.home {
             return self.respond(speaker, Say::Introduce);
         }
+        if !self.has_turn(speaker) {
+            return self.refuse(DropReason::Busy);
+        }
         match progress::first_difference(range, salt, sums, &self.members) {
             Err(()) => self.refuse(DropReason::Malformed),
             // A range that ends where it begins is an answer to one who asks for nothing.

@@ -174,7 +174,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let diff = sync::compare(&self.members, (low, high), salt, shorts);
                 self.answer_comparison(Say::Diff(diff), speaker);
             }
-            Frame::Sums { .. } | Frame::Steps { .. } if !self.has_turn(speaker) => self.refuse(DropReason::Busy),
+            Frame::Sums { .. } if !self.has_turn(speaker) => self.refuse(DropReason::Busy),
             Frame::Sums { low, high, salt, sums } => match sync::compare_sums(&self.members, (low, high), salt, sums) {
                 Some(parts) => self.respond(speaker, Say::Parts(parts)),
                 None => self.refuse(DropReason::Malformed),
@@ -446,7 +446,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Whether a question for sums of a table is answered now.
-    fn has_turn(&mut self, speaker: &Speaker<A>) -> bool {
+    pub(super) fn has_turn(&mut self, speaker: &Speaker<A>) -> bool {
         self.turns.take(speaker.head.sender, speaker.home, self.now)
     }
 

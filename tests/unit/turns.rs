@@ -13,10 +13,10 @@ fn answered(count: u64, apart: u64) -> usize {
 }
 
 #[test]
-fn a_peer_is_answered_four_times_at_once_and_then_every_fifty_milliseconds() {
-    assert_eq!(answered(100, 0), 4);
+fn a_peer_is_answered_eight_times_at_once_and_then_every_fifty_milliseconds() {
+    assert_eq!(answered(100, 0), 8);
     // A thousand a second, for ten seconds.
-    assert_eq!(answered(10_000, 1_000), 4 + 10_000 / 50 - 1);
+    assert_eq!(answered(10_000, 1_000), 8 + 10_000 / 50 - 1);
     assert_eq!(answered(1_000, 50_000), 1_000, "who asks no more often is never refused");
 }
 
