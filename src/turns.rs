@@ -14,8 +14,8 @@ const PRICE: u64 = 50_000;
 /// How many may be asked at once.
 const BURST: u64 = 8;
 /// How many peers may have some to pay for.
-const PLACES: usize = 16;
-const FEW_PLACES: usize = 4;
+const PLACES: usize = 32;
+const FEW_PLACES: usize = 8;
 
 /// Who has asked, and when it will have paid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
