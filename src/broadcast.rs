@@ -64,6 +64,8 @@ use crate::wire::{HOLLOW, HOPS, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, 
 /// The most shares that wait for an acknowledgement.
 const LEGS: usize = 32;
 const FEW_LEGS: usize = 8;
+/// The most that can be to be sent at once.
+pub(crate) const MOST_OWED: usize = LEGS + MOST_SENDS + repair::REPAIRS + repair::GIVES;
 /// The most shares that are not yet worth waiting for before there is room for more.
 const LEAST_ROOM: usize = 4;
 /// How many own broadcasts wait for their turn.

@@ -4,6 +4,11 @@
 //! class does not use flows on to the others, so that none starves another and nothing is wasted. Probes, answers and
 //! joins are never held up: a node that did not answer in time would be taken for dead. They draw on what nobody has
 //! reserved, and owe what is not there.
+//!
+//! What a node sends of its own accord it bounds itself, and what it answers others bound: a flood of pings would have it
+//! send as much as the flood. So answers have two accounts beside the shares, which the whole rate fills and a little more:
+//! one for members at home, and one for all others, who cannot keep members waiting. However small the budget, so many
+//! pings in a probe period are answered, or a flood in members' names would have this node taken for dead.
 
 use crate::config::Config;
 use crate::time::Instant;
@@ -30,15 +35,17 @@ pub(crate) struct Budget {
     filled: Instant,
     common: i64,
     reserved: [i64; CLASSES],
+    /// Of answers to anybody, and to members at home.
+    answers: [i64; 2],
 }
 
 impl Budget {
-    pub(crate) const EMPTY: Self = Budget { filled: Instant::ZERO, common: 0, reserved: [0; CLASSES] };
+    pub(crate) const EMPTY: Self = Budget { filled: Instant::ZERO, common: 0, reserved: [0; CLASSES], answers: [0; 2] };
 
     /// With all saved up that can be.
     pub(crate) fn full(now: Instant, config: &Config) -> Self {
         let most = Self::most(config);
-        Budget { filled: now, common: most, reserved: [most; CLASSES] }
+        Budget { filled: now, common: most, reserved: [most; CLASSES], answers: [most; 2] }
     }
 
     /// The rate in bytes per 2^20 microseconds: 4.9 % more than in a second.
@@ -64,7 +71,33 @@ impl Budget {
             flows_on -= *reserved - before;
         }
         self.common = (self.common + flows_on).clamp(-most, most);
+        for (left, home) in self.answers.iter_mut().zip([false, true]) {
+            *left = (*left + passed * Self::answer_rate(home, config)).min(most);
+        }
         self
+    }
+
+    /// At which rate answers are paid for: the whole, and so many pings of 32 bytes in a probe period.
+    fn answer_rate(home: bool, config: &Config) -> i64 {
+        let pings: u32 = if home { 12 } else { 2 };
+        let least = ((pings * 32) << 20) / config.probe_period.clamp(1, u64::from(u32::MAX)) as u32;
+        Self::rate(config) + i64::from(least)
+    }
+
+    /// When an answer may be sent, to a member at home or to anybody: now, or soon after it can.
+    pub(crate) fn answer_ready(&self, home: bool, now: Instant, config: &Config) -> Instant {
+        let [anybody, members] = self.refilled(now, config).answers;
+        let left = if home { members } else { anybody };
+        if config.byte_budget == 0 || left > 0 { now } else { Self::after(now, -left, Self::answer_rate(home, config)) }
+    }
+
+    /// When this rate has brought so much.
+    fn after(now: Instant, missing: i64, rate: i64) -> Instant {
+        let missing = (missing.max(0) / BYTE) as u64;
+        // So few bits of both that this fits 32.
+        let shift = u64::BITS - (missing >> 17).leading_zeros();
+        let (missing, rate) = ((missing >> shift) as u32 + 1, (rate >> shift).clamp(1, 1 << 31) as u32);
+        now.after(u64::from((missing << 14) / rate + 1) << 6)
     }
 
     /// Whether a datagram of this class may be sent now. What it takes beyond what is there is paid off first.
@@ -91,10 +124,15 @@ impl Budget {
             return now;
         }
         let share = SHARES.get(class as usize).copied().unwrap_or(1);
-        let rate = (Self::rate(config) * share / 8).clamp(1, 1 << 31) as u32;
-        // At most a datagram is owed: 2^16 bytes, so that this fits 32 bits.
-        let owed = (-self.refilled(now, config).left(class) / BYTE).clamp(0, 1 << 16) as u32 + 1;
-        now.after(u64::from((owed << 14) / rate + 1) << 6)
+        Self::after(now, -self.refilled(now, config).left(class), Self::rate(config) * share / 8)
+    }
+
+    /// Takes note of an answer of so many bytes that was sent, beside what [`spend`](Self::spend) does.
+    pub(crate) fn answered(&mut self, home: bool, len: usize, now: Instant, config: &Config) {
+        *self = self.refilled(now, config);
+        let [anybody, members] = &mut self.answers;
+        let left = if home { members } else { anybody };
+        *left = (*left - len as i64 * BYTE).max(-Self::most(config));
     }
 
     /// Takes note of a datagram that was sent: of how many bytes, and how many of them were of a class that could have

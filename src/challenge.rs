@@ -13,6 +13,8 @@ use crate::time::Instant;
 /// The most claims that are looked into at once; more are refused, and come again.
 const CHALLENGES: usize = 4;
 const FEW_CHALLENGES: usize = 2;
+/// The most that can be to be sent at once.
+pub(crate) const MOST_OWED: usize = CHALLENGES * 2;
 /// How often the member as it is known is asked before a claim is dropped.
 const TRIES: u8 = 5;
 /// Who is said to be elsewhere is asked at the first and at the third try: two pings are less than three times what even
@@ -175,23 +177,29 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         self.0.iter().any(|challenge| challenge.numbers.0 == number)
     }
 
-    /// Who is to be asked next: what is said, whom to ask about it, and the number.
-    pub(crate) fn owed(&self) -> Option<(&Record<A>, Side, u32)> {
-        self.0.iter().find_map(|challenge| match challenge.owed {
-            (true, _) => Some((&challenge.claim, Side::Claimed, challenge.numbers.0)),
-            (_, true) => Some((&challenge.claim, Side::Known, challenge.numbers.1)),
-            _ => None,
+    /// Which challenges are to ask, and whom.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, Side)> {
+        self.0.iter().enumerate().flat_map(|(at, challenge)| {
+            let (claimed, known) = challenge.owed;
+            [(claimed, Side::Claimed), (known, Side::Known)]
+                .into_iter()
+                .filter(|(owed, _)| *owed)
+                .map(move |it| (at, it.1))
         })
     }
 
-    pub(crate) fn sent(&mut self, side: Side, number: u32) {
-        for challenge in self.0.iter_mut() {
-            match side {
-                Side::Claimed if challenge.numbers.0 == number => challenge.owed.0 = false,
-                Side::Known if challenge.numbers.1 == number => challenge.owed.1 = false,
-                _ => {}
-            }
-        }
+    /// What is said, and the number of the question to this side.
+    pub(crate) fn question(&self, at: usize, side: Side) -> Option<(&Record<A>, u32)> {
+        let challenge = self.0.get(at)?;
+        let (claimed, known) = challenge.numbers;
+        Some((&challenge.claim, if side == Side::Claimed { claimed } else { known }))
+    }
+
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize, side: Side) -> bool {
+        self.0.get_mut(at).is_some_and(|challenge| {
+            core::mem::take(if side == Side::Claimed { &mut challenge.owed.0 } else { &mut challenge.owed.1 })
+        })
     }
 }
 

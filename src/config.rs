@@ -216,7 +216,9 @@ impl Config {
     /// 0, and [`LOW_POWER`](Self::LOW_POWER) 100.
     ///
     /// News, messages, maps and comparisons of tables wait for it, each with a share of its own, and go faster after a quiet time.
-    /// Probes, answers and joins do not wait, as a node that answers late is taken for dead, but count.
+    /// Probes and joins do not wait, as a node that is late is taken for dead, but count. Answers have the whole rate to
+    /// themselves, and beyond it wait or are dropped as [`DropReason::Busy`](crate::DropReason::Busy), but for twelve in a
+    /// probe period to members and two to anybody else: in a flood, 448 bytes in each period may come on top.
     ///
     /// # Panics
     ///

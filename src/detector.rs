@@ -51,6 +51,22 @@ const JURORS: usize = 3;
 /// The worst own health; timeouts are then nine times as long.
 const WORST_HEALTH: u32 = 8;
 
+/// The most that can be to be sent at once.
+pub(crate) const MOST_OWED: usize = CASES * (1 + JURORS) + ERRANDS * 2;
+
+/// Where something to send stands, so that what was sent is what is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// The ping of this case.
+    Case(usize),
+    /// The question of this case to this one of its jurors.
+    Juror(usize, usize),
+    /// The ping of this errand.
+    Errand(usize),
+    /// The answer of this errand.
+    Answer(usize),
+}
+
 /// Something to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe<A> {
@@ -544,52 +560,40 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     // What is to be sent.
 
-    /// The next thing to send; [`sent`](Self::sent) takes it off the list.
-    pub(crate) fn owed(&self) -> Option<Probe<A>> {
-        for case in self.cases.iter() {
-            if case.tries.owed {
-                return Some(Probe::Ping { target: case.target, number: case.tries.current(), claim: case.claim });
-            }
-            if let Some(juror) = case.jurors.iter().find(|juror| juror.owed) {
-                return Some(Probe::Ask { juror: juror.id, question: case.question, target: case.target });
-            }
-        }
-        for errand in self.errands.iter() {
-            if errand.tries.owed {
-                return Some(Probe::Ping { target: errand.target, number: errand.tries.current(), claim: None });
-            }
-            if let Some(heard) = errand.heard.filter(|_| errand.owed) {
-                let Errand { asker, asker_addr: to, asker_tag: tag, question, target, .. } = *errand;
+    /// All that is to be sent, in order of urgency; [`sent`](Self::sent) takes it off.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (Seat, Probe<A>)> {
+        let of_cases = self.cases.iter().enumerate().flat_map(|(at, case)| {
+            let &Case { target, question, claim, .. } = case;
+            let ping = Probe::Ping { target, number: case.tries.current(), claim };
+            let asked = case.jurors.iter().enumerate().filter(|(_, juror)| juror.owed);
+            let asks = asked
+                .map(move |(place, juror)| (Seat::Juror(at, place), Probe::Ask { juror: juror.id, question, target }));
+            case.tries.owed.then_some((Seat::Case(at), ping)).into_iter().chain(asks)
+        });
+        let of_errands = self.errands.iter().enumerate().flat_map(|(at, errand)| {
+            let Errand { asker, asker_addr: to, asker_tag: tag, question, target, .. } = *errand;
+            let ping = Probe::Ping { target, number: errand.tries.current(), claim: None };
+            let verdict = errand.heard.filter(|_| errand.owed).map(|heard| {
                 let word = if heard { Word::Heard } else { Word::Silent };
-                return Some(Probe::Verdict { asker, to, tag, question, target, word });
-            }
-        }
-        None
+                (Seat::Answer(at), Probe::Verdict { asker, to, tag, question, target, word })
+            });
+            errand.tries.owed.then_some((Seat::Errand(at), ping)).into_iter().chain(verdict)
+        });
+        of_cases.chain(of_errands)
     }
 
-    pub(crate) fn sent(&mut self, probe: Probe<A>) {
-        match probe {
-            Probe::Ping { target, number, .. } => {
-                let of_cases = self.cases.iter_mut().map(|case| (case.target, &mut case.tries));
-                let of_errands = self.errands.iter_mut().map(|errand| (errand.target, &mut errand.tries));
-                let mut all = of_cases.chain(of_errands);
-                if let Some((_, tries)) = all.find(|(id, tries)| *id == target && tries.current() == number) {
-                    tries.owed = false;
-                }
+    /// Takes off what stands there; whether it was to be sent.
+    pub(crate) fn sent(&mut self, seat: Seat) -> bool {
+        let owed = match seat {
+            Seat::Case(at) => self.cases.get_mut(at).map(|case| &mut case.tries.owed),
+            Seat::Juror(at, place) => {
+                let juror = self.cases.get_mut(at).and_then(|case| case.jurors.get_mut(place));
+                juror.map(|juror| &mut juror.owed)
             }
-            Probe::Ask { juror, question, .. } => {
-                let cases = self.cases.iter_mut().filter(|case| case.question == question);
-                for asked in cases.flat_map(|case| &mut case.jurors).filter(|asked| asked.id == juror) {
-                    asked.owed = false;
-                }
-            }
-            Probe::Verdict { to, question, .. } => {
-                let same = |errand: &&mut Errand<A>| errand.asker_addr == to && errand.question == question;
-                if let Some(errand) = self.errands.iter_mut().find(same) {
-                    errand.owed = false;
-                }
-            }
-        }
+            Seat::Errand(at) => self.errands.get_mut(at).map(|errand| &mut errand.tries.owed),
+            Seat::Answer(at) => self.errands.get_mut(at).map(|errand| &mut errand.owed),
+        };
+        owed.is_some_and(core::mem::take)
     }
 }
 

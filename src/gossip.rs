@@ -67,8 +67,16 @@ impl Gossip {
         heard.or_else(|| members.next_live_slot(self.at))
     }
 
-    pub(crate) fn sent(&mut self, to: Index) {
+    /// One of the burst has been sent to; whether there was one.
+    pub(crate) fn sent(&mut self, to: Index) -> bool {
+        let any = self.burst > 0;
         (self.burst, self.first, self.at) = (self.burst.saturating_sub(1), false, to);
+        any
+    }
+
+    /// There is nothing to tell: the burst is over. Whether there was one.
+    pub(crate) fn stop(&mut self) -> bool {
+        core::mem::take(&mut self.burst) > 0
     }
 }
 

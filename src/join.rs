@@ -17,6 +17,8 @@ pub const MAX_SEEDS: usize = 8;
 const PROOFS: u8 = 3;
 /// How many peers are told of a leave; each acknowledges and passes it on.
 const WITNESSES: usize = 4;
+/// The most that can be to be sent at once.
+pub(crate) const MOST_OWED: usize = MAX_SEEDS + 1 + WITNESSES;
 
 /// An address to join through.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -143,14 +145,22 @@ impl<A: Address> Seeds<A> {
         self.seeds.iter_mut().chain(self.visit.as_mut())
     }
 
-    pub(crate) fn owed(&self) -> Option<&Seed<A>> {
-        self.seeds.iter().chain(self.visit.as_ref()).find(|seed| seed.owed)
+    fn all(&self) -> impl Iterator<Item = &Seed<A>> {
+        self.seeds.iter().chain(self.visit.as_ref())
     }
 
-    pub(crate) fn sent(&mut self, number: u32) {
-        if let Some(seed) = self.asked(number) {
-            seed.owed = false;
-        }
+    /// Which of them are to be asked.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = usize> {
+        self.all().enumerate().filter(|(_, seed)| seed.owed).map(|(at, _)| at)
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&Seed<A>> {
+        self.all().nth(at)
+    }
+
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.all_mut().nth(at).is_some_and(|seed| core::mem::take(&mut seed.owed))
     }
 
     /// The seed that was asked under this number.
@@ -353,14 +363,14 @@ impl Leave {
         false
     }
 
-    pub(crate) fn owed(&self) -> Option<NodeId> {
-        self.witnesses.iter().find(|(_, owed)| *owed).map(|(id, _)| *id)
+    /// Which witnesses are to be told, and who they are.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        self.witnesses.iter().enumerate().filter(|(_, (_, owed))| *owed).map(|(at, (id, _))| (at, *id))
     }
 
-    pub(crate) fn sent(&mut self, to: NodeId) {
-        if let Some((_, owed)) = self.witnesses.iter_mut().find(|(id, _)| *id == to) {
-            *owed = false;
-        }
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.witnesses.get_mut(at).is_some_and(|(_, owed)| core::mem::take(owed))
     }
 
     /// Takes an acknowledgement, once from each, also from a witness whose place another has taken meanwhile: only

@@ -24,6 +24,7 @@ mod learn;
 mod publish;
 mod receive;
 mod replicate;
+mod reply;
 mod send;
 mod talk;
 
@@ -48,7 +49,7 @@ use crate::time::Instant;
 use crate::turns::Turns;
 
 use learn::Telling;
-use send::Replies;
+use reply::Replies;
 pub use talk::MAX_SPREAD;
 
 #[cfg(feature = "alloc")]
@@ -474,6 +475,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.is_running() {
             return due;
         }
+        due.sooner(self.answers_due(), WakeReason::Answer);
         match &self.leave {
             Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
             None => {

@@ -113,14 +113,15 @@ impl Comparison {
         self.owed.map(|(peer, _)| peer)
     }
 
-    /// It has been told. To sums there is an answer, for which it is waited so long.
-    pub(crate) fn sent(&mut self, now: Instant, wait: u64) {
+    /// It has been told. To sums there is an answer, for which it is waited so long. Whether there was anything to tell.
+    pub(crate) fn sent(&mut self, now: Instant, wait: u64) -> bool {
         let told = self.owed.take();
         let sums = told.is_some_and(|(_, from)| from.is_some());
         self.tries = if told == self.told { self.tries.saturating_add(1) } else { 0 };
         let waits = sums && self.tries < TRIES;
         self.again = if waits { now.after(wait << self.tries) } else { Instant::FAR_FUTURE };
         self.told = told;
+        told.is_some()
     }
 
     /// When sums are sent again.
@@ -241,8 +242,8 @@ fn write_sums<A: Address, S: Storage>(
         writer.u64(low)?;
         writer.u64(high)?;
         writer.u32(salt)?;
-        let log = (writer.room() / 2).checked_ilog2()?.min(MOST_PARTS);
-        let parts = Parts { low, high, log: log as u8, meant: 0 };
+        let Some(log) = (writer.room() / 2).checked_ilog2() else { return writer.no_room() };
+        let parts = Parts { low, high, log: log.min(MOST_PARTS) as u8, meant: 0 };
         let mut look = Look::NEW;
         // What it would take too long to sum up is to be found different.
         parts.ranges().try_for_each(|range| writer.u16(sum(range, salt, members, &mut look).unwrap_or(1)))

@@ -2,6 +2,8 @@
 //! `tree.rs`.
 //!
 //! A delegate that does not believe a parcel, knows too few members yet or has no room says that it cannot pass it on.
+//! Whoever can send can fill the room, so it is shared out: of the parcels one place is this node's own, each member has
+//! half of them at most, and all have one together whose address is not the one that they are known to have.
 //! An acknowledgement means that it was received, not that it was passed on: what a dying delegate kept to itself,
 //! anti-entropy finds. Gossip in rounds would take a dozen copies to each member for the same certainty.
 
@@ -15,7 +17,7 @@ use crate::recent::Recent;
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 pub(crate) use crate::tree::Share;
-use crate::tree::{NewsTree, Tree, WAYS, Wish};
+use crate::tree::{Leg, NewsTree, Tree, WAYS, Wish};
 
 /// The most records in a parcel.
 pub(crate) const PARCEL: usize = 24;
@@ -23,7 +25,7 @@ pub(crate) const PARCEL: usize = 24;
 const PARCELS: usize = 4;
 const FEW_PARCELS: usize = 2;
 /// The most shares that wait for an acknowledgement.
-const LEGS: usize = 20;
+pub(crate) const LEGS: usize = 20;
 const FEW_LEGS: usize = 8;
 /// How many of the latest parcels are known again when they come twice.
 const TAKEN: usize = 16;
@@ -34,6 +36,8 @@ const MOST_ROUNDS: u8 = 4;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Parcel {
     name: u32,
+    /// Who handed it to this node, or itself; `None` if that is not known.
+    from: Option<NodeId>,
     records: Vec<Index, PARCEL>,
 }
 
@@ -98,8 +102,16 @@ impl<S: Storage> Relays<S> {
         usize::from(config.fanout).clamp(2, WAYS.min(self.tree.limit() / 2))
     }
 
+    /// Whether there is room for a parcel of this node's own.
     pub(crate) fn has_room(&self, config: &Config) -> bool {
         !self.parcels.is_full() && self.tree.room() > self.ways(config)
+    }
+
+    /// Whether there is room for a parcel that this member has handed over, beside one of this node's own.
+    pub(crate) fn has_room_for(&self, from: Option<NodeId>, config: &Config) -> bool {
+        let theirs = self.parcels.iter().filter(|parcel| parcel.from == from).count();
+        let share = from.map_or(1, |_| (self.parcels.len() + self.parcels.room()) / 2);
+        self.parcels.room() > 1 && self.tree.room() > 2 * self.ways(config) && theirs < share
     }
 
     /// Sends off what waits, and tries again where no acknowledgement came.
@@ -115,21 +127,22 @@ impl<S: Storage> Relays<S> {
             }
             self.outbox = rest;
             (self.last_parcel, self.rounds) = (cx.now, (self.rounds + 1).min(MOST_ROUNDS));
-            self.pass_on(parcel, Share::ALL, unit, cx);
+            let from = cx.members.myself().map(|myself| myself.id);
+            self.pass_on(parcel, (from, Share::ALL), unit, cx);
         }
     }
 
-    /// Passes a parcel on to all members of a share but this node.
+    /// Passes a parcel from this member on to all members of a share but this node.
     pub(crate) fn pass_on<A: Address>(
         &mut self,
         records: Vec<Index, PARCEL>,
-        share: Share,
+        (from, share): (Option<NodeId>, Share),
         unit: u64,
         cx: &mut Context<'_, A, S>,
     ) {
         let name = self.next_name;
         self.next_name = name.wrapping_add(1);
-        let parcel = Parcel { name, records };
+        let parcel = Parcel { name, from, records };
         // Those whom it is about may not be there any more.
         let wished = Wish::Not(&parcel.records);
         self.tree.hand_out(name, (share, self.ways(cx.config)), wished, unit, cx);
@@ -181,20 +194,34 @@ impl<S: Storage> Relays<S> {
 
     // What is to be sent.
 
-    /// Whom to send a parcel to next, and the number.
-    pub(crate) fn owed(&self) -> Option<(NodeId, u32)> {
-        self.tree.owed()
+    /// Which legs are to be sent, and to whom.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        self.tree.owed().map(|(at, leg)| (at, leg.delegate))
     }
 
-    /// The share and the records that go under this number.
-    pub(crate) fn content(&self, number: u32) -> Option<(Share, &[Index])> {
-        let leg = self.tree.leg(number)?;
+    /// This leg, and the records that go with it.
+    pub(crate) fn content(&self, at: usize) -> Option<(&Leg<u32>, &[Index])> {
+        let leg = self.tree.get(at)?;
         let parcel = self.parcels.iter().find(|parcel| parcel.name == leg.job)?;
-        Some((leg.share, &parcel.records))
+        Some((leg, &parcel.records))
     }
 
-    pub(crate) fn sent(&mut self, number: u32) {
-        self.tree.sent(number);
+    /// Only so many of the records that go with this leg fit a datagram. Takes the others out of the parcel: what is not
+    /// told is not to count as told.
+    pub(crate) fn shorten(&mut self, at: usize, count: usize) -> impl Iterator<Item = Index> + use<S> {
+        let name = self.tree.get(at).map(|leg| leg.job);
+        let parcel = self.parcels.iter_mut().find(|parcel| Some(parcel.name) == name);
+        let rest = parcel.map_or(Vec::new(), |parcel| {
+            let rest = parcel.records.iter().skip(count).copied().collect();
+            parcel.records.truncate(count);
+            rest
+        });
+        Vec::<Index, PARCEL>::into_iter(rest)
+    }
+
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.tree.sent(at)
     }
 }
 

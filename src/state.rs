@@ -80,6 +80,8 @@ const FEW_PARTIALS: usize = 2;
 /// How many are given what they fetch at a time.
 const GIVES: usize = 2;
 const FEW_GIVES: usize = 1;
+/// The most that can be to be sent at once.
+pub(crate) const MOST_OWED: usize = LEGS + fetch::FETCHES + GIVES;
 
 /// A value of which some pieces have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

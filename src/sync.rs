@@ -27,7 +27,7 @@ use crate::wire::{Parts, Reader, Writer, kind};
 /// it is sent.
 const LOOK: usize = 64;
 /// How many ranges are asked about at once.
-const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 /// How often one peer is asked the same before another is.
 const TRIES: u8 = 5;
 /// How many peers a newcomer asks for a page before its lane is given up. Others leave it to the next unequal roots.
@@ -132,35 +132,38 @@ impl Sync {
         self.lanes.retain(|lane| lane.peers < most);
     }
 
-    /// Whom to ask next, and from where on.
-    pub(crate) fn owed(&self) -> Option<(NodeId, u64)> {
-        self.lanes.iter().find(|lane| lane.owed).map(|lane| (lane.peer, lane.low))
+    /// The lanes that are to ask, and whom.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        self.lanes.iter().enumerate().filter(|(_, lane)| lane.owed).map(|(at, lane)| (at, lane.peer))
     }
 
-    pub(crate) fn sent(&mut self, low: u64) {
-        self.lanes.iter_mut().filter(|lane| lane.low == low).for_each(|lane| lane.owed = false);
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.lanes.get_mut(at).is_some_and(|lane| core::mem::take(&mut lane.owed))
     }
 
     /// The peer that was to be asked is gone: another is, at the next try.
-    pub(crate) fn give_up(&mut self, low: u64) {
-        let lanes = self.lanes.iter_mut().filter(|lane| lane.low == low);
-        lanes.for_each(|lane| (lane.tries, lane.owed) = (TRIES, false));
+    pub(crate) fn give_up(&mut self, at: usize) -> bool {
+        if let Some(lane) = self.lanes.get_mut(at) {
+            lane.tries = TRIES;
+        }
+        self.sent(at)
     }
 
-    /// Writes the question that is owed.
+    /// Writes this lane's question.
     pub(crate) fn write<A: Address, S: Storage>(
         &self,
-        low: u64,
+        at: usize,
         salt: u32,
         writer: &mut Writer<'_>,
         members: &Members<A, S>,
     ) -> Option<()> {
-        let lane = self.lanes.iter().find(|lane| lane.low == low)?;
-        let mut within = members.ordered_from(low).take_while(|(place, _)| *place <= lane.high);
+        let lane = self.lanes.get(at)?;
+        let mut within = members.ordered_from(lane.low).take_while(|(place, _)| *place <= lane.high);
         if lane.listed || within.nth(LOOK).is_none() {
-            write_list(writer, low, lane.high, salt, members)
+            write_list(writer, lane.low, lane.high, salt, members)
         } else {
-            write_sums(writer, low, lane.high, salt, members)
+            write_sums(writer, lane.low, lane.high, salt, members)
         }
     }
 
@@ -418,8 +421,9 @@ fn write_sums<A: Address, S: Storage>(
     members: &Members<A, S>,
 ) -> Option<()> {
     const BEFORE: usize = 4 + 8 + 8 + 4;
-    let room = writer.room().checked_sub(BEFORE)? / 4;
-    let log = room.checked_ilog2()?.min(MOST_PARTS);
+    let room = writer.room().saturating_sub(BEFORE) / 4;
+    let Some(log) = room.checked_ilog2() else { return writer.no_room() };
+    let log = log.min(MOST_PARTS);
     let parts = Parts { low, high, log: log as u8, meant: 0 };
     let frame = writer.begin(kind::SUMS)?;
     let fill = |writer: &mut Writer<'_>| {

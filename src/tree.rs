@@ -238,15 +238,13 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
 
     // What is to be sent.
 
-    /// Whom to send a job to next, and the number.
-    pub(crate) fn owed(&self) -> Option<(NodeId, u32)> {
-        self.legs.iter().find(|leg| leg.owed).map(|leg| (leg.delegate, leg.number))
+    /// Which legs are to be sent.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, &Leg<J>)> {
+        self.legs.iter().enumerate().filter(|(_, leg)| leg.owed)
     }
 
-    /// The same, of such jobs alone.
-    pub(crate) fn owed_if(&self, wanted: impl Fn(&J) -> bool) -> Option<(NodeId, u32)> {
-        let mut owed = self.legs.iter().filter(|leg| leg.owed && wanted(&leg.job));
-        owed.next().map(|leg| (leg.delegate, leg.number))
+    pub(crate) fn get(&self, at: usize) -> Option<&Leg<J>> {
+        self.legs.get(at)
     }
 
     /// The delegate has answered that it needs another job in place of this one, and is sent it at once.
@@ -265,15 +263,14 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         true
     }
 
-    /// What goes under this number.
+    /// What went under this number.
     pub(crate) fn leg(&self, number: u32) -> Option<&Leg<J>> {
         self.legs.iter().find(|leg| leg.number == number)
     }
 
-    pub(crate) fn sent(&mut self, number: u32) {
-        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.number == number) {
-            leg.owed = false;
-        }
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.legs.get_mut(at).is_some_and(|leg| core::mem::take(&mut leg.owed))
     }
 }
 

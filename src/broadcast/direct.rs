@@ -146,18 +146,18 @@ impl<S: Storage> Sends<S> {
         true
     }
 
-    /// What is to be sent next.
-    pub(crate) fn owed(&self) -> Option<&Send> {
-        self.0.iter().find(|send| send.owed)
+    /// Which are to be sent.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, &Send)> {
+        self.0.iter().enumerate().filter(|(_, send)| send.owed)
     }
 
-    pub(crate) fn find(&self, to: NodeId, number: u32) -> Option<&Send> {
-        self.0.iter().find(|send| send.to == to && send.number == number)
+    pub(crate) fn get(&self, at: usize) -> Option<&Send> {
+        self.0.get(at)
     }
 
-    pub(crate) fn sent(&mut self, to: NodeId, number: u32) {
-        let sends = self.0.iter_mut().filter(|send| send.to == to && send.number == number);
-        sends.for_each(|send| send.owed = false);
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.0.get_mut(at).is_some_and(|send| core::mem::take(&mut send.owed))
     }
 
     /// The next outcome to tell of.

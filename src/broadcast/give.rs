@@ -2,6 +2,7 @@
 
 use super::log::{DIRECT, Entry};
 use super::{Broadcasts, Topic, own_origin};
+use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::members::Members;
 use crate::storage::{FewOf, Storage};
@@ -32,45 +33,55 @@ impl<S: Storage> Broadcasts<S> {
         })
     }
 
-    /// Writes as much as fits of what the first asker is to be given, and when it is all given, what it is not.
-    pub(crate) fn write_give<A: Address>(&mut self, members: &Members<A, S>, writer: &mut Writer<'_>) -> Option<()> {
-        let give = self.gives.first().cloned()?;
+    /// Writes as much as fits of what this asker is to be given, and when it is all given, what it is not.
+    pub(crate) fn write_give<A: Address>(
+        &mut self,
+        at: usize,
+        config: &Config,
+        members: &Members<A, S>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let give = self.gives.get(at).cloned()?;
         let topics = members.find_record(give.to)?.topics;
-        let (mut left, before) = (give.left, writer.len());
+        let (mut left, mut gone, before) = (give.left, give.left, writer.len());
         for (at, entry) in self.log.all() {
             if left == 0 {
                 break;
             }
             let hollow = entry.form & HOLLOW != 0 || topics & Topic::new(entry.topic).bit() == 0;
             for (piece, bit) in self.wanted_pieces(&entry, &Pull { wanted: left, ..give.pull }) {
+                let alone = writer.len() == before;
                 let piece = self.piece_of(at, &entry, piece, hollow);
+                gone &= !bit;
                 if write_frame(kind::GIVE, writer, |writer| write_piece(&piece, writer)).is_some() {
                     left &= !bit;
+                } else if alone && writer.capacity() >= config.max_datagram() {
+                    // Another may have longer datagrams.
+                    gone |= bit;
                 }
             }
         }
         let own = own_origin(members).filter(|own| *own == give.pull.origin);
         let (oldest, newest) = own.map_or((0, 0), |own| (self.oldest(own), self.last));
-        // What has gone since it was asked for is lacking as well, or nothing more would ever be said.
-        let gone = if left == give.left { left } else { 0 };
         let mut done = false;
-        if left == 0 || writer.len() == before {
+        if left & !gone == 0 {
+            // What has gone since it was asked for is lacking as well, or nothing more would ever be said.
             let pull = Pull { wanted: give.lacking | gone, ..give.pull };
             let lack = Lack { pull, oldest, newest };
             done = writer.frame(kind::LACK, |body| lack.write(body)).is_some();
         }
-        if let Some(first) = self.gives.first_mut() {
-            (first.left, first.done, first.written) = (left, done, writer.len() > before);
+        let wrote = writer.len() > before;
+        if let Some(held) = self.gives.get_mut(at).filter(|_| wrote) {
+            (held.left, held.done, held.written) = (left, done, true);
         }
-        (writer.len() > before).then_some(())
+        wrote.then_some(())
     }
 
-    /// One datagram has gone to the first asker, or it is gone itself.
-    pub(crate) fn settle_give(&mut self, to: NodeId) {
-        match self.gives.first_mut().filter(|give| give.to == to) {
-            Some(give) if give.written && !give.done => give.written = false,
-            Some(_) => drop(self.gives.take_first()),
-            None => {}
+    /// One datagram has gone to this asker, or it is gone itself; whether there was one.
+    pub(crate) fn settle_give(&mut self, at: usize) -> bool {
+        match self.gives.get_mut(at) {
+            Some(give) if give.written && !give.done => core::mem::take(&mut give.written),
+            _ => self.gives.take(at).is_some(),
         }
     }
 
@@ -80,8 +91,8 @@ impl<S: Storage> Broadcasts<S> {
         kept.map(|(_, entry)| entry.seq).min().unwrap_or(self.last.saturating_add(1))
     }
 
-    /// Whether something of repair is to be sent.
-    pub(crate) fn owes_sync(&self) -> bool {
-        !self.gives.is_empty()
+    /// Who is to be given something.
+    pub(crate) fn owed_gives(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        self.gives.iter().map(|give| give.to).enumerate()
     }
 }

@@ -12,7 +12,7 @@ use crate::time::Instant;
 use crate::wire::{Origin, Pull};
 
 /// The most origins whose broadcasts are asked for at once. Others wait: they show again when the roots are compared.
-const REPAIRS: usize = 8;
+pub(crate) const REPAIRS: usize = 8;
 const FEW_REPAIRS: usize = 3;
 /// The most askers that are being given what they lack.
 pub(crate) const GIVES: usize = 4;
@@ -122,16 +122,17 @@ impl<S: Storage> Repairs<S> {
         hopeless
     }
 
-    /// Whom to ask next, and for what.
-    pub(crate) fn owed<A: Address>(&self, members: &Members<A, S>) -> Option<(NodeId, Pull)> {
-        self.0.iter().filter(|held| held.owed).find_map(|held| {
+    /// Which of them are to ask, whom, and for what.
+    pub(crate) fn owed<A: Address>(&self, members: &Members<A, S>) -> impl Iterator<Item = (usize, NodeId, Pull)> {
+        self.0.iter().enumerate().filter(|(_, held)| held.owed).filter_map(|(at, held)| {
             let (first, wanted) = held.missing(members)?;
-            Some((held.peer, Pull { number: held.number, origin: held.origin, first, wanted }))
+            Some((at, held.peer, Pull { number: held.number, origin: held.origin, first, wanted }))
         })
     }
 
-    pub(crate) fn sent(&mut self, number: u32) {
-        self.0.iter_mut().filter(|held| held.number == number).for_each(|held| held.owed = false);
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.0.get_mut(at).is_some_and(|held| core::mem::take(&mut held.owed))
     }
 
     /// One who was asked has not what is `lacking` from `first` on; if it is the origin, it has nothing before `oldest` and

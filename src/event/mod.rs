@@ -269,6 +269,8 @@ pub enum WakeReason {
     Rival,
     /// A member is said to live elsewhere or anew, and both addresses are asked.
     Challenge,
+    /// Answers wait until the byte budget has something left for them.
+    Answer,
 }
 
 impl fmt::Display for WakeReason {
@@ -288,6 +290,7 @@ impl fmt::Display for WakeReason {
             WakeReason::State => "state",
             WakeReason::Rival => "rival",
             WakeReason::Challenge => "challenge",
+            WakeReason::Answer => "answer",
         })
     }
 }

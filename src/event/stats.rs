@@ -34,7 +34,8 @@ pub enum DropReason {
     TableFull,
     /// A counter further ahead than any owner would have moved it at once: by more than 2^16.
     CounterJump,
-    /// More to answer than there is room to remember, or sooner than a peer may ask.
+    /// More to answer or to pass on than there is room for, than a peer may ask in that time, or than the byte budget
+    /// allows.
     Busy,
     /// A claim that a member is dead, lives elsewhere or lives anew, when too many such claims are being checked.
     TooManyClaims,
@@ -42,7 +43,7 @@ pub enum DropReason {
     Contradicted,
     /// A datagram that claims to come from this very node.
     OwnId,
-    /// The caller's buffer was too small for the datagram that was due; the datagram was kept.
+    /// The caller's buffer was too small for something that was due, which was kept; what fits goes before it.
     SmallBuffer,
     /// A broadcast of somebody who is no member in that life.
     UnknownOrigin,

@@ -4,7 +4,7 @@
 use super::Node;
 use super::learn::{Source, Telling};
 use super::receive::Speaker;
-use super::send::{Reply, Say};
+use super::reply::{Reply, Say};
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::join::{Witness, cookie};

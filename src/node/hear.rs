@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::receive::Speaker;
-use super::send::Say;
+use super::reply::Say;
 use crate::broadcast::{Give, Job, Taken};
 use crate::budget::Class;
 use crate::context::Context;

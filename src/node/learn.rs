@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use super::Node;
-use super::send::Replies;
+use super::reply::Replies;
 use crate::challenge::Challenges;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};

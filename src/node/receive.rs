@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use super::Node;
-use super::send::{Reply, Say};
+use super::reply::{Reply, Say};
 use crate::challenge::Finding;
 use crate::context::Context;
 use crate::event::{DropReason, Phase};
@@ -411,21 +411,26 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.relays.has_taken(number) {
             return self.respond(speaker, Say::RelayAck { number, passes_on: true, introduce });
         }
-        if !self.relays.has_room(&self.config) {
-            return self.refuse(DropReason::Busy);
-        }
+        let there =
+            speaker.known.and_then(|index| self.members.get(index)).is_some_and(|held| held.addr == speaker.addr);
+        let from = Some(speaker.head.sender).filter(|_| there);
         self.learn_all(records, Source::Relay, speaker.head.sender);
         let (held, believed) = self.held_of(records);
         // Whoever is new itself knows too few of those who are to be told, and whoever leaves may be gone before they are.
         let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
-        let passes_on = able && believed && held.len() <= relay::capacity::<A>(&self.config);
+        let able = able && believed && held.len() <= relay::capacity::<A>(&self.config);
+        let mut parcel = held;
+        parcel.retain(|index| self.members.is_news(*index));
+        let room = parcel.is_empty() || self.relays.has_room_for(from, &self.config);
+        if able && !room {
+            self.refuse(DropReason::Busy);
+        }
+        let passes_on = able && room;
         if passes_on {
             self.relays.take(number);
-            let mut parcel = held;
-            parcel.retain(|index| self.members.is_news(*index));
             if !parcel.is_empty() {
                 let unit = self.detector.unit(&self.config);
-                self.relays.pass_on(parcel, share, unit, &mut context!(self));
+                self.relays.pass_on(parcel, (from, share), unit, &mut context!(self));
             }
         }
         self.respond(speaker, Say::RelayAck { number, passes_on, introduce });

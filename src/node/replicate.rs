@@ -2,7 +2,8 @@
 
 use super::Node;
 use super::receive::Speaker;
-use super::send::{Owed, Say};
+use super::reply::Say;
+use super::send::{Owed, behind};
 use crate::budget::Class;
 use crate::context::{Context, Deadline};
 use crate::event::{DropReason, WakeReason};
@@ -230,7 +231,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             due.sooner(self.no_sooner(Class::State, self.comparison.asking_due()), WakeReason::State);
         }
         // Otherwise it goes out with this very call.
-        if self.state.owed_give().is_some() && !self.may_send(Class::State) {
+        if self.state.owed_gives().next().is_some() && !self.may_send(Class::State) {
             due.sooner(self.no_sooner(Class::State, self.now), WakeReason::State);
         }
     }
@@ -288,16 +289,16 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Out.
 
-    pub(super) fn owed_state(&self) -> Option<Owed<A>> {
+    pub(super) fn owed_state(&self, passed: &mut usize) -> Option<Owed<A>> {
         if self.detector.isolated || !self.keeps_maps() || !self.may_send(Class::State) {
             return None;
         }
-        if let Some((delegate, number)) = self.state.owed_cast() {
-            return Some(Owed::Delta { delegate, number });
+        if let Some((at, to)) = behind(self.state.owed_cast(), passed) {
+            return Some(Owed::Delta(at, to));
         }
-        if let Some((to, number)) = self.state.fetches.owed() {
-            return Some(Owed::Fetch { to, number });
+        if let Some((at, to)) = behind(self.state.fetches.owed(), passed) {
+            return Some(Owed::Fetch(at, to));
         }
-        self.state.owed_give().map(|to| Owed::Maps { to })
+        behind(self.state.owed_gives(), passed).map(|(at, to)| Owed::Maps(at, to))
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::Node;
-use super::send::Owed;
+use super::send::{Owed, behind};
 use crate::broadcast::{self, At, DIRECT, Entry, MessageId, Question, Topic, own_origin};
 use crate::budget::Class;
 use crate::context::{Context, Deadline};
@@ -268,7 +268,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             due.sooner(self.no_sooner(Class::Sync, self.broadcasts.repairs.due()), WakeReason::Repair);
         }
         // Otherwise it goes out with this very call.
-        let owes = self.broadcasts.owes_sync() || self.comparison.owed().is_some();
+        let owes = self.broadcasts.owed_gives().next().is_some() || self.comparison.owed().is_some();
         if owes && !self.may_send(Class::Sync) {
             due.sooner(self.no_sooner(Class::Sync, self.now), WakeReason::Repair);
         }
@@ -304,49 +304,49 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // What is owed.
 
-    pub(super) fn owed_message(&self) -> Option<Owed<A>> {
+    pub(super) fn owed_message(&self, passed: &mut usize) -> Option<Owed<A>> {
         if self.detector.isolated || !self.keeps_data() {
             return None;
         }
         if self.may_send(Class::Casts) && self.keeps_messages() {
-            if let Some((delegate, number)) = self.broadcasts.tree.owed() {
-                return Some(Owed::Cast { delegate, number });
+            if let Some((at, leg)) = behind(self.broadcasts.tree.owed(), passed) {
+                return Some(Owed::Cast(at, leg.delegate));
             }
-            if let Some(send) = self.broadcasts.sends.owed() {
-                return Some(Owed::Direct { to: send.to, number: send.number });
+            if let Some((at, send)) = behind(self.broadcasts.sends.owed(), passed) {
+                return Some(Owed::Direct(at, send.to));
             }
         }
         if !self.may_send(Class::Sync) {
             return None;
         }
         if self.keeps_messages() {
-            if let Some((peer, pull)) = self.broadcasts.repairs.owed(&self.members) {
-                return Some(Owed::Pull(peer, pull));
+            if let Some((at, to, pull)) = behind(self.broadcasts.repairs.owed(&self.members), passed) {
+                return Some(Owed::Pull(at, to, pull));
             }
-            if let Some(give) = self.broadcasts.gives.first() {
-                return Some(Owed::Give { to: give.to });
+            if let Some((at, to)) = behind(self.broadcasts.owed_gives(), passed) {
+                return Some(Owed::Give(at, to));
             }
         }
-        self.comparison.owed().map(Owed::Compare)
+        behind(self.comparison.owed().into_iter(), passed).map(Owed::Compare)
     }
 
-    pub(super) fn write_cast(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {
-        let leg = self.broadcasts.tree.leg(number)?;
+    pub(super) fn write_cast(&self, at: usize, writer: &mut Writer<'_>) -> Option<()> {
+        let leg = self.broadcasts.tree.get(at)?;
         let piece = self.broadcasts.piece(leg.job, leg.share, &self.members)?;
         write_frame(kind::CAST, writer, |body| {
-            body.u32(number)?;
+            body.u32(leg.number)?;
             body.u32(leg.share.low)?;
             body.u32(leg.share.high)?;
             write_piece(&piece, body)
         })
     }
 
-    pub(super) fn write_direct(&self, to: NodeId, number: u32, writer: &mut Writer<'_>) -> Option<()> {
-        let send = self.broadcasts.sends.find(to, number)?;
+    pub(super) fn write_direct(&self, at: usize, writer: &mut Writer<'_>) -> Option<()> {
+        let send = self.broadcasts.sends.get(at)?;
         let entry = self.broadcasts.log.get(send.at)?;
         let piece = self.broadcasts.piece_of(send.at, &entry, send.piece, false);
         write_frame(kind::DIRECT, writer, |body| {
-            body.u32(number)?;
+            body.u32(send.number)?;
             write_part(&piece.part, body)
         })
     }

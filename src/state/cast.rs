@@ -128,19 +128,20 @@ impl<S: Storage> State<S> {
         self.tree = tree;
     }
 
-    /// Whom to send a delta to next, and the number: vital ones first.
-    pub(crate) fn owed_cast(&self) -> Option<(NodeId, u32)> {
-        self.tree.owed_if(|delta| delta.vital).or_else(|| self.tree.owed())
+    /// Which deltas are to be sent, and to whom: vital ones first.
+    pub(crate) fn owed_cast(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        let of = |vital: bool| self.tree.owed().filter(move |(_, leg)| leg.job.vital == vital);
+        of(true).chain(of(false)).map(|(at, leg)| (at, leg.delegate))
     }
 
-    /// Writes the delta that goes under this number.
+    /// Writes the delta of this leg.
     pub(crate) fn write_delta<A: Address>(
         &self,
-        number: u32,
+        at: usize,
         members: &Members<A, S>,
         writer: &mut Writer<'_>,
     ) -> Option<()> {
-        let leg = self.tree.leg(number)?;
+        let leg = self.tree.get(at)?;
         let delta = leg.job;
         members.get(delta.owner).filter(|record| record.tag() == delta.tag)?;
         let log = Some(*members.map(delta.owner).log(delta.log())).filter(|log| !log.hollow)?;
@@ -148,7 +149,7 @@ impl<S: Storage> State<S> {
         let from = if delta.from < log.floor { 0 } else { delta.from.min(log.version) };
         let frame = writer.begin(crate::wire::kind::DELTA)?;
         let fill = |writer: &mut Writer<'_>| {
-            writer.u32(number)?;
+            writer.u32(leg.number)?;
             writer.u32(leg.share.low)?;
             writer.u32(leg.share.high)?;
             let span = (from, delta.to.min(log.version), delta.to);

@@ -14,7 +14,7 @@ use crate::time::Instant;
 use crate::wire::{Had, HadOf, MOST_VERSION, Origin, Writer};
 
 /// The most that are asked at a time.
-const FETCHES: usize = 4;
+pub(crate) const FETCHES: usize = 4;
 const FEW_FETCHES: usize = 2;
 /// Of how many owners' maps each is asked.
 pub(super) const WANTS: usize = 16;
@@ -91,13 +91,14 @@ impl<S: Storage> Fetches<S> {
         self.0.iter().map(|fetch| fetch.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    /// Whom to ask next, and the number.
-    pub(crate) fn owed(&self) -> Option<(NodeId, u32)> {
-        self.0.iter().find(|fetch| fetch.owed).map(|fetch| (fetch.peer, fetch.number))
+    /// Which of them are to ask, and whom.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        self.0.iter().enumerate().filter(|(_, fetch)| fetch.owed).map(|(at, fetch)| (at, fetch.peer))
     }
 
-    pub(crate) fn sent(&mut self, number: u32) {
-        self.0.iter_mut().filter(|fetch| fetch.number == number).for_each(|fetch| fetch.owed = false);
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.0.get_mut(at).is_some_and(|fetch| core::mem::take(&mut fetch.owed))
     }
 
     /// Whether this member is being asked for anything.
@@ -160,17 +161,17 @@ impl<S: Storage> State<S> {
         self.fetches.0.retain(|fetch| !fetch.wants.is_empty());
     }
 
-    /// Writes the question that goes under this number: what this node has of the maps that it asks for.
+    /// Writes this question: what this node has of the maps that it asks for.
     pub(crate) fn write_fetch<A: Address>(
         &self,
-        number: u32,
+        at: usize,
         members: &Members<A, S>,
         writer: &mut Writer<'_>,
     ) -> Option<()> {
-        let fetch = self.fetches.0.iter().find(|fetch| fetch.number == number)?;
+        let fetch = self.fetches.0.get(at)?;
         let frame = writer.begin(crate::wire::kind::FETCH)?;
         let fill = |writer: &mut Writer<'_>| {
-            writer.u32(number)?;
+            writer.u32(fetch.number)?;
             let mut any = None;
             for want in fetch.wants.iter() {
                 let Some(had) = self.had(want.owner, members) else { continue };

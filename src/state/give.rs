@@ -81,7 +81,7 @@ impl<S: Storage> State<S> {
     ) -> Option<u32> {
         let record = members.get(owner)?;
         let held = *members.map(owner).log(log);
-        let room = writer.room().min(limit).checked_sub(MOST_OF_SPAN)?;
+        let Some(room) = writer.room().min(limit).checked_sub(MOST_OF_SPAN) else { return writer.no_room() };
         let to = self.reach_of(&held, from, room).min(most.max(from));
         let (as_of, sure) = (held.version.max(held.exposed).max(to), held.exposed <= held.version);
         let span = Span { from, to, as_of, floor: held.floor, sure };
@@ -143,20 +143,21 @@ impl<S: Storage> State<S> {
         }
     }
 
-    /// Whom to give something next.
-    pub(crate) fn owed_give(&self) -> Option<NodeId> {
-        self.gives.first().map(|give| give.to)
+    /// Who is to be given something.
+    pub(crate) fn owed_gives(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        self.gives.iter().map(|give| give.to).enumerate()
     }
 
-    /// Writes as much as fits of what the first asker is to be given. None has more than half of a datagram while others
+    /// Writes as much as fits of what this asker is to be given. None has more than half of a datagram while others
     /// wait, and all have their vital logs before anyone has of the bulk.
     pub(crate) fn write_give<A: Address>(
         &mut self,
+        at: usize,
         config: &Config,
         members: &Members<A, S>,
         writer: &mut Writer<'_>,
     ) -> Option<()> {
-        let mut give = self.gives.first()?.clone();
+        let mut give = self.gives.get(at)?.clone();
         let before = writer.len();
         own_origin(members)?;
         for log in [VITAL_LOG, BULK] {
@@ -171,6 +172,9 @@ impl<S: Storage> State<S> {
             }
         }
         give.written = writer.len() > before;
+        if !give.written && writer.is_short() && writer.capacity() < config.max_datagram() {
+            return None;
+        }
         give.credit = give.credit.saturating_sub(u8::from(give.written));
         // Who got some goes behind those who got none.
         let turn = 1.min(give.left.len());
@@ -181,8 +185,8 @@ impl<S: Storage> State<S> {
             give.done = writer.frame(kind::FETCHED, |body| body.u32(number)).is_some();
         }
         let wrote = writer.len() > before;
-        if let Some(first) = self.gives.first_mut() {
-            *first = give;
+        if let Some(held) = self.gives.get_mut(at).filter(|_| wrote) {
+            *held = give;
         }
         wrote.then_some(())
     }
@@ -255,15 +259,13 @@ impl<S: Storage> State<S> {
         }
     }
 
-    /// One datagram has gone to the first asker, or it is gone itself.
-    pub(crate) fn settle_give(&mut self, to: NodeId) {
-        match self.gives.first_mut().filter(|give| give.to == to) {
-            Some(give) if give.written && !give.done => give.written = false,
-            Some(_) => drop(self.gives.take_first()),
-            None => {}
+    /// One datagram has gone to this asker, whose turn comes again behind the others'; or it is gone itself. Whether there
+    /// was one.
+    pub(crate) fn settle_give(&mut self, at: usize) -> bool {
+        let Some(mut give) = self.gives.take(at) else { return false };
+        if core::mem::take(&mut give.written) && !give.done {
+            let _ = self.gives.push(give);
         }
-        if self.gives.len() > 1 {
-            self.gives.rotate_left(1);
-        }
+        true
     }
 }

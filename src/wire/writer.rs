@@ -8,6 +8,7 @@ use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 pub(crate) struct Writer<'b> {
     buf: &'b mut [u8],
     len: usize,
+    short: bool,
 }
 
 /// An unfinished frame.
@@ -19,7 +20,7 @@ pub(crate) struct Open {
 impl<'b> Writer<'b> {
     /// Begins a datagram; [`finish`](Self::finish) seals it.
     pub(crate) fn new(buf: &'b mut [u8], seal: Seal, head: Head) -> Option<Self> {
-        let mut writer = Writer { buf, len: 0 };
+        let mut writer = Writer { buf, len: 0, short: false };
         let open = if head.open { OPEN } else { 0 };
         let full = if head.full { FULL } else { 0 };
         let newcomer = if head.newcomer { NEWCOMER } else { 0 };
@@ -47,9 +48,26 @@ impl<'b> Writer<'b> {
         self.buf.len().saturating_sub(self.len)
     }
 
+    /// How many fit in all.
+    pub(crate) fn capacity(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Whether anything did not fit. Where nothing was written and everything would have fitted, there is nothing to say.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// Notes that something will not fit. Always `None`, for the caller to return.
+    pub(crate) fn no_room<T>(&mut self) -> Option<T> {
+        self.short = true;
+        None
+    }
+
     pub(super) fn put(&mut self, bytes: &[u8]) -> Option<()> {
         let end = self.len.checked_add(bytes.len())?;
-        self.buf.get_mut(self.len..end)?.copy_from_slice(bytes);
+        let Some(space) = self.buf.get_mut(self.len..end) else { return self.no_room() };
+        space.copy_from_slice(bytes);
         self.len = end;
         Some(())
     }
@@ -151,7 +169,8 @@ impl<'b> Writer<'b> {
         self.varint(record.life.generation)?;
         self.u32(record.life.nonce)?;
         self.varint(record.incarnation)?;
-        let written = record.addr.encode_into(self.buf.get_mut(self.len..)?)?;
+        let written = self.buf.get_mut(self.len..).and_then(|space| record.addr.encode_into(space));
+        let Some(written) = written else { return self.no_room() };
         self.len = self.len.checked_add(written)?;
         if extended {
             self.u8(4 + if seen == 0 { 0 } else { varint_len(seen) })?;

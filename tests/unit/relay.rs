@@ -90,10 +90,10 @@ impl Holder {
     /// Takes out all that is to be sent now.
     fn sent(&mut self) -> Vec<Handed> {
         let mut sent = Vec::new();
-        while let Some((to, number)) = self.relays.owed() {
-            let (share, records) = self.relays.content(number).expect("what is owed is there");
-            sent.push(Handed { to, number, share, records: records.to_vec() });
-            self.relays.sent(number);
+        while let Some((at, to)) = { self.relays.owed().next() } {
+            let (leg, records) = self.relays.content(at).expect("what is owed is there");
+            sent.push(Handed { to, number: leg.number, share: leg.share, records: records.to_vec() });
+            assert!(self.relays.sent(at));
         }
         sent
     }
@@ -101,7 +101,7 @@ impl Holder {
     /// Passes on a record of its own to a share.
     fn pass_on(&mut self, share: Share) -> Vec<Handed> {
         let parcel = [MYSELF].into_iter().collect();
-        self.with(|relays, cx| relays.pass_on(parcel, share, UNIT, cx));
+        self.with(|relays, cx| relays.pass_on(parcel, (None, share), UNIT, cx));
         self.tick();
         self.sent()
     }
@@ -373,8 +373,9 @@ fn giving_up_leaves_nothing_to_do() {
     let handed = holder.pass_on(Share::ALL);
     holder.with(|relays, cx| assert!(relays.tell(3, cx.now, cx.config)));
     holder.relays.clear();
-    assert_eq!((holder.relays.owed(), holder.relays.due(&holder.config)), (None, Instant::FAR_FUTURE));
-    assert_eq!(holder.relays.content(handed[0].number), None);
+    assert!(!handed.is_empty());
+    assert_eq!((holder.relays.owed().next(), holder.relays.due(&holder.config)), (None, Instant::FAR_FUTURE));
+    assert!(holder.relays.content(0).is_none());
     assert!(holder.relays.has_room(&holder.config));
 }
 
@@ -416,4 +417,23 @@ fn whatever_was_due_is_done_when_time_has_passed() {
         holder.tick();
         holder.sent();
     }
+}
+
+#[test]
+fn of_the_parcels_a_member_has_half_strangers_one_and_this_node_one_that_nobody_takes() {
+    let others: Vec<(u64, Liveness)> = (10..40).map(|id| (id, Liveness::Alive)).collect();
+    let mut holder = Holder::new(1, &others, Config::LAN);
+    let room = |holder: &Holder, from: Option<u64>| holder.relays.has_room_for(from.map(NodeId::new), &holder.config);
+    let take = |holder: &mut Holder, from: Option<u64>| {
+        let parcel = [MYSELF].into_iter().collect();
+        holder.with(|relays, cx| relays.pass_on(parcel, (from.map(NodeId::new), Share::ALL), UNIT, cx));
+    };
+    assert!(room(&holder, None));
+    take(&mut holder, None);
+    assert!(!room(&holder, None), "strangers have one together");
+    take(&mut holder, Some(10));
+    assert!(room(&holder, Some(10)) && room(&holder, Some(11)));
+    take(&mut holder, Some(10));
+    assert!(!room(&holder, Some(10)) && !room(&holder, Some(11)), "the last is this node's own");
+    assert!(holder.relays.has_room(&holder.config));
 }

@@ -57,9 +57,9 @@ impl Bed {
     fn next(&mut self) -> Option<(u32, u8)> {
         self.now = self.sends.due().max(self.now);
         self.tick();
-        let (number, piece) = self.sends.owed().map(|send| (send.number, send.piece))?;
-        self.sends.sent(PEER, number);
-        assert!(self.sends.owed().is_none(), "it is sent once a time");
+        let (at, number, piece) = self.sends.owed().map(|(at, send)| (at, send.number, send.piece)).next()?;
+        assert!(self.sends.sent(at));
+        assert!(self.sends.owed().next().is_none(), "it is sent once a time");
         Some((number, piece))
     }
 
@@ -147,8 +147,8 @@ fn one_that_moves_is_found_where_it_is() {
     bed.send(7, 1, false);
     bed.sends.rename(|at| at + 100);
     assert!(bed.sends.uses(140) && !bed.sends.uses(40));
-    assert_eq!(bed.sends.find(PEER, 7).map(|send| send.at), Some(140));
-    assert!(bed.sends.find(PEER, 8).is_none() && bed.sends.find(NodeId::new(11), 7).is_none());
+    assert_eq!(bed.sends.get(0).map(|send| (send.to, send.number, send.at)), Some((PEER, 7, 140)));
+    assert!(bed.sends.get(1).is_none());
 }
 
 // Questions.

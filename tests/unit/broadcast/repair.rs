@@ -91,9 +91,10 @@ impl Bed {
             if !hopeless.is_empty() {
                 return Err(hopeless);
             }
-            if let Some((peer, pull)) = self.repairs.owed(&self.members) {
-                self.repairs.sent(pull.number);
-                assert_eq!(self.repairs.owed(&self.members), None, "it is asked once a time");
+            let owed = self.repairs.owed(&self.members).next();
+            if let Some((at, peer, pull)) = owed {
+                assert!(self.repairs.sent(at));
+                assert_eq!(self.repairs.owed(&self.members).next(), None, "it is asked once a time");
                 return Ok((peer, pull));
             }
         }
@@ -126,7 +127,7 @@ fn first_who_has_it_is_asked_then_others_then_the_origin_in_turn_with_them() {
         bed.take(&[1, 3]);
         let noted = bed.now;
         bed.note(6, 10);
-        assert_eq!((bed.tick(), bed.repairs.owed(&bed.members)), (Vec::new(), None), "it may be on its way");
+        assert_eq!((bed.tick(), bed.repairs.owed(&bed.members).next()), (Vec::new(), None), "it may be on its way");
         let (asked, _) = bed.ask_in_vain();
         assert_eq!((asked[0].0, asked[0].2), (NodeId::new(10), noted.after(WAIT)));
         let peers: Vec<u64> = asked.iter().map(|(peer, ..)| peer.get()).collect();
@@ -277,10 +278,10 @@ fn eight_origins_are_asked_for_at_a_time_and_one_that_has_come_makes_room() {
     bed.now = bed.now.after(WAIT);
     assert_eq!(bed.tick(), []);
     let mut asked = Vec::new();
-    while let Some((peer, pull)) = bed.repairs.owed(&bed.members) {
+    while let Some((at, peer, pull)) = { bed.repairs.owed(&bed.members).next() } {
         assert_eq!(peer.get(), 19);
         asked.push(pull.origin.id.get());
-        bed.repairs.sent(pull.number);
+        assert!(bed.repairs.sent(at));
     }
     assert_eq!(asked, (10..18).collect::<Vec<_>>(), "there is no room for a ninth");
     let index = bed.members.find(NodeId::new(12)).expect("it is a member");
@@ -291,8 +292,8 @@ fn eight_origins_are_asked_for_at_a_time_and_one_that_has_come_makes_room() {
     bed.now = bed.now.after(WAIT);
     bed.tick();
     let asks: Vec<u64> = core::iter::from_fn(|| {
-        let (_, pull) = bed.repairs.owed(&bed.members)?;
-        bed.repairs.sent(pull.number);
+        let (at, _, pull) = bed.repairs.owed(&bed.members).next()?;
+        assert!(bed.repairs.sent(at));
         Some(pull.origin.id.get())
     })
     .collect();

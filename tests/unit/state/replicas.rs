@@ -213,11 +213,11 @@ impl<S: Empty> Replica<S> {
     /// All datagrams of what is being given.
     fn written(&mut self) -> Vec<Vec<u8>> {
         let mut given = Vec::new();
-        while let Some(to) = self.state.owed_give() {
+        while let Some((at, _)) = { self.state.owed_gives().next() } {
             let mut state = self.state.clone();
-            given.extend(self.datagram(|writer| state.write_give(&self.config, &self.members, writer)));
+            given.extend(self.datagram(|writer| state.write_give(at, &self.config, &self.members, writer)));
             self.state = state;
-            self.state.settle_give(to);
+            assert!(self.state.settle_give(at));
             assert!(given.len() < 40, "no question brings more than a few datagrams");
         }
         given
@@ -266,11 +266,11 @@ impl<S: Empty> Replica<S> {
         }
         self.with(|state, cx| state.tick_fetches(UNIT, cx));
         let mut asked = None;
-        while let Some((peer, number)) = self.state.fetches.owed() {
+        while let Some((at, peer)) = { self.state.fetches.owed().next() } {
             if peer == other.id() {
-                asked = self.datagram(|writer| self.state.write_fetch(number, &self.members, writer));
+                asked = self.datagram(|writer| self.state.write_fetch(at, &self.members, writer));
             }
-            self.state.fetches.sent(number);
+            assert!(self.state.fetches.sent(at));
         }
         asked
     }

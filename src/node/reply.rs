@@ -1,0 +1,285 @@
+//! Answers: what others have asked, until it is sent.
+//!
+//! Whoever can send can fill this table, so it is shared out: while there is room, everybody has as much as comes. In a full
+//! one, who has most waiting gives way to who has less, and an address where nobody is known to be gives way to a member at
+//! home. What gives way is counted, and is as good as lost on the way: whoever still wants it asks again.
+//!
+//! Answers wait for nothing but the byte budget (`budget.rs`), and are sent in the order in which they were asked for.
+
+use super::Node;
+use super::send::write_verdict;
+use crate::event::DropReason;
+use crate::member::{Address, NodeId};
+use crate::members::MYSELF;
+use crate::progress;
+use crate::storage::{Few, FewOf, Storage};
+use crate::sync::{self, Diff};
+use crate::time::Instant;
+use crate::wire::{Answer, Parts, Passing, Word, Writer, kind};
+
+/// How many answers are remembered until they are sent.
+pub(super) const REPLIES: usize = 16;
+const FEW_REPLIES: usize = 8;
+
+/// The answers that are owed, first come first served.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Replies<A: Address, S: Storage>(Few<S, Reply<A>, REPLIES, FEW_REPLIES>);
+
+impl<A: Address, S: Storage> Replies<A, S> {
+    pub(super) const NONE: Self = Replies(FewOf::EMPTY);
+
+    /// Takes one off; whether it was there.
+    pub(super) fn take(&mut self, at: usize) -> bool {
+        self.0.take(at).is_some()
+    }
+}
+
+/// An answer that waits to be sent, to where the question came from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Reply<A> {
+    pub(super) to: A,
+    /// The life that is answered.
+    pub(super) tag: u32,
+    /// That is a member's, at its address.
+    pub(super) home: bool,
+    /// How many bytes it may have.
+    pub(super) most: usize,
+    pub(super) say: Say,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Say {
+    /// I live; and here are my roots, if yours differ.
+    Ack {
+        number: u32,
+        differs: bool,
+        introduce: bool,
+    },
+    /// This is what I hold of that member, perhaps you yourself.
+    About(NodeId),
+    /// I hear nothing of that member, and hold this of it: perhaps its end in an earlier life than you know.
+    Gone {
+        question: u32,
+        target: NodeId,
+    },
+    /// I cannot probe that member now.
+    TooBusy {
+        question: u32,
+        target: NodeId,
+    },
+    /// What a join comes to, and the record of this member: our own, or what stands in the way.
+    Welcome {
+        number: u32,
+        answer: Answer,
+        about: NodeId,
+    },
+    /// I do not know who you are by now: introduce yourself.
+    Introduce,
+    /// I am to introduce myself with this cookie.
+    Join {
+        cookie: u64,
+    },
+    Diff(Diff),
+    Parts(Parts),
+    Wanted {
+        low: u64,
+        wanted: u64,
+    },
+    LeaveAck {
+        number: u32,
+    },
+    /// The piece has arrived, and goes on from here or not.
+    CastAck {
+        number: u32,
+        passes_on: bool,
+    },
+    /// How far I have come with those in that range; and you, if this is not the answer to that already?
+    Progress {
+        low: u64,
+        high: u64,
+        answer: bool,
+    },
+    /// That piece of the message has arrived, and there was room for it or not.
+    DirectAck {
+        number: u32,
+        piece: u8,
+        taken: bool,
+    },
+    /// The part of a map has arrived, and goes on from here or not; what is here of it.
+    DeltaAck {
+        number: u32,
+        passing: Passing,
+        have: u32,
+    },
+    /// The parcel has arrived, and goes on from here or not.
+    RelayAck {
+        number: u32,
+        passes_on: bool,
+        introduce: bool,
+    },
+}
+
+/// Which of these gives way to one more of this claim, if any does: each is of an address, at home there or not. It is the
+/// first of those with the worst claim, the new one counted in: who asks again waits for the later answer.
+fn gives_way<A: PartialEq>(held: impl Iterator<Item = (A, bool)> + Clone, (addr, home): (A, bool)) -> Option<usize> {
+    let of = |place: &A| held.clone().filter(|(other, _)| other == place).count() + usize::from(*place == addr);
+    let claims = held.clone().map(|(place, home)| (!home, of(&place))).enumerate();
+    let worst = claims.min_by_key(|(_, claim)| core::cmp::Reverse(*claim));
+    worst.filter(|(_, worst)| *worst >= (!home, of(&addr))).map(|(at, _)| at)
+}
+
+impl Say {
+    /// Whether it is a step of a comparison of tables, which can wait, as whoever asked asks again.
+    pub(super) fn is_comparison(&self) -> bool {
+        matches!(self, Say::Diff(_) | Say::Parts(_) | Say::Wanted { .. } | Say::Progress { .. })
+    }
+}
+
+impl<A: Address, S: Storage> Node<A, S> {
+    /// Remembers an answer. Without room, the worst claim gives way, and that is as if its question had been lost.
+    pub(super) fn reply(&mut self, reply: Reply<A>) {
+        let Err(reply) = self.replies.0.push(reply) else { return };
+        let held = self.replies.0.iter().map(|held| (held.to, held.home));
+        if let Some(at) = gives_way(held, (reply.to, reply.home)) {
+            let _ = self.replies.0.take(at);
+            let _ = self.replies.0.push(reply);
+        }
+        self.refuse(DropReason::Busy);
+    }
+
+    /// The answers that may be sent now.
+    pub(super) fn owed_replies(&self) -> impl Iterator<Item = (usize, &Reply<A>)> {
+        self.replies.0.iter().enumerate().filter(|(_, reply)| self.answer_ready(reply) <= self.now)
+    }
+
+    /// When the first of those that may not be sent now may; the others go out with this very call.
+    pub(super) fn answers_due(&self) -> Instant {
+        let waiting = self.replies.0.iter().map(|reply| self.answer_ready(reply)).filter(|ready| *ready > self.now);
+        waiting.min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    fn answer_ready(&self, reply: &Reply<A>) -> Instant {
+        match reply.say {
+            // These are paid for as comparisons are.
+            ref say if say.is_comparison() => self.now,
+            _ if !self.is_running() => self.now,
+            _ => self.budget.answer_ready(reply.home, self.now, &self.config),
+        }
+    }
+
+    pub(super) fn write_reply(&self, reply: &Reply<A>, writer: &mut Writer<'_>) -> Option<()> {
+        match reply.say {
+            Say::Ack { number, differs, introduce } => {
+                let roots = self.roots(number);
+                writer.frame(kind::ACK, |body| {
+                    body.u32(number)?;
+                    if differs { body.roots(roots) } else { Some(()) }
+                })?;
+                if !introduce {
+                    return Some(());
+                }
+                self.write_introduce(reply.to, writer)
+            }
+            Say::Introduce => self.write_introduce(reply.to, writer),
+            Say::About(id) => self.write_about(id, writer),
+            Say::Gone { question, target } => {
+                write_verdict(question, target, Word::Silent, writer)?;
+                self.write_about(target, writer)
+            }
+            Say::TooBusy { question, target } => write_verdict(question, target, Word::Busy, writer),
+            Say::Welcome { number, answer, about } => {
+                let about = self.members.find(about).unwrap_or(MYSELF);
+                let (code, cookie) = match answer {
+                    Answer::Prove(cookie) => (0, cookie),
+                    Answer::Admitted => (1, 0),
+                    Answer::Full => (2, 0),
+                    Answer::Taken => (3, 0),
+                    Answer::Lives => (4, 0),
+                };
+                writer.frame(kind::WELCOME, |body| {
+                    body.u32(number)?;
+                    body.u8(code)?;
+                    body.u64(cookie)?;
+                    self.members.describe(about, true, body)
+                })
+            }
+            Say::Join { cookie } => self.write_join(0, cookie, writer),
+            Say::Diff(diff) => diff.write(writer, &self.members),
+            Say::Parts(parts) => parts.write(writer),
+            Say::Wanted { low, wanted } => sync::write_wanted(low, wanted, writer, &self.members),
+            Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
+            Say::CastAck { number, passes_on } => writer.frame(kind::CAST_ACK, |body| {
+                body.u32(number)?;
+                body.u8(u8::from(passes_on))
+            }),
+            Say::Progress { low, high, answer } if self.keeps_data() => {
+                let parts = (&self.broadcasts, &self.state);
+                progress::write_range(((low, high), answer), parts, &self.members, writer)
+            }
+            Say::DeltaAck { number, passing, have } => {
+                writer.frame(kind::DELTA_ACK, |body| body.delta_ack(number, passing, have))
+            }
+            Say::DirectAck { number, piece, taken } => writer.frame(kind::DIRECT_ACK, |body| {
+                body.u32(number)?;
+                body.u8(piece)?;
+                body.u8(u8::from(taken))
+            }),
+            // Whoever compares nothing does not answer comparisons.
+            Say::Progress { .. } => None,
+            Say::RelayAck { number, passes_on, introduce } => {
+                writer.frame(kind::RELAY_ACK, |body| {
+                    body.u32(number)?;
+                    body.u8(u8::from(passes_on))
+                })?;
+                if introduce { self.write_introduce(reply.to, writer) } else { Some(()) }
+            }
+        }
+    }
+
+    fn write_about(&self, id: NodeId, writer: &mut Writer<'_>) -> Option<()> {
+        match self.members.find(id) {
+            Some(index) => writer.frame(kind::NEWS, |body| self.members.write(index, self.now, body)),
+            // Forgotten since.
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn whoever_has_most_waiting_gives_way_and_who_is_not_at_home_before_all() {
+        let of = |held: &[(u8, bool)], new| gives_way(held.iter().copied(), new);
+        let crowd = [(1, true), (2, true), (2, true), (3, true)];
+        assert_eq!(of(&crowd, (4, true)), Some(1), "the first of those of which there are most");
+        assert_eq!(of(&crowd, (2, true)), Some(1), "which may be its own");
+        assert_eq!(of(&crowd, (4, false)), None, "a stranger displaces no member");
+        assert_eq!(of(&[(1, true), (2, false), (3, true), (3, true)], (3, true)), Some(1), "a member any stranger");
+        assert_eq!(of(&[(1, true), (2, true)], (3, true)), Some(0), "of equals the oldest");
+    }
+
+    #[test]
+    fn however_much_one_address_asks_it_keeps_no_other_from_its_share() {
+        // Three ask now and then, and one all the time, in a table of six.
+        let (mut held, mut lost) = (Vec::<(u8, bool)>::new(), [0; 4]);
+        for turn in 0..1_000 {
+            let new = (if turn % 10 == 0 { 1 + (turn / 10 % 3) as u8 } else { 0 }, true);
+            if held.len() == 6
+                && let Some(at) = gives_way(held.iter().copied(), new)
+            {
+                lost[usize::from(held.remove(at).0)] += 1;
+            }
+            if held.len() < 6 {
+                held.push(new);
+            }
+            if turn % 7 == 0 {
+                held.remove(0);
+            }
+        }
+        assert!(lost[0] > 500 && lost[1..] == [0; 3], "{lost:?}");
+    }
+}
