@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidings::{Class, Config, FixedNode, Instant, NodeId, SendFailure, SetOptions, Topic};
 
 use super::forge;
+use super::forged;
 use super::pair::{Datagram, MEMBERS, Pair};
 use super::script::Script;
 
@@ -74,6 +75,8 @@ enum Call {
     PollTransmit {
         room: usize,
     },
+    /// Has the node polled with buffers of any size from now on, drawn from this, or of the size that is due.
+    Cramp(u64),
     PollEvent,
     Settle,
     /// Broadcasts, or asks all.
@@ -136,6 +139,7 @@ impl Call {
             }
             Call::HandleTimeout => both!(pair, node => node.handle_timeout(now)),
             Call::HandleSendError(to, error) => both!(pair, node => node.handle_send_error(now, to, error)),
+            Call::Cramp(from) => pair.cramped = (from > 0).then_some(from),
             Call::PollTransmit { room } => return pair.poll_transmit(room).into_iter().collect(),
             Call::PollEvent => _ = pair.poll_event(),
             Call::Settle => return settle(pair),
@@ -286,7 +290,10 @@ impl Caller {
             21 => Call::HandleSendError(any_addr(script), SendFailure::Local),
             22 => Call::HandleSendError(any_addr(script), SendFailure::Unreachable),
             23 => Call::PollTransmit { room: script.byte().into() },
-            24 => Call::PollTransmit { room: script.word().into() },
+            24 => match script.word() {
+                room @ 0..0x8000 => Call::PollTransmit { room: room.into() },
+                from => Call::Cramp(u64::from(from & 0xff)),
+            },
             25 => Call::PollEvent,
             26 => Call::HandleTimeout,
             27 => any_call_of_maps(script),
@@ -303,6 +310,11 @@ impl Caller {
     /// Something that a node has sent, for whom it was meant or for this node, perhaps changed; or any bytes.
     fn any_delivery(&self, at: usize, script: &mut Script<'_>) -> (usize, Call) {
         let (choice, change) = (usize::from(script.byte()), script.byte());
+        if change & 15 == 5 {
+            let members: Vec<_> = self.nodes[at].fixed.members().collect();
+            let bytes = forged::datagram(CLUSTER, self.nodes[at].tag(), &members, script);
+            return (at, Call::HandleDatagram { from: any_addr(script), bytes });
+        }
         let sent = self.sent.get(choice % self.sent.len().max(1)).filter(|_| change & 15 != 0);
         let Datagram { mut from, to, mut bytes } = sent.cloned().unwrap_or_else(|| {
             let (from, form) = (any_addr(script), 1 | script.byte());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidings::{Config, DropReason, FixedNode, Instant, Member, SendFailure};
 
 use super::forge;
+use super::forged;
 use super::pair::{Datagram, MEMBERS, Pair, tag_of};
 use super::script::Script;
 
@@ -127,6 +128,10 @@ impl World {
                 both!(self.nodes[at], node => node.handle_send_error(now, to, error));
             }
             _ if step.twist => self.change_settings(at, script),
+            _ if step.hold => {
+                let from = u64::from(script.byte());
+                self.nodes[at].cramped = (from > 0).then_some(from);
+            }
             _ => self.poll_with_small_buffer(at, usize::from(script.byte())),
         }
         if !step.hold {
@@ -261,8 +266,14 @@ impl World {
 
     /// Hands a node a well-sealed datagram with frames of the script's making, in the name of a member or of nobody.
     fn forge(&mut self, step: Step, script: &mut Script<'_>) {
-        let (choice, from) = (script.byte(), u16::from(script.byte()));
+        // Few addresses, so that different senders come upon the same.
+        let (choice, from) = (script.byte(), u16::from(script.byte() & 31));
         let members: Vec<_> = self.nodes[step.node].fixed.members().collect();
+        if choice & 4 != 0 {
+            let addressee = self.nodes[step.node].tag();
+            let datagram = forged::datagram(CLUSTER, addressee, &members, script);
+            return self.hand_in(step.node, from, datagram);
+        }
         let pick = |choice: u8| members.get(usize::from(choice) % members.len().max(1));
         let mut bytes = Vec::new();
         match pick(choice).filter(|_| choice & 8 == 0) {

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidings::sim::SimRng;
-use tidings::{Config, DropReason, FixedNode, HeapNode, Instant, Limits, NodeId, Question, Topic};
+use tidings::{Config, DropReason, FixedNode, HeapNode, Instant, Limits, NodeId, Phase, Question, Topic};
 
 use super::forge;
 use super::pair::{Datagram, tag_of};
@@ -66,6 +66,8 @@ struct World {
     starts: u64,
     /// There is a hostile peer; less can be checked then.
     hostile: bool,
+    /// Buffers are of any size now and then; what they are is drawn from this.
+    cramped: Option<u64>,
     /// Nodes restart and leave; what they say is numbered anew then.
     unsteady: bool,
 }
@@ -85,6 +87,7 @@ pub fn run(script: &[u8]) {
     for at in 0..NODES {
         world.read(at, usize::MAX);
         world.settle(at);
+        world.check_answers(at);
     }
 }
 
@@ -102,7 +105,8 @@ impl World {
         let hosts = nodes.map(|node| Host { node, reader: Reader::default() }).into();
         let (hostile, unsteady) = (kind & 0xc0 == 0x40, kind & 0xc0 == 0x80);
         let (flight, said) = (VecDeque::new(), Said::default());
-        let mut world = World { now: 0, hosts, flight, said, patience: PATIENCE, starts: 0, hostile, unsteady };
+        let mut world =
+            World { now: 0, hosts, flight, said, patience: PATIENCE, starts: 0, hostile, cramped: None, unsteady };
         for at in 0..NODES {
             on!(&mut world.hosts[at].node, node => node.join(Instant::ZERO, 0)).expect("there is room for a seed");
             // Before they are members, so that all hear of it with them.
@@ -176,6 +180,7 @@ impl World {
         match choice {
             0..16 if self.unsteady => self.start(at),
             16..24 if self.unsteady => on!(&mut self.hosts[at].node, node => node.leave(now)),
+            24..64 => self.cramped = Some(choice.into()).filter(|_| choice != 24),
             _ => {
                 let (most, wait) = ([96, 127, 300, 1_200][usize::from(choice & 3)], 100 << (choice >> 2 & 7));
                 let config = on!(&self.hosts[at].node, node => *node.config());
@@ -319,15 +324,47 @@ impl World {
         let (due, why) = on!(&self.hosts[at].node, node => (node.poll_timeout(), node.wake_reason()));
         assert!(due > now, "{why:?} is due at {due}, but it is {now} and everything has been done");
         let before = self.hosts[at].node.clone();
-        self.collect(at);
+        self.poll_all(at, on!(&self.hosts[at].node, node => node.config().max_datagram()));
         assert!(before == self.hosts[at].node, "law 1: polling with nothing to do changes nothing");
     }
 
     fn collect(&mut self, at: usize) {
+        // First as far as it goes in buffers of any size, and then in one that suffices.
+        if let Some(drawn) = self.cramped {
+            for turn in 0..4 {
+                let room = forge::mix(drawn.wrapping_add(turn)) as usize % 200;
+                self.poll_all(at, room);
+            }
+            self.cramped = Some(forge::mix(drawn));
+        }
+        let refused = |world: &Self| on!(&world.hosts[at].node, node => node.stats().dropped(DropReason::SmallBuffer));
+        let before = refused(self);
+        self.poll_all(at, on!(&self.hosts[at].node, node => node.config().max_datagram()));
+        assert_eq!(before, refused(self), "a buffer of max_datagram bytes always suffices");
+    }
+
+    /// Whatever a node has been through, it answers a ping, even from one that it has never heard of. With a byte budget the
+    /// answer may have to wait.
+    fn check_answers(&mut self, at: usize) {
+        let now = self.now();
+        let runs = on!(&self.hosts[at].node, node => !matches!(node.phase(), Phase::Idle | Phase::Left));
+        if !runs || on!(&self.hosts[at].node, node => node.config().byte_budget()) != 0 {
+            return;
+        }
+        let stranger = forge::Sender { id: u64::MAX - 7, generation: 0, nonce: 1, incarnation: 0 };
+        let ping = [forge::ping(0x5ca1_ab1e, [0; 6])];
+        let mut ping = forge::datagram(forge::cluster(CLUSTER), 1, self.tag(at), stranger, &ping);
+        on!(&mut self.hosts[at].node, node => node.handle_datagram(now, 0xfff0, &mut ping));
+        self.collect(at);
+        let answers = |sent: &Datagram| {
+            sent.to == 0xfff0 && sent.bytes.windows(4).any(|bytes| bytes == 0x5ca1_ab1e_u32.to_le_bytes())
+        };
+        assert!(self.flight.iter().any(answers), "a ping is answered");
+    }
+
+    fn poll_all(&mut self, at: usize, room: usize) {
         let node = &mut self.hosts[at].node;
-        let mut buf = vec![0; on!(&*node, node => node.config().max_datagram())];
-        let refused = |node: &Any| on!(node, node => node.stats().dropped(DropReason::SmallBuffer));
-        let before = refused(node);
+        let mut buf = vec![0; room];
         let mut count = 0;
         while let Some(transmit) = on!(&mut *node, node => node.poll_transmit(&mut buf)) {
             count += 1;
@@ -337,7 +374,6 @@ impl World {
             }
             self.flight.push_back(Datagram { from: at as u16, to: transmit.to, bytes: transmit.payload.to_vec() });
         }
-        assert_eq!(before, refused(node), "a buffer of max_datagram bytes always suffices");
     }
 
     // A hostile peer that knows the cluster's name.
@@ -396,7 +432,8 @@ fn any_part(script: &mut Script<'_>) -> Vec<u8> {
 
 /// The body of a frame of this kind, about this origin.
 fn any_body(kind: u8, origin: &[u8], script: &mut Script<'_>) -> Vec<u8> {
-    let number = script.number(2).to_le_bytes()[..4].to_vec();
+    // Few, so that different senders come upon the same.
+    let number = (script.number(2) & 0x103).to_le_bytes()[..4].to_vec();
     let all = [[0; 4], [0xff; 4]].concat();
     let piece = |script: &mut Script<'_>| {
         let seq = forge::varint(any_number(script));

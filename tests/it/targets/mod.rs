@@ -8,6 +8,7 @@ pub(crate) use tidings::internals::{forge, script};
 
 #[macro_use]
 pub(crate) mod pair;
+pub(crate) mod forged;
 
 pub mod bad_days;
 pub mod calls;

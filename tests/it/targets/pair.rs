@@ -43,13 +43,15 @@ pub struct Pair {
     pub heap: Node<u16, Heap<Narrow>>,
     told: BTreeMap<NodeId, Member<u16>>,
     seeds: BTreeSet<u16>,
+    /// The caller's buffers are of any size now and then; what they are is drawn from this.
+    pub cramped: Option<u64>,
 }
 
 impl Pair {
     pub fn new(config: Config) -> Self {
         let limits = Limits::DEFAULT.with_members(MEMBERS).with_broadcast_bytes(BYTES).with_state_bytes(BYTES);
         let heap = Node::<u16, Heap<Narrow>>::new(config, limits);
-        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), seeds: BTreeSet::new() }
+        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), seeds: BTreeSet::new(), cramped: None }
     }
 
     pub fn start(&mut self, now: Instant, id: u64, addr: u16, seed: u64) {
@@ -74,19 +76,58 @@ impl Pair {
         self.read_events();
         assert!(fixed == self.fixed && heap == self.heap, "law 1: polling with nothing to do changes nothing");
         self.check();
+        self.check_answers();
         sent
     }
 
     fn transmit(&mut self) -> Vec<Datagram> {
         let mut sent = Vec::new();
         let refused = |pair: &Self| pair.fixed.stats().dropped(DropReason::SmallBuffer);
-        let before = refused(self);
-        while let Some(datagram) = self.poll_transmit(self.fixed.config().max_datagram()) {
-            sent.push(datagram);
+        loop {
+            let most = self.fixed.config().max_datagram();
+            let room = self.cramped.map_or(most, |_| self.any_room(most));
+            let mut datagram = self.poll_transmit(room);
+            if datagram.is_none() && room < most {
+                let before = refused(self);
+                datagram = self.poll_transmit(most);
+                assert_eq!(before, refused(self), "a buffer of max_datagram bytes always suffices");
+            }
+            match datagram {
+                Some(datagram) => sent.push(datagram),
+                None => return sent,
+            }
             assert!(sent.len() <= BURST, "law 5: what one call makes a node send is bounded");
         }
-        assert_eq!(before, refused(self), "a buffer of max_datagram bytes always suffices");
-        sent
+    }
+
+    /// The size of the next buffer: from 0 up, and most often one that holds something.
+    fn any_room(&mut self, most: usize) -> usize {
+        let drawn = forge::mix(self.cramped.unwrap_or(0).wrapping_add(0x9e37_79b9_7f4a_7c15));
+        self.cramped = Some(drawn);
+        let room = drawn as usize % (most + 1);
+        if drawn >> 62 == 0 { room } else { room.min(20 + drawn as usize % 130) }
+    }
+
+    /// Whatever a node has been through, it answers a ping, even from one that it has never heard of. With a byte budget
+    /// the answer may have to wait.
+    fn check_answers(&self) {
+        let mut node = self.fixed.clone();
+        let runs = matches!(node.phase(), Phase::Joining | Phase::Member | Phase::Isolated | Phase::Leaving);
+        if !runs || node.config().byte_budget() != 0 {
+            return;
+        }
+        let stranger = forge::Sender { id: u64::MAX - 7, generation: 0, nonce: 1, incarnation: 0 };
+        let (number, cluster) = (0x5ca1_ab1e_u32, forge::cluster("fuzz"));
+        let mut ping = forge::datagram(cluster, 1, self.tag(), stranger, &[forge::ping(number, [0; 6])]);
+        node.handle_datagram(self.fixed.now(), 0xfff0, &mut ping);
+        let mut buf = vec![0; node.config().max_datagram()];
+        let (mut count, mut answered) = (0, false);
+        while let Some(transmit) = node.poll_transmit(&mut buf) {
+            answered |= transmit.to == 0xfff0 && transmit.payload.windows(4).any(|bytes| bytes == number.to_le_bytes());
+            count += 1;
+            assert!(count <= BURST, "polling ends");
+        }
+        assert!(answered, "a ping is answered, in {:?}", node.phase());
     }
 
     /// Polls one datagram into a buffer of this many bytes.
