@@ -212,9 +212,9 @@ impl<S: Storage> Relays<S> {
         let name = self.tree.get(at).map(|leg| leg.job);
         let parcel = self.parcels.iter_mut().find(|parcel| Some(parcel.name) == name);
         let rest = parcel.map_or(Vec::new(), |parcel| {
-            let rest = parcel.records.iter().skip(count).copied().collect();
+            let rest = Vec::from_slice(parcel.records.get(count..).unwrap_or_default());
             parcel.records.truncate(count);
-            rest
+            rest.unwrap_or_default()
         });
         Vec::<Index, PARCEL>::into_iter(rest)
     }

@@ -184,7 +184,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::About(id) => self.write_about(id, writer),
             Say::Gone { question, target } => {
                 write_verdict(question, target, Word::Silent, writer)?;
-                self.write_about(target, writer)
+                // Who knows nothing of the member is a juror all the same.
+                if self.members.find(target).is_some() { self.write_about(target, writer) } else { Some(()) }
             }
             Say::TooBusy { question, target } => write_verdict(question, target, Word::Busy, writer),
             Say::Welcome { number, answer, about } => {
