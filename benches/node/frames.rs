@@ -102,7 +102,7 @@ impl Cast {
         let mut body = Vec::new();
         loop {
             let known = self.other();
-            let of = if self.next() % 2 == 0 { self.invented() } else { Sender { incarnation: 1, ..known } };
+            let of = if self.next().is_multiple_of(2) { self.invented() } else { Sender { incarnation: 1, ..known } };
             let record = record_of(of, verdict);
             if !body.is_empty() && body.len() + record.len() > bytes {
                 return body;

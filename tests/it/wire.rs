@@ -1,6 +1,7 @@
 //! The bytes on the wire: golden datagrams, sizes that the documentation states, and what is skipped or refused.
 
 use tidings::internals::forge::{self, Sender};
+use tidings::internals::reading;
 
 use crate::common::golden;
 use std::time::Duration;
@@ -448,4 +449,16 @@ fn any_bytes_from_anyone_are_survived_and_counted() {
     }
     assert!(talk.node.members().count() <= Limits::DEFAULT.members());
     assert!(talk.node.stats().dropped_in_all() > 10_000, "{:?}", talk.node.stats());
+}
+
+#[test]
+fn a_juror_that_does_not_know_the_member_says_that_it_hears_nothing_of_it() {
+    const ASK: u8 = 3;
+    let mut talk = Talk::new().join();
+    let (question, unknown, within) = (5u32, 4_711u64, 200_000u32);
+    let body = [&question.to_le_bytes()[..], &unknown.to_le_bytes(), &within.to_le_bytes()].concat();
+    let answers = talk.tell(&[forge::frame(ASK, &body)]);
+    let read = |(_, bytes): &(u16, Vec<u8>)| reading::read::<u16>(bytes, "golden", talk.stranger.tag());
+    let verdicts: Vec<_> = answers.iter().filter_map(read).flat_map(|reading| reading.verdicts).collect();
+    assert_eq!(verdicts, [(question, unknown, false)]);
 }
