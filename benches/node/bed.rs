@@ -6,10 +6,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use tidings::internals::forge::{self, Sender};
 use tidings::sim::SimRng;
 use tidings::{Config, HeapNode, Instant, Limits, Member, NodeId, Status};
-
-use crate::forge::{self, Sender};
 
 pub type Node = HeapNode<SocketAddrV4>;
 
