@@ -7,10 +7,11 @@
 
 use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId, Record};
+use crate::share::{Claim, make_room};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 
-/// The most claims that are looked into at once; more are refused, and come again.
+/// The most claims that are looked into at once; what finds no place comes again.
 const CHALLENGES: usize = 4;
 const FEW_CHALLENGES: usize = 2;
 /// The most that can be to be sent at once.
@@ -81,7 +82,9 @@ struct Challenge<A> {
     tries: u8,
     next: Instant,
     proved: bool,
-    /// The join that made the claim.
+    /// Who makes the claim.
+    teller: NodeId,
+    /// The join that does.
     join: Option<u32>,
     /// Which sides wait to be asked.
     owed: (bool, bool),
@@ -94,9 +97,15 @@ pub(crate) struct Challenges<A: Address, S: Storage>(Few<S, Challenge<A>, CHALLE
 impl<A: Address, S: Storage> Challenges<A, S> {
     pub(crate) const NONE: Self = Challenges(FewOf::EMPTY);
 
-    /// Looks into a claim; its address is known to be its own if there is the join of that number, which has shown it.
-    /// False if too many others are being looked into.
-    pub(crate) fn open(&mut self, claim: Record<A>, join: Option<u32>, unit: u64, cx: &mut Context<'_, A, S>) -> bool {
+    /// Looks into a claim of this member; its address is known to be its own if there is the join of that number, which has
+    /// shown it. False if too many others are being looked into.
+    pub(crate) fn open(
+        &mut self,
+        (claim, teller): (Record<A>, NodeId),
+        join: Option<u32>,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
         let proved = join.is_some();
         if let Some(open) = self.0.iter_mut().find(|open| open.claim.id == claim.id) {
             if open.claim == claim {
@@ -110,8 +119,9 @@ impl<A: Address, S: Storage> Challenges<A, S> {
             self.0.retain(|open| open.claim.id != claim.id);
         }
         let numbers = (cx.rng.next_u32(), cx.rng.next_u32());
-        let challenge = Challenge { claim, numbers, tries: 0, next: cx.now, proved, join, owed: (false, false) };
-        let taken = self.0.push(challenge).is_ok();
+        let challenge =
+            Challenge { claim, numbers, tries: 0, next: cx.now, proved, teller, join, owed: (false, false) };
+        let taken = make_room!(self.0, Challenge::claim, challenge.claim()) && self.0.push(challenge).is_ok();
         self.ask(unit, cx);
         taken
     }
@@ -204,6 +214,11 @@ impl<A: Address, S: Storage> Challenges<A, S> {
 }
 
 impl<A: Address> Challenge<A> {
+    /// The claim on its place: who has shown that it is where it says comes first.
+    fn claim(&self) -> Claim<NodeId, A> {
+        Claim { peer: self.teller, addr: Some(self.claim.addr), rank: 1 + u8::from(self.proved) }
+    }
+
     fn verdict<S: Storage>(&self, cx: &Context<'_, A, S>) -> Verdict {
         let unopposed = match cx.members.find_record(self.claim.id) {
             // There is nobody to contradict that one unknown lives.

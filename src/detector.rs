@@ -10,23 +10,28 @@
 //! | a relay forwards a ping | a *juror* probes for itself, repeatedly, and answers "heard" at once or "silent" in time | one mechanism for indirect pings, nacks and second opinions |
 //! | suspicion is gossiped, and members wait for a refutation | suspicion is local; what travels is Down | bytes for published suspicion grow with the cluster |
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
-//! | whoever hears of a death believes it | if the verdict names two jurors, and not against its own ears; else the accused is told and asked, and two others are | a claim that nobody bears witness to is a rumour, and one that outlives the member's own word is a lie |
+//! | whoever hears of a death believes it | if the verdict names two jurors, and not against its own ears; else the accused is probed and told who says so, and if it is silent others are asked | a claim that nobody bears witness to is a rumour, and one that outlives the member's own word is a lie |
 //! | a relay that has no time says nothing | it says so, at once | or silence for want of room would look like being cut off |
 //! | timeouts grow when nacks are missing | and when a tick is late: the open cases then begin anew | a stalled node has nothing to say about others |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
-//! | whoever is accused refutes at once | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |
+//! | whoever is accused refutes at once | it first asks who says so whether it holds that itself | a refutation goes to everybody, and mere talk shall not cost a liar's victims that |
+//! | | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |
 //! | every member may be asked for its word | only members that were heard themselves and do not sleep are jurors, count for isolation, and have every second successor's turn to themselves | members that somebody has invented answer nobody: they would silence the jury and stand before the others |
 
 mod case;
+mod charge;
 mod errand;
 mod hold;
 mod round_trip;
 
 use heapless::Vec;
 
+pub(crate) use case::Accusation;
 use case::{Case, Tries, allowed, is_dead, patience, suspect_after};
+use charge::Charges;
+pub(crate) use charge::Said;
 use errand::Errand;
-pub(crate) use errand::errand_time;
+pub(crate) use errand::{Asked, Asker, errand_time};
 use hold::Hold;
 use round_trip::RoundTrip;
 
@@ -35,7 +40,8 @@ use crate::context::Context;
 use crate::context::Deadline;
 use crate::event::WakeReason;
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
-use crate::members::{Index, Members};
+use crate::members::{Index, MYSELF, Members};
+use crate::share::{Admission, Claim, admit, make_room};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::Word;
@@ -52,7 +58,7 @@ const JURORS: usize = 3;
 const WORST_HEALTH: u32 = 8;
 
 /// The most that can be to be sent at once.
-pub(crate) const MOST_OWED: usize = CASES * (1 + JURORS) + ERRANDS * 2;
+pub(crate) const MOST_OWED: usize = CASES * (1 + JURORS) + charge::CHARGES + ERRANDS * 2;
 
 /// Where something to send stands, so that what was sent is what is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +67,8 @@ pub(crate) enum Seat {
     Case(usize),
     /// The question of this case to this one of its jurors.
     Juror(usize, usize),
+    /// The question of this charge.
+    Charge(usize),
     /// The ping of this errand.
     Errand(usize),
     /// The answer of this errand.
@@ -71,9 +79,9 @@ pub(crate) enum Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe<A> {
     /// A ping, with the accusation if there is one.
-    Ping { target: NodeId, number: u32, claim: Option<u32> },
-    /// A question to a juror.
-    Ask { juror: NodeId, question: u32, target: NodeId },
+    Ping { target: NodeId, number: u32, claim: Option<Accusation> },
+    /// A question to a juror, or without a target to one who says that this node is dead.
+    Ask { juror: NodeId, question: u32, target: Option<NodeId> },
     /// An answer to somebody who asked us.
     Verdict { asker: NodeId, to: A, tag: u32, question: u32, target: NodeId, word: Word },
 }
@@ -86,8 +94,10 @@ pub(crate) struct Detector<A: Address, S: Storage> {
     ring: (u32, u64),
     cases: Few<S, Case, CASES, FEW_CASES>,
     errands: Few<S, Errand<A>, ERRANDS, FEW_ERRANDS>,
+    charges: Charges<S>,
     round_trip: RoundTrip,
     health: u32,
+    next_blame: Instant,
     /// Members that were asked and have not answered, since anybody last did.
     unanswered: Vec<NodeId, JURORS>,
     pub(crate) isolated: bool,
@@ -101,8 +111,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
         ring: (u32::MAX, 0),
         cases: FewOf::EMPTY,
         errands: FewOf::EMPTY,
+        charges: Charges::NONE,
         round_trip: RoundTrip::UNKNOWN,
         health: 0,
+        next_blame: Instant::ZERO,
         unanswered: Vec::new(),
         isolated: false,
         hold: Hold::NONE,
@@ -129,6 +141,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         for errand in self.errands.iter() {
             due.sooner(errand.due(), WakeReason::Errand);
         }
+        due.sooner(self.charges.due(), WakeReason::Errand);
         due
     }
 
@@ -146,6 +159,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             case.rearm(unit, now);
         }
         self.errands.clear();
+        self.charges.clear();
         self.unanswered.clear();
         self.worsen();
     }
@@ -174,8 +188,17 @@ impl<A: Address, S: Storage> Detector<A, S> {
         self.errands.clear();
     }
 
-    pub(crate) fn worsen(&mut self) {
+    fn worsen(&mut self) {
         self.health = (self.health + 1).min(WORST_HEALTH);
+    }
+
+    /// Others have held this node for dead: perhaps it is slow. Honest members take a suspicion for it, and then all know
+    /// it at once, so it counts no more than once in that time.
+    pub(crate) fn blame(&mut self, now: Instant, config: &Config) {
+        if now >= self.next_blame {
+            self.next_blame = now.after(config.suspicion);
+            self.worsen();
+        }
     }
 
     /// The first gap between tries: the measured round trip with its spread, longer while the own health is bad.
@@ -206,6 +229,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             self.begin_probe(cx);
         }
         self.tick_errands(cx);
+        self.charges.tick(self.unit(cx.config), cx.now);
         // With nobody left there is nobody to be cut off from.
         self.isolated &= cx.members.others() > 0;
         if self.isolated {
@@ -293,7 +317,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         cx.members.random_live(cx.rng, |_| true)
     }
 
-    fn open_case(&mut self, target: NodeId, claim: Option<u32>, cx: &mut Context<'_, A, S>) -> bool {
+    fn open_case(&mut self, target: NodeId, claim: Option<Accusation>, cx: &mut Context<'_, A, S>) -> bool {
         let Some(tag) = cx.members.find_record(target).map(Record::tag) else { return false };
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
         let case = Case {
@@ -304,8 +328,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
             question: 0,
             asked: cx.now,
             jurors: Vec::new(),
-            // What others claim is put to others at once.
-            next_jury: if claim.is_some() { cx.now } else { cx.now.after(6 * self.unit(cx.config)) },
+            // Nobody else is bothered before the target has had its chance, whatever others claim.
+            next_jury: cx.now.after(6 * self.unit(cx.config)),
             claim,
         };
         self.cases.push(case).is_ok()
@@ -362,7 +386,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
     fn close_settled(&mut self, cx: &mut Context<'_, A, S>) {
         for case in self.cases.iter_mut() {
             let record = cx.members.find_record(case.target);
-            case.claim = case.claim.filter(|claim| record.is_some_and(|record| record.incarnation <= *claim));
+            case.claim =
+                case.claim.filter(|claim| record.is_some_and(|record| record.incarnation <= claim.incarnation));
         }
         self.cases.retain(|case| {
             let record = cx.members.find_record(case.target);
@@ -410,9 +435,36 @@ impl<A: Address, S: Storage> Detector<A, S> {
         self.hold.is_accused()
     }
 
+    /// Whether it does so about this incarnation.
+    pub(crate) fn is_accused_of(&self, incarnation: u32) -> bool {
+        self.hold.is_accused_of(incarnation)
+    }
+
     /// At which incarnation this node is now to speak against its death.
     pub(crate) fn release(&mut self, now: bool, config: &Config) -> Option<u32> {
         self.hold.release(now, config.probe_period)
+    }
+
+    /// This member says that this node is gone: it is asked whether it holds that itself. False if there is no room for it.
+    pub(crate) fn charge(&mut self, accuser: NodeId, said: Said, cx: &mut Context<'_, A, S>) -> bool {
+        // After a cut it may well be held for dead itself.
+        let known = cx.members.find(accuser).is_some_and(|index| index != MYSELF);
+        let taken = known && self.charges.open(accuser, said, cx);
+        self.charges.tick(self.unit(cx.config), cx.now);
+        taken
+    }
+
+    /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.
+    pub(crate) fn on_charge(
+        &mut self,
+        from: NodeId,
+        question: u32,
+        word: Word,
+        cx: &mut Context<'_, A, S>,
+    ) -> Option<Option<Said>> {
+        let held = self.charges.on_verdict(from, question, word, (cx.now, cx.config.probe_period))?;
+        self.answered(cx);
+        Some(held)
     }
 
     /// Whether a member's answer is being waited for.
@@ -463,44 +515,46 @@ impl<A: Address, S: Storage> Detector<A, S> {
         self.answered(cx);
     }
 
-    /// Takes a request to probe `target` and to answer within so many microseconds. False if there is no room for it.
+    /// Takes a request to probe `target` and to answer within so many microseconds.
     pub(crate) fn on_ask(
         &mut self,
-        asker: (NodeId, u32, A),
+        asker: Asker<A>,
         question: u32,
         target: NodeId,
         within: u64,
         cx: &mut Context<'_, A, S>,
-    ) -> bool {
-        let (asker, asker_tag, asker_addr) = asker;
-        let same = |errand: &&mut Errand<A>| errand.asker == asker && errand.question == question;
+    ) -> Asked {
+        let same = |errand: &&mut Errand<A>| errand.asker.id == asker.id && errand.question == question;
         if let Some(errand) = self.errands.iter_mut().find(same) {
-            errand.owed |= errand.heard.is_some();
-            return true;
+            errand.repeat(cx.now);
+            self.tick_errands(cx);
+            return Asked::Taken;
         }
+        let index = cx.members.find(target);
+        let proved = index.is_some_and(|index| cx.members.is_proved(index));
+        // Nobody holds a place for long by asking for more than this node would: its own settings say how long it tries.
+        let within = within.min(2 * errand_time(cx.config));
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
-        // Nobody may hold a place for long by asking for more than this node would wait for itself.
-        let within = within.min(4 * cx.config.suspicion);
-        let errand = Errand {
-            asker,
-            asker_tag,
-            asker_addr,
-            question,
-            target,
-            begun: cx.now,
-            within,
-            tries,
-            heard: None,
-            owed: false,
-        };
-        let taken = self.errands.push(errand).is_ok();
+        let (begun, heard) = (cx.now, None);
+        let mut errand = Errand { asker, question, target, proved, asks: 1, begun, within, tries, heard, owed: false };
+        if !make_room!(self.errands, Errand::claim, errand.claim()) {
+            return if self.finds_silent(target, cx) { Asked::Silent } else { Asked::Busy };
+        }
         // A sleeper that this node has heard need not be woken to be vouched for.
-        let vouched = cx.members.find(target).is_some_and(|index| may_sleep(index, cx) && cx.members.was_heard(index));
-        if let Some(errand) = self.errands.last_mut().filter(|_| taken && vouched) {
+        if index.is_some_and(|index| may_sleep(index, cx) && cx.members.was_heard(index)) {
             errand.conclude(true);
         }
+        let _ = self.errands.push(errand);
         self.tick_errands(cx);
-        taken
+        Asked::Taken
+    }
+
+    /// Whether this node has probed a member in vain for as long as a juror does, and still does.
+    fn finds_silent(&self, target: NodeId, cx: &Context<'_, A, S>) -> bool {
+        let needed = errand_time(cx.config);
+        let by_case = |case: &Case| case.target == target && cx.now.since(case.opened) >= needed;
+        let by_errand = |errand: &Errand<A>| errand.target == target && errand.finds_silent(needed, cx.now);
+        self.cases.iter().any(by_case) || self.errands.iter().any(by_errand)
     }
 
     fn tick_errands(&mut self, cx: &mut Context<'_, A, S>) {
@@ -540,22 +594,41 @@ impl<A: Address, S: Storage> Detector<A, S> {
         true
     }
 
-    /// Others hold this living member dead at this incarnation: it is told so and probed, and the claim is believed if
-    /// it stays silent. False if too many such claims are being checked.
-    pub(crate) fn check_claim(&mut self, target: NodeId, incarnation: u32, cx: &mut Context<'_, A, S>) -> bool {
+    /// Somebody says that this living member is dead: it is told so and probed, and the claim is believed if it stays silent. False
+    /// if too many such claims are being checked.
+    pub(crate) fn check_claim(&mut self, target: NodeId, claim: Accusation, cx: &mut Context<'_, A, S>) -> bool {
         if let Some(case) = self.cases.iter_mut().find(|case| case.target == target) {
-            case.claim = Some(incarnation);
+            case.claim = Some(claim);
             return true;
         }
-        let claims = self.cases.iter().filter(|case| case.claim.is_some()).count();
-        // Half of the cases are for what this node finds out itself.
-        let most = (self.cases.len() + self.cases.room()) / 2;
-        if self.isolated || self.is_accused() || claims >= most || !self.open_case(target, Some(incarnation), cx) {
+        if self.isolated
+            || self.is_accused()
+            || !self.admits_claim(claim.by)
+            || !self.open_case(target, Some(claim), cx)
+        {
             return false;
         }
         let unit = self.unit(cx.config);
         self.tick_case(self.cases.len().saturating_sub(1), unit, cx);
         true
+    }
+
+    /// Whether there is a place for another claim of this member, one of its own or of others given up for it.
+    fn admits_claim(&mut self, by: NodeId) -> bool {
+        let claim = |by| Claim { peer: by, addr: None::<()>, rank: 1 };
+        let held = self.cases.iter().filter_map(|case| case.claim.map(|held| claim(held.by)));
+        // Half of the cases are for what this node finds out itself.
+        let most = (self.cases.len() + self.cases.room()) / 2;
+        let room = most.saturating_sub(held.clone().count()).min(self.cases.room());
+        match admit(held, room, claim(by)) {
+            Admission::Free => true,
+            Admission::Displace(nth) => {
+                let claims = self.cases.iter().zip(0..).filter(|(case, _)| case.claim.is_some());
+                let at = { claims }.nth(nth).map(|(_, at)| at);
+                at.and_then(|at| self.cases.swap_take(at)).is_some()
+            }
+            Admission::Refuse => false,
+        }
     }
 
     // What is to be sent.
@@ -564,14 +637,17 @@ impl<A: Address, S: Storage> Detector<A, S> {
     pub(crate) fn owed(&self) -> impl Iterator<Item = (Seat, Probe<A>)> {
         let of_cases = self.cases.iter().enumerate().flat_map(|(at, case)| {
             let &Case { target, question, claim, .. } = case;
+            // Told three times it has heard it, or nothing at all.
+            let claim = claim.filter(|_| case.tries.step <= 3);
             let ping = Probe::Ping { target, number: case.tries.current(), claim };
             let asked = case.jurors.iter().enumerate().filter(|(_, juror)| juror.owed);
-            let asks = asked
-                .map(move |(place, juror)| (Seat::Juror(at, place), Probe::Ask { juror: juror.id, question, target }));
+            let asks = asked.map(move |(place, juror)| {
+                (Seat::Juror(at, place), Probe::Ask { juror: juror.id, question, target: Some(target) })
+            });
             case.tries.owed.then_some((Seat::Case(at), ping)).into_iter().chain(asks)
         });
         let of_errands = self.errands.iter().enumerate().flat_map(|(at, errand)| {
-            let Errand { asker, asker_addr: to, asker_tag: tag, question, target, .. } = *errand;
+            let Errand { asker: Asker { id: asker, addr: to, tag, .. }, question, target, .. } = *errand;
             let ping = Probe::Ping { target, number: errand.tries.current(), claim: None };
             let verdict = errand.heard.filter(|_| errand.owed).map(|heard| {
                 let word = if heard { Word::Heard } else { Word::Silent };
@@ -579,7 +655,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
             });
             errand.tries.owed.then_some((Seat::Errand(at), ping)).into_iter().chain(verdict)
         });
-        of_cases.chain(of_errands)
+        let of_charges = self.charges.owed();
+        let of_charges =
+            of_charges.map(|(at, juror, question)| (Seat::Charge(at), Probe::Ask { juror, question, target: None }));
+        of_cases.chain(of_charges).chain(of_errands)
     }
 
     /// Takes off what stands there; whether it was to be sent.
@@ -590,6 +669,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
                 let juror = self.cases.get_mut(at).and_then(|case| case.jurors.get_mut(place));
                 juror.map(|juror| &mut juror.owed)
             }
+            Seat::Charge(at) => return self.charges.sent(at),
             Seat::Errand(at) => self.errands.get_mut(at).map(|errand| &mut errand.tries.owed),
             Seat::Answer(at) => self.errands.get_mut(at).map(|errand| &mut errand.owed),
         };

@@ -33,6 +33,7 @@ mod progress;
 mod recent;
 mod relay;
 mod rng;
+mod share;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod state;

@@ -320,6 +320,19 @@ pub(crate) struct Certificate {
     pub(crate) question: u32,
 }
 
+impl Certificate {
+    /// Says who has told of a death that no two witnesses bear out. No verdict has the number 0.
+    pub(crate) fn said_by(accuser: NodeId) -> Self {
+        Certificate { jurors: [accuser; 2], question: 0 }
+    }
+
+    /// Who has told of it, if it says no more.
+    pub(crate) fn accuser(&self) -> Option<NodeId> {
+        let [first, second] = self.jurors;
+        (self.question == 0 && first == second).then_some(first)
+    }
+}
+
 impl<A: Ord + Copy> Record<A> {
     /// Whether this record replaces `held`, an account of the same id. Taking the greater of the two by a total
     /// order is a lattice join: commutative, associative and idempotent, so the order of arrival does not matter.

@@ -7,6 +7,7 @@
 use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::Members;
+use crate::share::{Claim, make_room};
 use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::{Origin, Pull};
@@ -65,6 +66,10 @@ impl<S: Storage> Repairs<S> {
     pub(crate) fn note(&mut self, origin: Origin, last: u32, peer: NodeId, now: Instant, wait: u64) {
         if let Some(held) = self.0.iter_mut().find(|held| held.origin == origin) {
             held.last = held.last.max(last);
+            return;
+        }
+        let claim = |peer| Claim { peer, addr: None::<()>, rank: 1 };
+        if !make_room!(self.0, |held| claim(held.peer), claim(peer)) {
             return;
         }
         let (since, next) = (now, now.after(wait));

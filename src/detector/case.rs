@@ -81,8 +81,15 @@ pub(super) struct Case {
     pub(super) asked: Instant,
     pub(super) jurors: Vec<Juror, JURORS>,
     pub(super) next_jury: Instant,
-    /// Others hold the target dead at this incarnation; it is told, and its silence confirms them.
-    pub(super) claim: Option<u32>,
+    /// Others hold the target dead; it is told, and its silence confirms them.
+    pub(super) claim: Option<Accusation>,
+}
+
+/// Somebody says that a member is dead at this incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Accusation {
+    pub(crate) incarnation: u32,
+    pub(crate) by: NodeId,
 }
 
 impl Case {
@@ -106,7 +113,8 @@ impl Case {
     pub(super) fn ask_others<A: Address, S: Storage>(&mut self, allowed: u64, cx: &mut Context<'_, A, S>) {
         let jury_at = self.opened.after(allowed / 8 * 5);
         self.next_jury = if cx.now < jury_at { jury_at } else { cx.now.after(allowed / 2) };
-        (self.question, self.asked) = (cx.rng.next_u32(), cx.now);
+        // No question has the number 0.
+        (self.question, self.asked) = (cx.rng.next_u32() | 1, cx.now);
         self.jurors.clear();
         for _ in 0..JURORS {
             let (target, jurors) = (self.target, &self.jurors);

@@ -3,16 +3,45 @@
 use super::case::Tries;
 use crate::config::Config;
 use crate::member::NodeId;
+use crate::share::{Claim, OVER};
 use crate::time::Instant;
+
+/// So many pings does a question pay for towards a member that has not shown that it is where it is said to be: three take
+/// no more than three times the bytes of the smallest question.
+const PAID: u16 = 3;
+
+/// Who asks for a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Asker<A> {
+    pub(crate) id: NodeId,
+    pub(crate) tag: u32,
+    /// Where the question came from.
+    pub(crate) addr: A,
+    /// That is where the member is known to be.
+    pub(crate) home: bool,
+}
+
+/// What becomes of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It is answered when the target has answered, or the time is up.
+    Taken,
+    /// This node has found the target silent already.
+    Silent,
+    /// There is no room for it.
+    Busy,
+}
 
 /// A probe on behalf of another member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Errand<A> {
-    pub(super) asker: NodeId,
-    pub(super) asker_tag: u32,
-    pub(super) asker_addr: A,
+    pub(super) asker: Asker<A>,
     pub(super) question: u32,
     pub(super) target: NodeId,
+    /// The target has shown that it is where it is known to be.
+    pub(super) proved: bool,
+    /// How often the question came.
+    pub(super) asks: u16,
     pub(super) begun: Instant,
     /// How long the asker waits for an answer.
     pub(super) within: u64,
@@ -21,10 +50,36 @@ pub(super) struct Errand<A> {
     pub(super) owed: bool,
 }
 
-impl<A> Errand<A> {
+impl<A: Copy> Errand<A> {
+    /// The claim on its place: the better, the less a liar can have made up.
+    pub(super) fn claim(&self) -> Claim<NodeId, A> {
+        let open = self.heard.is_none() || self.owed;
+        let rank = if open { 1 + u8::from(self.asker.home) + u8::from(self.proved) } else { OVER };
+        Claim { peer: self.asker.id, addr: Some(self.asker.addr), rank }
+    }
+
+    /// The question came again: it is answered again, or pays for more pings.
+    pub(super) fn repeat(&mut self, now: Instant) {
+        self.owed |= self.heard.is_some();
+        self.asks = self.asks.saturating_add(1);
+        if self.tries.next >= self.given_up_at() {
+            self.tries.next = now;
+        }
+    }
+
+    /// Whether it was in vain for so long, just now.
+    pub(super) fn finds_silent(&self, needed: u64, now: Instant) -> bool {
+        let lasted = now.since(self.begun);
+        self.heard != Some(true) && lasted >= needed && lasted < self.within + needed
+    }
+
+    fn given_up_at(&self) -> Instant {
+        self.begun.after(self.within)
+    }
+
     pub(super) fn due(&self) -> Instant {
         match self.heard {
-            None => self.tries.next.min(self.begun.after(self.within)),
+            None => self.tries.next.min(self.given_up_at()),
             Some(_) => self.kept_until(),
         }
     }
@@ -34,10 +89,12 @@ impl<A> Errand<A> {
         if self.heard.is_some() {
             return;
         }
-        if now >= self.begun.after(self.within) {
+        if now >= self.given_up_at() {
             self.conclude(false);
-        } else {
+        } else if self.proved || self.tries.count < PAID.saturating_mul(self.asks) {
             self.tries.tick(now, unit, config);
+        } else {
+            self.tries.next = self.given_up_at();
         }
     }
 

@@ -56,6 +56,11 @@ impl Hold {
         holds
     }
 
+    /// Whether that is so at this incarnation.
+    pub(super) fn is_accused_of(&self, incarnation: u32) -> bool {
+        self.accused >= Some(incarnation)
+    }
+
     /// Whether this node holds its tongue. Who does was the one that was cut off, and has nothing to say about others.
     pub(super) fn is_accused(&self) -> bool {
         self.accused.is_some()

@@ -8,7 +8,7 @@ use super::reply::{Reply, Say};
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::join::{Witness, cookie};
-use crate::member::{Address, Liveness, MAX_JUMP, Record};
+use crate::member::{Address, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::Index;
 use crate::storage::Storage;
 use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Told};
@@ -56,7 +56,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let moved = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
                 if newcomer.supersedes(&held) && moved {
                     // Refused for want of room, it comes again.
-                    let _ = self.challenge(newcomer, Some(number));
+                    let _ = self.challenge(newcomer, newcomer.id, Some(number));
                 } else if newcomer.supersedes(&held) {
                     self.adopt(index, newcomer, Telling::Tree);
                 }
@@ -75,7 +75,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 // Of two that are members, the one as it is known may have to give way: it must hear of the other.
                 let equal = !speaker.head.newcomer && newcomer.supersedes(&held);
                 if elsewhere && (raised || equal) {
-                    let _ = self.challenge(newcomer, Some(number));
+                    let _ = self.challenge(newcomer, newcomer.id, Some(number));
                 }
                 if elsewhere || !newcomer.supersedes(&held) {
                     return Answer::Taken;
@@ -115,7 +115,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(seed) = self.seeds.asked(number) else {
             // The answer to an introduction carries no number.
             return match answer {
-                Answer::Taken if introduced => self.on_taken(record.record(), false),
+                Answer::Taken if introduced => self.on_taken(record.record(), Some(speaker.head.sender)),
                 Answer::Admitted if introduced => self.comparison.note_introduced(speaker.head.sender),
                 _ => self.refuse_unless_asked(introduced),
             };
@@ -125,7 +125,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Answer::Prove(cookie) if self.leave.is_none() => seed.prove(cookie, tag, self.now, &self.config),
             Answer::Prove(_) => {}
             Answer::Full => self.refuse(DropReason::TableFull),
-            Answer::Taken => self.on_taken(record.record(), true),
+            Answer::Taken => self.on_taken(record.record(), None),
             // It has been asked, and answered; to us it may be out of reach. A member settles it with the other itself.
             Answer::Lives if self.phase == Phase::Joining => self.give_up_id(),
             Answer::Lives => {}
@@ -133,7 +133,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let host = record.told::<A>();
                 let host = host.filter(|host| host.record.id == speaker.head.sender && host.record.tag() == tag);
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
-                self.learn_told(host, Source::Owner);
+                self.learn_told(host, Source::Owner, speaker.head.sender);
                 let host = host.record;
                 speaker.known = self.members.find_life(host.id, tag);
                 let there = |index: &Index| self.members.get(*index).is_some_and(|held| held.addr == speaker.addr);
@@ -152,14 +152,15 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Another life of our id stands in the way of our join: this is its record.
-    fn on_taken(&mut self, other: Option<Record<A>>, by_seed: bool) {
+    /// Another life of our id, or what is said of ours, stands in the way of our join: this is its record. A seed was asked
+    /// for it, another member only says so.
+    fn on_taken(&mut self, other: Option<Record<A>>, teller: Option<NodeId>) {
         match other.filter(|other| other.id == self.id()) {
             Some(other) => match self.members.myself().copied() {
                 Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, Witness::Seed),
                 _ => {
-                    self.learn(other, Source::News);
-                    self.speak_up(by_seed);
+                    self.learn_of_myself(other, teller);
+                    self.speak_up(teller.is_none());
                 }
             },
             None => self.refuse(DropReason::Malformed),
@@ -207,7 +208,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
             }
             Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
-                self.on_taken(record.record(), true);
+                self.on_taken(record.record(), None);
             }
             _ => self.refuse(DropReason::OwnId),
         }

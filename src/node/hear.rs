@@ -10,6 +10,7 @@ use crate::event::DropReason;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
 use crate::progress::{self, Range};
+use crate::share::{Claim, make_room};
 use crate::storage::{FewOf, Storage};
 use crate::tree::{Share, live_in};
 use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Progress, Pull, Reader};
@@ -138,7 +139,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             written: false,
         };
         self.broadcasts.gives.retain(|held| held.to != give.to || held.pull.origin != give.pull.origin);
-        if self.broadcasts.gives.push(give).is_err() {
+        let claim = |peer| Claim { peer, addr: None::<()>, rank: 1 };
+        let admitted = make_room!(self.broadcasts.gives, |held| claim(held.to), claim(give.to));
+        if !admitted || self.broadcasts.gives.push(give).is_err() {
             self.refuse(DropReason::Busy);
         }
     }

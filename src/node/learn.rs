@@ -6,6 +6,7 @@ use super::Node;
 use super::reply::Replies;
 use crate::challenge::Challenges;
 use crate::context::Context;
+use crate::detector::Accusation;
 use crate::event::{DropReason, Notice, Phase};
 use crate::gossip;
 use crate::join::{Rival, Witness};
@@ -13,7 +14,7 @@ use crate::member::{Address, Certificate, Life, Liveness, MAX_JUMP, NodeId, Reco
 use crate::members::{Index, MYSELF};
 use crate::state::Map;
 use crate::storage::Storage;
-use crate::wire::{Origin, Reader, Told, UNSAID};
+use crate::wire::{Origin, Reader, Told, UNSAID, Word};
 
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 core::hint::black_box(self.members.find(told.record.id));
             }
             for told in batch {
-                self.learn_told(told, source);
+                self.learn_told(told, source, teller);
                 self.learn_of_progress(&told, teller);
             }
         }
@@ -84,16 +85,18 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Weighs one record.
-    pub(super) fn learn(&mut self, record: Record<A>, source: Source) {
-        self.learn_told(Told { record, seen: 0, certificate: None }, source);
+    pub(super) fn learn(&mut self, record: Record<A>, source: Source, teller: NodeId) {
+        self.learn_told(Told { record, seen: 0, certificate: None }, source, teller);
     }
 
     /// Weighs a record, with what came beside it.
-    pub(super) fn learn_told(&mut self, told: Told<A>, source: Source) {
+    pub(super) fn learn_told(&mut self, told: Told<A>, source: Source, teller: NodeId) {
         let Told { record, certificate, .. } = told;
         if record.id == self.id() {
-            return self.learn_of_myself(record);
+            let accuser = certificate.and_then(|certificate| certificate.accuser());
+            return self.learn_of_myself(record, accuser.or(Some(teller)));
         }
+        let certificate = certificate.filter(|certificate| certificate.accuser().is_none());
         let Some(index) = self.members.find(record.id) else {
             return self.learn_of_unknown(told, source);
         };
@@ -121,11 +124,12 @@ impl<A: Address, S: Storage> Node<A, S> {
                 true
             }
             _ if accused && lives && of_this_life && !self.believes(index, certificate, source) => {
-                self.detector.check_claim(record.id, record.incarnation, &mut context!(self))
+                let claim = Accusation { incarnation: record.incarnation, by: teller };
+                self.detector.check_claim(record.id, claim, &mut context!(self))
             }
             // The end of a life that this node does not know of: the member, if it lives, must begin one above it.
-            _ if accused && lives && !of_this_life => self.challenge(record, None),
-            Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, None),
+            _ if accused && lives && !of_this_life => self.challenge(record, teller, None),
+            Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, teller, None),
             _ => {
                 self.adopt(index, record, Telling::Gossip(self.copies_sent(source, record.liveness)));
                 if record.life != held.life {
@@ -142,11 +146,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Looks into the claim that a member lives elsewhere or anew; a join of this number has proved that it does, if
-    /// there is one. False if there is no room for it.
-    pub(super) fn challenge(&mut self, claim: Record<A>, join: Option<u32>) -> bool {
+    /// Looks into the claim, by this teller, that a member lives elsewhere or anew; a join of this number has proved that it
+    /// does, if there is one. False if there is no room for it.
+    pub(super) fn challenge(&mut self, claim: Record<A>, teller: NodeId, join: Option<u32>) -> bool {
         let unit = self.detector.unit(&self.config);
-        self.leave.is_none() && self.challenges.open(claim, join, unit, &mut context!(self))
+        self.leave.is_none() && self.challenges.open((claim, teller), join, unit, &mut context!(self))
     }
 
     /// Takes over a record that a challenge has confirmed, if it still says anything new.
@@ -188,7 +192,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // It may be a shadow of the past, if this node has forgotten any of the dead: somebody slept while it died. As
             // long as none was forgotten, they are all known.
             (Liveness::Alive, Source::Sync(teller)) if self.members.has_forgotten() => {
-                if !self.challenge(record, None) {
+                if !self.challenge(record, teller, None) {
                     self.sync.leave_unfinished(teller, self.now, 2 * self.config.first_retry);
                 }
             }
@@ -296,7 +300,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // What others say about this node.
 
-    fn learn_of_myself(&mut self, record: Record<A>) {
+    /// Somebody else speaks of this node: that member, or as an answer to this node's own question.
+    pub(super) fn learn_of_myself(&mut self, record: Record<A>, teller: Option<NodeId>) {
         let Some(myself) = self.members.myself().copied() else { return };
         if record.life != myself.life {
             self.learn_of_other_life(record, myself, Witness::Others);
@@ -311,10 +316,31 @@ impl<A: Address, S: Storage> Node<A, S> {
         if record.incarnation.saturating_sub(myself.incarnation) > MAX_JUMP || record.incarnation == u32::MAX {
             return self.refuse(DropReason::CounterJump);
         }
+        let noted = record.liveness == Liveness::Down && self.detector.is_accused_of(record.incarnation);
+        let Some(teller) = teller.filter(|_| record.liveness != Liveness::Alive && !noted) else {
+            return self.answer_charge(record);
+        };
+        let said = (record.incarnation, record.liveness);
+        if !self.detector.charge(teller, said, &mut context!(self)) {
+            self.refuse(DropReason::TooManyClaims);
+        }
+    }
+
+    /// Somebody does hold what this record says of this node.
+    fn answer_charge(&mut self, record: Record<A>) {
         let down = record.liveness == Liveness::Down;
         if !(down && self.detector.accuse(record.incarnation, &self.config)) {
             self.contradict(record);
         }
+    }
+
+    /// One who said that this node is gone was asked, and says whether it holds that itself.
+    pub(super) fn on_charge(&mut self, from: NodeId, question: u32, word: Word) -> bool {
+        let Some(held) = self.detector.on_charge(from, question, word, &mut context!(self)) else { return false };
+        if let Some(((incarnation, liveness), myself)) = held.zip(self.members.myself().copied()) {
+            self.learn_of_myself(Record { incarnation, ..myself.with(liveness) }, None);
+        }
+        true
     }
 
     /// Speaks against what is said of this life of this node.
@@ -323,7 +349,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         // Only the owner moves its incarnation, and this is when.
         self.stats.refutations = self.stats.refutations.wrapping_add(1);
         if record.liveness == Liveness::Down {
-            self.detector.worsen();
+            self.detector.blame(self.now, &self.config);
         }
         if record.incarnation > MAX_INCARNATION {
             self.outlive(myself.life);

@@ -6,6 +6,7 @@ use super::Node;
 use super::reply::{Reply, Say};
 use crate::challenge::Finding;
 use crate::context::Context;
+use crate::detector::{Asked, Asker};
 use crate::event::{DropReason, Phase};
 use crate::join::Witness;
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId};
@@ -14,7 +15,7 @@ use crate::node::learn::{Source, Telling};
 use crate::relay::{self, PARCEL, Share};
 use crate::storage::Storage;
 use crate::sync;
-use crate::wire::{self, Answer, Frame, Head, Passing, Reader, Roots, Seal, kind};
+use crate::wire::{self, Answer, Frame, Head, Passing, Reader, Roots, Seal, Word, kind};
 
 /// Who a datagram is from.
 #[derive(Clone, Copy)]
@@ -137,8 +138,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.members.suspect(index, false);
                 }
             }
-            // From elsewhere it gets one answer, and may wait for just this one to know this node at all.
-            Liveness::Down if kind == kind::PING && !speaker.home => {}
+            // From elsewhere it gets one answer, and may wait for just this one: to know this node at all, or to be told under
+            // the number of its question that it is held for dead.
+            Liveness::Down if matches!(kind, kind::PING | kind::ASK) && !speaker.home => {}
             // It does not know that it is held for dead, or it would have spoken against it.
             Liveness::Down => self.respond(speaker, Say::About(head.sender)),
             // Whoever leaves probes nobody: this one has not.
@@ -167,7 +169,11 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Ask { question, target, within } => self.on_ask(question, target, within, speaker),
             Frame::Verdict { question, target, word } => {
                 let from = speaker.head.sender;
-                let taken = self.detector.on_verdict(from, question, target, word, &mut context!(self));
+                let taken = if target == self.id() {
+                    self.on_charge(from, question, word)
+                } else {
+                    self.detector.on_verdict(from, question, target, word, &mut context!(self))
+                };
                 self.note_answer(taken, speaker);
             }
             Frame::List { low, high, salt, shorts } => {
@@ -195,7 +201,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.relays.do_without(speaker.head.sender, &mut context!(self));
                 }
             }
-            Frame::Claim(record) => self.on_claim(record),
+            Frame::Claim(record) => self.on_claim(record, speaker.head.sender),
             Frame::RelayAck { number, passes_on } => {
                 let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
                 self.note_answer(asked, speaker);
@@ -358,26 +364,34 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Somebody asks whether it is this node that lives elsewhere, or anew.
-    fn on_claim(&mut self, mut record: Reader<'_>) {
+    fn on_claim(&mut self, mut record: Reader<'_>, teller: NodeId) {
         let about = record.record::<A>().filter(|record| record.id == self.id());
         match about.zip(self.members.myself().copied()) {
             Some((record, myself)) if record.life != myself.life => {
                 self.learn_of_other_life(record, myself, Witness::Challenger);
             }
             // Somebody believes it already, or it would not be going round: nothing but a later word of ours ends it.
-            Some((record, _)) => self.learn(record, Source::News),
+            Some((record, _)) => self.learn(record, Source::News, teller),
             None => self.refuse(DropReason::Malformed),
         }
     }
 
     fn on_ask(&mut self, question: u32, target: NodeId, within: u64, speaker: &mut Speaker<A>) {
-        let asker = (speaker.head.sender, speaker.head.tag, speaker.addr);
+        let Speaker { addr, home, head: Head { sender: id, tag, .. }, .. } = *speaker;
         match self.members.find(target) {
+            // It asks whether it is held for dead, as somebody says: it is not.
+            Some(index) if self.members.is_live(index) && target == id => {
+                self.respond(speaker, Say::Verdict { question, target, word: Word::Heard });
+            }
             Some(index) if self.members.is_live(index) && index != MYSELF => {
-                let taken = self.detector.on_ask(asker, question, target, within, &mut context!(self));
-                if !taken {
-                    self.refuse(DropReason::Busy);
-                    self.respond(speaker, Say::TooBusy { question, target });
+                let asker = Asker { id, tag, addr, home };
+                match self.detector.on_ask(asker, question, target, within, &mut context!(self)) {
+                    Asked::Taken => {}
+                    Asked::Silent => self.respond(speaker, Say::Verdict { question, target, word: Word::Silent }),
+                    Asked::Busy => {
+                        self.refuse(DropReason::Busy);
+                        self.respond(speaker, Say::Verdict { question, target, word: Word::Busy });
+                    }
                 }
             }
             Some(MYSELF) => self.respond(speaker, Say::About(target)),
@@ -487,10 +501,12 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 }
 
-/// Whether a frame calls for a look at all members, or at all messages.
+/// Whether a frame calls for a look at all members, or at all messages, or for pings to another.
 fn is_laborious(frame: &Frame<'_>) -> bool {
     let tables =
         matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Progress { .. } | Frame::Steps { .. });
     let messages = matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. });
-    tables || messages || matches!(frame, Frame::Delta { .. } | Frame::Fetch { .. })
+    // It has others sent pings: a datagram pays for one.
+    let probes = matches!(frame, Frame::Ask { .. });
+    tables || messages || probes || matches!(frame, Frame::Delta { .. } | Frame::Fetch { .. })
 }

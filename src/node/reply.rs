@@ -1,10 +1,9 @@
 //! Answers: what others have asked, until it is sent.
 //!
-//! Whoever can send can fill this table, so it is shared out: while there is room, everybody has as much as comes. In a full
-//! one, who has most waiting gives way to who has less, and an address where nobody is known to be gives way to a member at
-//! home. What gives way is counted, and is as good as lost on the way: whoever still wants it asks again.
+//! Every sender can fill this table, so `share.rs` divides it among addresses. An answer that gives way is counted. To the
+//! peer that asked it is as if its question had been lost: it asks again.
 //!
-//! Answers wait for nothing but the byte budget (`budget.rs`), and are sent in the order in which they were asked for.
+//! Answers wait for nothing but the byte budget (`budget.rs`). They are sent in the order of their questions.
 
 use super::Node;
 use super::send::write_verdict;
@@ -12,6 +11,7 @@ use crate::event::DropReason;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
 use crate::progress;
+use crate::share::{Claim, make_room};
 use crate::storage::{Few, FewOf, Storage};
 use crate::sync::{self, Diff};
 use crate::time::Instant;
@@ -62,10 +62,11 @@ pub(super) enum Say {
         question: u32,
         target: NodeId,
     },
-    /// I cannot probe that member now.
-    TooBusy {
+    /// This is what I know of that member already, or I cannot probe it now.
+    Verdict {
         question: u32,
         target: NodeId,
+        word: Word,
     },
     /// What a join comes to, and the record of this member: our own, or what stands in the way.
     Welcome {
@@ -119,13 +120,11 @@ pub(super) enum Say {
     },
 }
 
-/// Which of these gives way to one more of this claim, if any does: each is of an address, at home there or not. It is the
-/// first of those with the worst claim, the new one counted in: who asks again waits for the later answer.
-fn gives_way<A: PartialEq>(held: impl Iterator<Item = (A, bool)> + Clone, (addr, home): (A, bool)) -> Option<usize> {
-    let of = |place: &A| held.clone().filter(|(other, _)| other == place).count() + usize::from(*place == addr);
-    let claims = held.clone().map(|(place, home)| (!home, of(&place))).enumerate();
-    let worst = claims.min_by_key(|(_, claim)| core::cmp::Reverse(*claim));
-    worst.filter(|(_, worst)| *worst >= (!home, of(&addr))).map(|(at, _)| at)
+impl<A: Address> Reply<A> {
+    /// The claim on its place: a member at its address comes first.
+    fn claim(&self) -> Claim<A, ()> {
+        Claim { peer: self.to, addr: None, rank: 1 + u8::from(self.home) }
+    }
 }
 
 impl Say {
@@ -136,15 +135,14 @@ impl Say {
 }
 
 impl<A: Address, S: Storage> Node<A, S> {
-    /// Remembers an answer. Without room, the worst claim gives way, and that is as if its question had been lost.
+    /// Remembers an answer. What finds no room, or gives way, is as if its question had been lost.
     pub(super) fn reply(&mut self, reply: Reply<A>) {
-        let Err(reply) = self.replies.0.push(reply) else { return };
-        let held = self.replies.0.iter().map(|held| (held.to, held.home));
-        if let Some(at) = gives_way(held, (reply.to, reply.home)) {
-            let _ = self.replies.0.take(at);
+        if self.replies.0.is_full() {
+            self.refuse(DropReason::Busy);
+        }
+        if make_room!(self.replies.0, Reply::claim, reply.claim()) {
             let _ = self.replies.0.push(reply);
         }
-        self.refuse(DropReason::Busy);
     }
 
     /// The answers that may be sent now.
@@ -187,7 +185,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 // Who knows nothing of the member is a juror all the same.
                 if self.members.find(target).is_some() { self.write_about(target, writer) } else { Some(()) }
             }
-            Say::TooBusy { question, target } => write_verdict(question, target, Word::Busy, writer),
+            Say::Verdict { question, target, word } => write_verdict(question, target, word, writer),
             Say::Welcome { number, answer, about } => {
                 let about = self.members.find(about).unwrap_or(MYSELF);
                 let (code, cookie) = match answer {
@@ -243,44 +241,5 @@ impl<A: Address, S: Storage> Node<A, S> {
             // Forgotten since.
             None => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::vec::Vec;
-
-    use super::*;
-
-    #[test]
-    fn whoever_has_most_waiting_gives_way_and_who_is_not_at_home_before_all() {
-        let of = |held: &[(u8, bool)], new| gives_way(held.iter().copied(), new);
-        let crowd = [(1, true), (2, true), (2, true), (3, true)];
-        assert_eq!(of(&crowd, (4, true)), Some(1), "the first of those of which there are most");
-        assert_eq!(of(&crowd, (2, true)), Some(1), "which may be its own");
-        assert_eq!(of(&crowd, (4, false)), None, "a stranger displaces no member");
-        assert_eq!(of(&[(1, true), (2, false), (3, true), (3, true)], (3, true)), Some(1), "a member any stranger");
-        assert_eq!(of(&[(1, true), (2, true)], (3, true)), Some(0), "of equals the oldest");
-    }
-
-    #[test]
-    fn however_much_one_address_asks_it_keeps_no_other_from_its_share() {
-        // Three ask now and then, and one all the time, in a table of six.
-        let (mut held, mut lost) = (Vec::<(u8, bool)>::new(), [0; 4]);
-        for turn in 0..1_000 {
-            let new = (if turn % 10 == 0 { 1 + (turn / 10 % 3) as u8 } else { 0 }, true);
-            if held.len() == 6
-                && let Some(at) = gives_way(held.iter().copied(), new)
-            {
-                lost[usize::from(held.remove(at).0)] += 1;
-            }
-            if held.len() < 6 {
-                held.push(new);
-            }
-            if turn % 7 == 0 {
-                held.remove(0);
-            }
-        }
-        assert!(lost[0] > 500 && lost[1..] == [0; 3], "{lost:?}");
     }
 }

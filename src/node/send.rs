@@ -12,10 +12,10 @@ use super::reply::{REPLIES, Reply};
 use crate::budget::Class;
 use crate::challenge::Side;
 use crate::context::Context;
-use crate::detector::{Probe, Seat, errand_time};
+use crate::detector::{Accusation, Probe, Seat, errand_time};
 use crate::event::{DropReason, Phase, Transmit};
 use crate::gossip;
-use crate::member::{Address, Liveness, NodeId, Record};
+use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
 use crate::wire::{ANYONE, Head, Pull, Roots, Seal, VERSION, Word, Writer, kind};
@@ -295,6 +295,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         match owed {
             Owed::Reply(_, reply) => reply.home,
             Owed::Rival | Owed::Challenge(..) | Owed::Seed(_) => false,
+            // Somebody else has brought these about, perhaps at an address where nobody wants them.
+            Owed::Probe(_, Probe::Ping { target: id, .. } | Probe::Ask { juror: id, target: None, .. })
+                if !self.detector.doubts(*id) =>
+            {
+                self.members.find(*id).is_some_and(|index| self.members.is_proved(index))
+            }
             // The question may have come from anywhere.
             Owed::Probe(_, Probe::Verdict { asker, to, .. }) => {
                 let there = |index: &Index| self.members.get(*index).is_some_and(|record| record.addr == *to);
@@ -396,13 +402,16 @@ impl<A: Address, S: Storage> Node<A, S> {
             Probe::Ping { target, number, claim } => {
                 self.write_ping(number, writer)?;
                 // What others say of it, so that it can speak against it at once (Lifeguard's buddy system).
-                let Some(incarnation) = claim else { return Some(()) };
-                let record = self.members.find_record(target)?.with(Liveness::Down);
-                writer.frame(kind::NEWS, |body| body.record(&Record { incarnation, ..record }))
+                let Some(Accusation { incarnation, by }) = claim else { return Some(()) };
+                let record = Record { incarnation, ..self.members.find_record(target)?.with(Liveness::Down) };
+                // It asks who says so.
+                let said_by = Certificate::said_by(by);
+                // The smallest datagram may have no room for more than the record.
+                writer.frame(kind::NEWS, |body| body.told(&record, 0, Some(&said_by)).or_else(|| body.record(&record)))
             }
             Probe::Ask { question, target, .. } => writer.frame(kind::ASK, |body| {
                 body.u32(question)?;
-                body.id(target)?;
+                body.id(target.unwrap_or(self.id()))?;
                 body.time(errand_time(&self.config))
             }),
             Probe::Verdict { question, target, word, .. } => write_verdict(question, target, word, writer),

@@ -120,6 +120,17 @@ impl Forger {
         self.about(member, |record| Record { incarnation: record.incarnation.saturating_add(by), ..record })
     }
 
+    /// It asks for a probe of that member, under so many numbers from this one on in one datagram, and says that it waits
+    /// for as long as can be said.
+    pub fn ask(&self, question: u32, target: NodeId, times: u32) -> Vec<u8> {
+        self.write(|writer| {
+            (0..times).try_for_each(|at| {
+                let question = question.wrapping_add(at);
+                writer.frame(kind::ASK, |body| body.u32(question).and(body.id(target)).and(body.time(u64::MAX)))
+            })
+        })
+    }
+
     /// Members that there are not, at addresses where nobody is.
     pub fn invention<A: HostAddress>(&self, ids: impl Iterator<Item = u64>) -> Vec<u8> {
         self.news(&ids.map(invented).collect::<Vec<Record<A>>>())

@@ -31,14 +31,15 @@
 //! flags      bits 0-1  alive 0, down 1, left 2        bits 2-5  patience
 //!            bit 6     an extension follows: topics 4, and how far the sender has come with the member's broadcasts,
 //!                       varint, if at all, 2^32 - 1 if it cannot say; what is behind those, this version skips
-//!            bit 7     a certificate follows: two juror ids 8 + 8, question 4
+//!            bit 7     a certificate follows: two juror ids 8 + 8, question 4; if that is 0, it names twice who says so
+//!                       without witnesses
 //! ```
 //!
 //! | kind | frame | body |
 //! |---|---|---|
 //! | 1 | ping | number 4, membership root 4, progress root 2 |
 //! | 2 | ack | number 4, then both roots if the sender's differ |
-//! | 3 | ask | question 4, target id 8, microseconds 4: probe it for me, and answer within that time |
+//! | 3 | ask | question 4, target id 8, microseconds 4: probe it for me, and answer within that time; about the sender: do you hold me for gone? |
 //! | 4 | verdict | question 4, target id 8, word 1: silent 0, heard 1, too busy to probe it 2 |
 //! | 5 | news | records |
 //! | 6 | list | low 8, high 8, salt 4, short ids 4 of all the sender's records in that range of the id space, in order |

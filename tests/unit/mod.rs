@@ -23,6 +23,8 @@ mod property;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod share;
+#[cfg(test)]
 mod sync;
 #[cfg(test)]
 mod time;

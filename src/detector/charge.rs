@@ -1,0 +1,110 @@
+//! A charge: somebody says that this node is dead, or has left, and is asked whether it holds that itself.
+//!
+//! A new incarnation goes to everybody. If mere talk called for one, a liar could have the whole cluster spend bytes with
+//! each datagram. So this node first asks who says so for its word about this node, as it would ask a juror. Who holds
+//! this node for gone answers that it hears nothing of it, under a number that only it was sent.
+
+use crate::context::Context;
+use crate::member::{Address, Liveness, NodeId};
+use crate::share::{Claim, make_room};
+use crate::storage::{Few, FewOf, Storage};
+use crate::time::Instant;
+use crate::wire::Word;
+
+/// The most that are looked into at once; others come again.
+pub(super) const CHARGES: usize = 2;
+const FEW_CHARGES: usize = 1;
+/// How often one who says so is asked: three questions take no more than thrice the bytes of the smallest charge.
+const TRIES: u8 = 3;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Charge {
+    accuser: NodeId,
+    /// What is said: at which incarnation this node is down, or left.
+    said: Said,
+    question: u32,
+    tries: u8,
+    next: Instant,
+    owed: bool,
+}
+
+/// At which incarnation this node is said to be gone, and how.
+pub(crate) type Said = (u32, Liveness);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Charges<S: Storage> {
+    open: Few<S, Charge, CHARGES, FEW_CHARGES>,
+    /// None is looked into before.
+    rests: Instant,
+}
+
+impl<S: Storage> Charges<S> {
+    pub(super) const NONE: Self = Charges { open: FewOf::EMPTY, rests: Instant::ZERO };
+
+    /// Looks into what this member says. False if there is no room for it.
+    pub(super) fn open<A: Address>(&mut self, accuser: NodeId, said: Said, cx: &mut Context<'_, A, S>) -> bool {
+        if let Some(held) = self.open.iter_mut().find(|charge| charge.accuser == accuser) {
+            held.said = held.said.max(said);
+            return true;
+        }
+        let rank = |id| {
+            let proved = cx.members.find(id).is_some_and(|index| cx.members.is_proved(index));
+            Claim { peer: id, addr: None::<()>, rank: 1 + u8::from(proved) }
+        };
+        let free = cx.now >= self.rests && make_room!(self.open, |held| rank(held.accuser), rank(accuser));
+        if free {
+            let (question, next) = (cx.rng.next_u32(), cx.now);
+            let _ = self.open.push(Charge { accuser, said, question, tries: 0, next, owed: false });
+        }
+        free
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        self.open.iter().map(|charge| charge.next).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// Asks again where no answer came, at gaps that double, and gives up after the last.
+    pub(super) fn tick(&mut self, unit: u64, now: Instant) {
+        self.open.retain(|charge| now < charge.next || charge.tries < TRIES);
+        for charge in self.open.iter_mut().filter(|charge| now >= charge.next) {
+            charge.next = now.after(unit << charge.tries);
+            charge.tries += 1;
+            charge.owed = true;
+        }
+    }
+
+    /// Whom to ask, the number, and where in the table it stands.
+    pub(super) fn owed(&self) -> impl Iterator<Item = (usize, NodeId, u32)> {
+        let owed = self.open.iter().enumerate().filter(|(_, charge)| charge.owed);
+        owed.map(|(at, charge)| (at, charge.accuser, charge.question))
+    }
+
+    /// Takes off what stands there; whether it was to be sent.
+    pub(super) fn sent(&mut self, at: usize) -> bool {
+        self.open.get_mut(at).is_some_and(|charge| core::mem::take(&mut charge.owed))
+    }
+
+    /// Takes an answer; `None` if it is none. What the accuser holds, if that is what it said; then none is looked into for
+    /// a while: nobody has this node speak up more often than once in `rest`.
+    pub(super) fn on_verdict(
+        &mut self,
+        from: NodeId,
+        question: u32,
+        word: Word,
+        (now, rest): (Instant, u64),
+    ) -> Option<Option<Said>> {
+        let asked = |charge: &Charge| charge.accuser == from && charge.question == question && charge.tries > 0;
+        let at = self.open.iter().position(asked)?;
+        let charge = self.open.swap_take(at)?;
+        let holds = word == Word::Silent;
+        if holds {
+            self.open.clear();
+            self.rests = now.after(rest);
+        }
+        Some(holds.then_some(charge.said))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.open.clear();
+    }
+}
