@@ -1,9 +1,11 @@
-//! Challenges: who says that a member lives elsewhere, or lives anew, is not believed before both have been asked.
+//! Challenges: who says that a member lives elsewhere, or lives anew, is not believed before both have been asked; nor is
+//! what only the member itself may say, that it sleeps or leaves, before the member has.
 //!
 //! To believe it at once would let one forged record turn everything that is meant for a member towards any address,
 //! and let a second claimant of an id push the first one out. So the claim waits here, outside the table: the address
 //! that it names is asked whether that life is there, and the member as it is known is told of it and asked too. What
-//! the member contradicts is refused; what nobody confirms is dropped, and comes again if it was true.
+//! the member contradicts is refused; what nobody confirms is dropped, and comes again if it was true. Only a farewell is
+//! confirmed by silence: whoever has left does not answer for long.
 
 use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId, Record};
@@ -40,8 +42,8 @@ pub(crate) enum Finding<A> {
     Unasked,
     /// Taken note of.
     Noted,
-    /// The owner stands by this record.
-    Confirmed(Record<A>),
+    /// The owner stands by this record. What it said under that number waits for an acknowledgement.
+    Confirmed(Record<A>, Option<u32>),
     /// The member lives where it is known to be and does not say this. A join of that number waits for an answer.
     Contradicted(Record<A>, Option<u32>),
 }
@@ -84,7 +86,7 @@ struct Challenge<A> {
     proved: bool,
     /// Who makes the claim.
     teller: NodeId,
-    /// The join that does.
+    /// The join that does, or the farewell that waits to be acknowledged.
     join: Option<u32>,
     /// Which sides wait to be asked.
     owed: (bool, bool),
@@ -126,6 +128,15 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         taken
     }
 
+    /// Notes that whoever is said to leave says so itself, under this number. False if nobody asks it.
+    pub(crate) fn note_farewell(&mut self, of: NodeId, number: u32) -> bool {
+        let leaves = |open: &&mut Challenge<A>| open.claim.id == of && open.claim.liveness == Liveness::Left;
+        self.0.iter_mut().find(leaves).is_some_and(|open| {
+            open.join = Some(number);
+            true
+        })
+    }
+
     pub(crate) fn due(&self) -> Instant {
         self.0.iter().map(|challenge| challenge.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
@@ -153,8 +164,12 @@ impl<A: Address, S: Storage> Challenges<A, S> {
     /// Asks both sides whose time has come, at gaps that double from `unit`.
     fn ask(&mut self, unit: u64, cx: &Context<'_, A, S>) {
         for challenge in self.0.iter_mut().filter(|challenge| cx.now >= challenge.next) {
-            let known_lives = cx.members.find_record(challenge.claim.id).is_some_and(is_alive);
-            let ask_claimed = is_alive(&challenge.claim) && CLAIMED_TRIES.contains(&challenge.tries);
+            let claim = &challenge.claim;
+            let known = cx.members.find_record(claim.id).filter(|known| is_alive(*known));
+            let known_lives = known.is_some();
+            // Of what else the member says of itself only the member as it is known can tell.
+            let elsewhere = known.is_none_or(|known| (known.addr, known.life) != (claim.addr, claim.life));
+            let ask_claimed = elsewhere && is_alive(claim) && CLAIMED_TRIES.contains(&challenge.tries);
             challenge.owed = (ask_claimed && !challenge.proved, known_lives);
             challenge.next = cx.now.after(unit << challenge.tries.min(TRIES));
             challenge.tries = challenge.tries.saturating_add(1);
@@ -179,7 +194,7 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         // It has said just this, and still hears what comes to its former address. If it has said something else since, that
         // will come.
         let said_it = stands_by && incarnation == claim.incarnation;
-        if said_it { Finding::Confirmed(claim) } else { Finding::Contradicted(claim, join) }
+        if said_it { Finding::Confirmed(claim, join) } else { Finding::Contradicted(claim, join) }
     }
 
     /// Whether this is the number of a question to who is said to be there, who need not be known.
@@ -230,7 +245,9 @@ impl<A: Address> Challenge<A> {
             Some(_) => return Verdict::Drop,
         };
         let waited = cx.now >= self.next;
-        judge(Evidence { proved: self.proved, unopposed, tries: self.tries, waited })
+        // Whoever leaves is silent soon; there is nobody else to prove it.
+        let proved = self.proved || self.claim.liveness == Liveness::Left;
+        judge(Evidence { proved, unopposed, tries: self.tries, waited })
     }
 }
 

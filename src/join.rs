@@ -1,11 +1,11 @@
-//! Arrival and departure: seeds, rivals for the own id, and the acknowledged leave.
+//! Arrival and departure: seeds, cookies, and the acknowledged leave.
 
 use heapless::Vec;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::CapacityError;
-use crate::member::{Address, Life, Member, NodeId, Record, Status};
+use crate::member::{Address, Member, NodeId, Status};
 use crate::members::{Index, Members};
 use crate::rng::Rng;
 use crate::storage::Storage;
@@ -33,6 +33,8 @@ pub(crate) struct Seed<A> {
     next: Instant,
     gap: u64,
     owed: bool,
+    /// It holds this node's id to be another's.
+    taken: bool,
 }
 
 /// Whom to ask for admission: the seeds that the caller gave and, so that what was torn apart grows together without
@@ -141,6 +143,19 @@ impl<A: Address> Seeds<A> {
         (!at(seed.addr)).then_some(seed.addr)
     }
 
+    /// Calls on a member under this number: whoever is there says which life of this node's id it holds.
+    pub(crate) fn call_on(&mut self, addr: A, number: u32, now: Instant) {
+        self.visit = Some(Seed { number, owed: true, ..Seed::new(addr, now) });
+    }
+
+    /// The same, under the number of the call before it if that was to the same address: its answer may be on its way.
+    pub(crate) fn call_again(&mut self, addr: A, number: u32, now: Instant) {
+        match &mut self.visit {
+            Some(visit) if visit.addr == addr => visit.owed = true,
+            _ => self.call_on(addr, number, now),
+        }
+    }
+
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Seed<A>> {
         self.seeds.iter_mut().chain(self.visit.as_mut())
     }
@@ -171,8 +186,20 @@ impl<A: Address> Seeds<A> {
     /// Asks again at once those that have answered: this node's record has changed.
     pub(crate) fn again(&mut self) {
         for seed in self.seeds.iter_mut().filter(|seed| seed.proof.is_some()) {
-            (seed.owed, seed.gap) = (true, 0);
+            (seed.owed, seed.gap, seed.taken) = (true, 0, false);
         }
+    }
+
+    /// The seed that was asked under this number says that another has this node's id.
+    pub(crate) fn note_taken(&mut self, number: u32) {
+        if let Some(seed) = self.asked(number) {
+            seed.taken = true;
+        }
+    }
+
+    /// Whether all seeds but this node itself say so, or all that have `answered`.
+    pub(crate) fn all_say_taken(&self, myself: A, answered: bool) -> bool {
+        self.seeds.iter().all(|seed| seed.taken || seed.addr == myself || answered && seed.proof.is_none())
     }
 
     /// Whether a seed may be about to admit this node.
@@ -188,7 +215,7 @@ impl<A: Address> Seeds<A> {
 
 impl<A> Seed<A> {
     fn new(addr: A, now: Instant) -> Self {
-        Seed { addr, number: 0, proof: None, proofs: 0, next: now, gap: 0, owed: false }
+        Seed { addr, number: 0, proof: None, proofs: 0, next: now, gap: 0, owed: false, taken: false }
     }
 
     /// Answers the seed's question whether the address is ours, at once. Now that it is known to be there, it is asked
@@ -200,100 +227,34 @@ impl<A> Seed<A> {
 }
 
 /// The first gap between joins.
-fn least_gap(config: &Config) -> u64 {
+pub(crate) fn least_gap(config: &Config) -> u64 {
     config.first_retry.saturating_mul(4)
 }
 
-/// The cookie that proves an address: only this node can compute it, and it need not be remembered.
-pub(crate) fn cookie<A: Address>(rng: &Rng, addr: A) -> u64 {
-    let mut scratch = [0; crate::wire::MAX_ADDR];
-    let len = addr.encode_into(&mut scratch).unwrap_or(0);
+/// The cookie that proves an address: only this node can compute it, and it need not be remembered. It names the epoch of
+/// this node's time, so that a join that somebody has recorded is worth nothing soon after.
+pub(crate) fn cookie<A: Address>(rng: &Rng, addr: A, now: Instant, config: &Config) -> u64 {
+    cookie_of(rng, addr, epoch(now, config))
+}
+
+/// Whether a cookie was given out for this address in this epoch or in the last.
+pub(crate) fn is_cookie<A: Address>(rng: &Rng, addr: A, now: Instant, config: &Config, cookie: u64) -> bool {
+    let epoch = epoch(now, config);
+    cookie_of(rng, addr, epoch) == cookie || epoch > 0 && cookie_of(rng, addr, epoch - 1) == cookie
+}
+
+fn cookie_of<A: Address>(rng: &Rng, addr: A, epoch: u64) -> u64 {
+    let mut scratch = [0; 8 + crate::wire::MAX_ADDR];
+    let (first, rest) = scratch.split_at_mut(8);
+    first.copy_from_slice(&epoch.to_le_bytes());
+    let len = 8 + addr.encode_into(rest).unwrap_or(0);
     rng.keyed(0x636f_6f6b_6965, scratch.get(..len).unwrap_or(&[]))
 }
 
-/// Who has named another life of this node's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Witness {
-    /// A seed that this node has asked, and whose answer decides whether it may have its id.
-    Seed,
-    /// Somebody who holds it to be this node's life.
-    Others,
-    /// Somebody who does not believe in it while this node answers.
-    Challenger,
-}
-
-/// Another life of this node's id, which is asked whether it lives: an answer makes it a twin, none the past.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Rival<A> {
-    pub(crate) life: Life,
-    pub(crate) addr: A,
-    pub(crate) number: u32,
-    until: Instant,
-    next: Instant,
-    /// When anybody else was last heard.
-    contact: Instant,
-    /// How often it may still be asked. Its address is hearsay, and gets no more than it is spoken of.
-    tries: u8,
-    /// Others believe in it, so that this node must begin a greater life if it is silent.
-    pub(crate) believed: bool,
-    pub(crate) owed: bool,
-}
-
-impl<A: Address> Rival<A> {
-    /// `insistent` if it was named by a seed, and the id hangs on its answer.
-    pub(crate) fn new(
-        of: &Record<A>,
-        number: u32,
-        insistent: bool,
-        believed: bool,
-        now: Instant,
-        config: &Config,
-    ) -> Self {
-        Rival {
-            life: of.life,
-            addr: of.addr,
-            number,
-            until: now.after(config.suspicion),
-            next: now,
-            contact: now,
-            tries: if insistent { u8::MAX } else { 2 },
-            believed,
-            owed: false,
-        }
-    }
-
-    /// Another has spoken of it, which is worth another question.
-    pub(crate) fn remind(&mut self, believed: bool, now: Instant) {
-        (self.tries, self.next) = (self.tries.max(1), self.next.max(now));
-        self.believed |= believed;
-    }
-
-    pub(crate) fn due(&self) -> Instant {
-        self.next.min(self.until)
-    }
-
-    /// Somebody else was heard: this node is not cut off.
-    pub(crate) fn note_contact(&mut self, now: Instant) {
-        self.contact = now;
-    }
-
-    /// Gives it the whole time again.
-    pub(crate) fn extend(&mut self, now: Instant, config: &Config) {
-        (self.until, self.next) = (now.after(config.suspicion), now);
-    }
-
-    /// Asks again when it is time; true when the time to answer is over. It is not while nobody else is heard either.
-    pub(crate) fn tick(&mut self, now: Instant, config: &Config) -> bool {
-        if now >= self.until && now.since(self.contact) > config.suspicion / 2 {
-            self.extend(now, config);
-        }
-        if now >= self.next {
-            self.next = now.after(config.suspicion / 16);
-            self.owed = self.tries > 0;
-            self.tries = self.tries.saturating_sub(1);
-        }
-        now >= self.until
-    }
+/// The number of the epoch: a power of two of microseconds, about ten seconds, or some round trips where those are longer.
+fn epoch(now: Instant, config: &Config) -> u64 {
+    let least = config.first_retry.saturating_mul(8).max(8_000_000);
+    now.as_micros() >> (u64::BITS - least.leading_zeros()).min(u64::BITS - 1)
 }
 
 /// A leave that is being told.
@@ -383,5 +344,25 @@ impl Leave {
         // Full means enough.
         let _ = self.acknowledged.push(from);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_good_for_its_address_in_its_epoch_and_the_next() {
+        let (rng, second) = (Rng::UNSEEDED, 1_000_000);
+        for (config, good_for, bad_after) in [(&Config::LAN, 8, 17), (&Config::LOW_POWER, 8, 600)] {
+            for at in [0, 5, 10, 15, 100, 86_400, u64::from(u32::MAX)] {
+                let given = Instant::from_micros(at * second);
+                let proof = cookie(&rng, 7u16, given, config);
+                let good = |addr: u16, by: u64| is_cookie(&rng, addr, given.after(by * second), config, proof);
+                assert!((0..=good_for).all(|by| good(7, by)), "given at {given:?}");
+                assert!([bad_after, 3_600, 86_400].iter().all(|by| !good(7, *by)), "given at {given:?}");
+                assert!(!good(8, 0), "another address");
+            }
+        }
     }
 }

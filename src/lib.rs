@@ -32,6 +32,7 @@ mod node;
 mod progress;
 mod recent;
 mod relay;
+mod rival;
 mod rng;
 mod share;
 #[cfg(feature = "sim")]

@@ -166,6 +166,13 @@ impl Life {
         self.nonce
     }
 
+    /// Whether the owner itself may have come to this life after that one was held. Seeds may have told it of a later one;
+    /// but beyond half of all generations it goes by single steps, or somebody who takes the last one while the owner is
+    /// away would leave it none.
+    pub(crate) const fn may_follow(self, held: Life) -> bool {
+        self.generation <= 1 << 31 || self.generation <= held.generation.saturating_add(1)
+    }
+
     /// 24 bits that stand for this life of `id` in a datagram's head and seed its check value. Never zero, which
     /// stands for "whoever is at this address".
     pub(crate) const fn tag(self, id: NodeId) -> u32 {
@@ -350,6 +357,20 @@ impl<A: Ord + Copy> Record<A> {
 
     pub(crate) fn tag(&self) -> u32 {
         self.life.tag(self.id)
+    }
+
+    /// This account after `held`: the end of a life has what its owner said of itself under that incarnation, and not what
+    /// whoever tells of the end makes of it.
+    pub(crate) fn ending(self, held: &Self) -> Self {
+        let Record { addr, patience, topics, .. } = *held;
+        let ends = self.liveness != Liveness::Alive && (self.life, self.incarnation) == (held.life, held.incarnation);
+        if ends { Record { addr, patience, topics, ..self } } else { self }
+    }
+
+    /// Whether the two tell the same word of the owner in different ways, which it never does.
+    pub(crate) fn disputes(&self, other: &Self) -> bool {
+        let word = |of: &Self| (of.id, of.life, of.incarnation, of.liveness);
+        word(self) == word(other) && self != other
     }
 
     /// The same account with another verdict.

@@ -1,7 +1,7 @@
 //! The node: its verbs, commands and queries, and how they wire the parts together.
 //!
 //! A datagram comes in through `receive.rs` (who comes and who goes: `arrive.rs`), what it says about members is weighed
-//! in `learn.rs`, and what is owed to others goes out through `send.rs`. Messages come in through `hear.rs` and go out
+//! in `weigh.rs` and learned in `learn.rs`, who else has this node's id is settled in `contest.rs`, and what is owed to others goes out through `send.rs`. Messages come in through `hear.rs` and go out
 //! through `talk.rs`, maps are written and read in `publish.rs` and replicated in `replicate.rs`. Nothing is queued for sending but answers: everything else that is due is read off the state of the
 //! parts when the caller asks for it.
 
@@ -19,6 +19,7 @@ macro_rules! context {
 }
 
 mod arrive;
+mod contest;
 mod hear;
 mod learn;
 mod publish;
@@ -27,6 +28,7 @@ mod replicate;
 mod reply;
 mod send;
 mod talk;
+mod weigh;
 
 use crate::broadcast::Broadcasts;
 use crate::budget::{Budget, Class};
@@ -36,11 +38,12 @@ use crate::context::{Context, Deadline};
 use crate::detector::{Detector, scaled};
 use crate::event::{CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, Stats, WakeReason};
 use crate::gossip::{self, Gossip};
-use crate::join::{Leave, Rival, Seeds};
+use crate::join::{Leave, Seeds};
 use crate::member::{Address, Life, Liveness, Member, NodeId, Record};
 use crate::members::{MYSELF, Members};
 use crate::progress::Comparison;
 use crate::relay::Relays;
+use crate::rival::Rival;
 use crate::rng::Rng;
 use crate::state::State;
 use crate::storage::{Breadth, Empty, Fixed, Storage, Width};
@@ -87,8 +90,11 @@ pub struct Node<A: Address, S: Storage> {
     seeds: Seeds<A>,
     challenges: Challenges<A, S>,
     rival: Option<Rival<A>>,
-    /// The greatest other life of this node's id that was named by those who do not believe in it, and since when.
-    hearsay: Option<(Life, Instant)>,
+    /// While it joins, since when a seed has stood in its way without being believed; of a member, until when it looks into no other
+    /// life of its id that anybody names.
+    hearsay: Option<Instant>,
+    /// When this node last began anew because others held another life of its id.
+    began: Option<Instant>,
     leave: Option<Leave>,
     replies: Replies<A, S>,
     budget: Budget,
@@ -162,6 +168,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             challenges: Challenges::NONE,
             rival: None,
             hearsay: None,
+            began: None,
             leave: None,
             replies: Replies::NONE,
             budget: Budget::EMPTY,
@@ -199,7 +206,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.broadcasts.reset();
         self.comparison = Comparison::NEW;
         self.turns = Turns::NEW;
-        (self.challenges, self.rival, self.hearsay) = (Challenges::NONE, None, None);
+        (self.challenges, self.rival) = (Challenges::NONE, None);
+        (self.hearsay, self.began) = (None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);
         let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
@@ -221,7 +229,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.seeds.add(seed, self.now)?;
         let alone = self.members.others() == 0 && self.addr() != Some(seed);
         if self.phase == Phase::Member && alone {
-            self.phase = Phase::Joining;
+            (self.phase, self.hearsay) = (Phase::Joining, None);
         }
         self.act();
         Ok(())
@@ -236,7 +244,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let Some(myself) = self.members.myself().copied() else { return };
-        self.adopt(MYSELF, myself.with(Liveness::Left), Telling::Tree);
+        // A word of its own, under an incarnation of its own: an answer that does not reach it contradicts a forged one.
+        let incarnation = myself.incarnation.saturating_add(1);
+        self.adopt(MYSELF, Record { incarnation, ..myself.with(Liveness::Left) }, Telling::Tree);
         let arriving = self.phase == Phase::Joining && self.seeds.any_proved();
         self.phase = Phase::Leaving;
         (self.challenges, self.rival) = (Challenges::NONE, None);
@@ -495,7 +505,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         due.sooner(self.challenges.due(), WakeReason::Challenge);
         if let Some(rival) = &self.rival {
-            due.sooner(rival.due(), WakeReason::Rival);
+            due.sooner(rival.due(!self.is_joining()), WakeReason::Rival);
         }
         due
     }
@@ -550,8 +560,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if self.leave.is_none() {
             self.detect();
-            self.ask_seeds();
+            // The last other member may turn out to have left.
             self.look_into_claims();
+            self.ask_seeds();
         }
         if self.phase == Phase::Member {
             self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
@@ -560,9 +571,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.now >= syncs {
             self.sync.tick(self.config.first_retry, &mut context!(self));
         }
-        if self.rival.as_mut().is_some_and(|rival| rival.tick(self.now, &self.config)) {
-            self.outlive_rival();
-        }
+        self.contest();
         // It may begin another life, which is news.
         self.tick_state();
         self.tell();
@@ -602,7 +611,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn look_into_claims(&mut self) {
         let unit = self.detector.unit(&self.config);
         while let Some(record) = self.challenges.tick(unit, &mut context!(self)) {
-            if let Some(index) = self.believe(record) {
+            if let Some(index) = self.believe(record).filter(|index| self.members.is_live(*index)) {
                 self.members.see(index, self.now);
                 self.members.prove(index);
             }

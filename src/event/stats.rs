@@ -30,7 +30,8 @@ pub enum DropReason {
     Unasked,
     /// A cookie that this node did not give out for that address.
     Cookie,
-    /// The table is full of living members: this node's own, or that of the seed that it asked.
+    /// The table is full of living members: this node's own, or that of the seed that it asked. Or it has two at the
+    /// newcomer's address.
     TableFull,
     /// A counter further ahead than any owner would have moved it at once: by more than 2^16.
     CounterJump,
@@ -41,7 +42,8 @@ pub enum DropReason {
     TooManyClaims,
     /// A claim that a member lives elsewhere or anew, which the member itself contradicts.
     Contradicted,
-    /// A datagram that claims to come from this very node.
+    /// A datagram that claims to come from this very node, or the claim that another has its id. A member looks into it, and
+    /// goes on unless others hold the other alive.
     OwnId,
     /// The caller's buffer was too small for something that was due, which was kept; what fits goes before it.
     SmallBuffer,

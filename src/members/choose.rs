@@ -1,9 +1,15 @@
 //! Whom to turn to: the next in id order, the next of a shuffled ring, somebody at random.
 
-use super::{Index, MYSELF, Members};
+use super::slot::FREE;
+use super::{Index, MYSELF, Members, Slot};
 use crate::member::{Address, Liveness, Member, Record};
 use crate::rng::{Rng, ring_bits, shuffled};
 use crate::storage::{List, Storage};
+
+/// How many living members one address may bring in.
+const AT_ONE_ADDRESS: usize = 2;
+/// How many slots are looked at for them.
+const LOOKED_AT: usize = 32;
 
 impl<A: Address, S: Storage> Members<A, S> {
     /// The next living member other than this node after a place, around the ring.
@@ -41,6 +47,18 @@ impl<A: Address, S: Storage> Members<A, S> {
         around.map(|(_, index)| index).find(|index| eligible(*index))
     }
 
+    /// Whether as many living members are at this address already as one address may bring in: one, and one that takes its
+    /// place. In a large table as far as a look at some slots shows, from `start` on at equal distances.
+    pub(crate) fn is_crowded(&self, addr: A, start: Index) -> bool {
+        let slots = self.slots.all();
+        let step = slots.len().div_ceil(LOOKED_AT).max(1);
+        let looks = (0..slots.len()).step_by(step).map(|at| (at + start as usize) % slots.len());
+        let here = |slot: &&Slot<A>| {
+            slot.marks & FREE == 0 && slot.record.liveness == Liveness::Alive && slot.record.addr == addr
+        };
+        looks.filter_map(|at| slots.get(at)).filter(here).nth(AT_ONE_ADDRESS - 1).is_some()
+    }
+
     /// Any slot's number, at random.
     pub(crate) fn random_slot(&self, rng: &mut Rng) -> Index {
         rng.below(self.slots.all().len() as u32)
@@ -58,6 +76,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         let len = self.slots.all().len() as Index;
         let behind = after.saturating_add(1).min(len)..len;
         behind.chain(0..len).take(64).find(|index| self.is_heard(*index))
+    }
+
+    /// From where on to look at [`LOOKED_AT`] slots: at random, where those are not all.
+    pub(crate) fn look_from(&self, rng: &mut Rng) -> Index {
+        if self.slots.all().len() > LOOKED_AT { self.random_slot(rng) } else { 0 }
     }
 
     /// How many positions the shuffled ring has: the slots, rounded up to an even power of two.

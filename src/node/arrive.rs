@@ -7,9 +7,10 @@ use super::receive::Speaker;
 use super::reply::{Reply, Say};
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
-use crate::join::{Witness, cookie};
-use crate::member::{Address, Liveness, MAX_JUMP, NodeId, Record};
+use crate::join::{cookie, is_cookie};
+use crate::member::{Address, Liveness, Record};
 use crate::members::Index;
+use crate::rival::Witness;
 use crate::storage::Storage;
 use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Told};
 
@@ -22,19 +23,19 @@ impl<A: Address, S: Storage> Node<A, S> {
             own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
         });
         let Some(Told { record: newcomer, seen, .. }) = told else { return self.refuse(DropReason::Malformed) };
-        let expected = cookie(&self.rng, newcomer.addr);
+        let proved = is_cookie(&self.rng, newcomer.addr, self.now, &self.config, proof);
         // One answer a datagram while nobody has proved that this is where it says.
-        if core::mem::replace(&mut speaker.answered, true) && proof != expected {
+        if core::mem::replace(&mut speaker.answered, true) && !proved {
             return self.refuse(DropReason::Stranger);
         }
-        let answer = if proof == expected {
+        let answer = if proved {
             self.detector.answered(&mut context!(self));
             self.admit((newcomer, seen), number, speaker)
         } else {
             if proof != 0 {
                 self.refuse(DropReason::Cookie);
             }
-            Answer::Prove(expected)
+            Answer::Prove(cookie(&self.rng, newcomer.addr, self.now, &self.config))
         };
         let about = if answer == Answer::Taken { newcomer.id } else { self.id() };
         let home = answer == Answer::Admitted;
@@ -68,7 +69,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let elsewhere = held.liveness == Liveness::Alive && held.addr != newcomer.addr;
                 let raised = newcomer.life.generation > held.life.generation;
                 // Its incarnations are its own affair. Above such a generation nobody could raise his.
-                if newcomer.life.generation.saturating_sub(held.life.generation) > MAX_JUMP {
+                if !newcomer.life.may_follow(held.life) {
                     self.refuse(DropReason::CounterJump);
                     return Answer::Taken;
                 }
@@ -96,14 +97,16 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.members.prove(index);
             }
         }
-        if self.phase == Phase::Joining {
+        // Whoever joins through this node holds it alive from now on. While its own seeds name another life of its id, that
+        // other may be what the rest holds.
+        if self.phase == Phase::Joining && self.rival.is_none() && self.hearsay.is_none() {
             self.become_member();
         }
         Answer::Admitted
     }
 
     pub(super) fn become_member(&mut self) {
-        self.phase = Phase::Member;
+        (self.phase, self.hearsay) = (Phase::Member, None);
         self.seeds.rest();
         self.notices.raise(Notice::Joined);
     }
@@ -115,7 +118,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(seed) = self.seeds.asked(number) else {
             // The answer to an introduction carries no number.
             return match answer {
-                Answer::Taken if introduced => self.on_taken(record.record(), Some(speaker.head.sender)),
+                // Anybody may have said so in its name.
+                Answer::Taken if introduced => {
+                    self.on_taken(record.record(), Witness::Hearsay(Some(speaker.head.sender)));
+                }
                 Answer::Admitted if introduced => self.comparison.note_introduced(speaker.head.sender),
                 _ => self.refuse_unless_asked(introduced),
             };
@@ -125,10 +131,20 @@ impl<A: Address, S: Storage> Node<A, S> {
             Answer::Prove(cookie) if self.leave.is_none() => seed.prove(cookie, tag, self.now, &self.config),
             Answer::Prove(_) => {}
             Answer::Full => self.refuse(DropReason::TableFull),
-            Answer::Taken => self.on_taken(record.record(), None),
+            Answer::Taken => {
+                self.seeds.note_taken(number);
+                let told = record.record::<A>().filter(|record| record.id == self.id());
+                let from = (speaker.head.sender, speaker.addr);
+                let noted = told.is_some_and(|held| self.note_life_held(number, from, held));
+                self.on_taken(told, if noted { Witness::Asked } else { Witness::Seed });
+            }
             // It has been asked, and answered; to us it may be out of reach. A member settles it with the other itself.
-            Answer::Lives if self.phase == Phase::Joining => self.give_up_id(),
-            Answer::Lives => {}
+            Answer::Lives => {
+                self.seeds.note_taken(number);
+                if self.phase == Phase::Joining && self.is_shut_out() {
+                    self.give_up_id();
+                }
+            }
             Answer::Admitted => {
                 let host = record.told::<A>();
                 let host = host.filter(|host| host.record.id == speaker.head.sender && host.record.tag() == tag);
@@ -145,7 +161,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if newcomer {
                     self.become_member();
                 }
-                if self.leave.is_none() {
+                let own = self.members.myself().copied();
+                let noted = own.is_some_and(|own| self.note_life_held(number, (host.id, speaker.addr), own));
+                if self.leave.is_none() && !noted {
                     self.sync.pull(host.id, newcomer, self.now);
                 }
             }
@@ -154,13 +172,14 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Another life of our id, or what is said of ours, stands in the way of our join: this is its record. A seed was asked
     /// for it, another member only says so.
-    fn on_taken(&mut self, other: Option<Record<A>>, teller: Option<NodeId>) {
+    fn on_taken(&mut self, other: Option<Record<A>>, witness: Witness) {
         match other.filter(|other| other.id == self.id()) {
             Some(other) => match self.members.myself().copied() {
-                Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, Witness::Seed),
+                Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, witness),
                 _ => {
+                    let teller = if let Witness::Hearsay(from) = witness { from } else { None };
                     self.learn_of_myself(other, teller);
-                    self.speak_up(teller.is_none());
+                    self.speak_up(!matches!(witness, Witness::Hearsay(_)));
                 }
             },
             None => self.refuse(DropReason::Malformed),
@@ -172,6 +191,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let known = self.members.find_life(speaker.head.sender, speaker.head.tag);
         match known.and_then(|index| self.members.get(index)).map(|record| record.liveness) {
             Some(Liveness::Left) => self.respond(speaker, Say::LeaveAck { number }),
+            // It is acknowledged when the member has confirmed it.
+            Some(_) if self.challenges.note_farewell(speaker.head.sender, number) => {}
             Some(_) => self.refuse(DropReason::Malformed),
             None => self.refuse(DropReason::Stranger),
         }
@@ -208,7 +229,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
             }
             Ok(Frame::Welcome { number, answer: Answer::Taken, mut record }) if self.seeds.asked(number).is_some() => {
-                self.on_taken(record.record(), None);
+                self.seeds.note_taken(number);
+                self.on_taken(record.record(), Witness::Seed);
             }
             _ => self.refuse(DropReason::OwnId),
         }

@@ -3,15 +3,14 @@
 use heapless::Vec;
 
 use super::Node;
-use super::reply::Replies;
-use crate::challenge::Challenges;
+use super::weigh::{Heard, Hearing, Ruling, weigh};
 use crate::context::Context;
 use crate::detector::Accusation;
-use crate::event::{DropReason, Notice, Phase};
+use crate::event::{DropReason, Phase};
 use crate::gossip;
-use crate::join::{Rival, Witness};
-use crate::member::{Address, Certificate, Life, Liveness, MAX_JUMP, NodeId, Record};
+use crate::member::{Address, Certificate, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
+use crate::rival::Witness;
 use crate::state::Map;
 use crate::storage::Storage;
 use crate::wire::{Origin, Reader, Told, UNSAID, Word};
@@ -42,11 +41,11 @@ pub(super) enum Telling {
 const BATCH: usize = 8;
 
 impl<A: Address, S: Storage> Node<A, S> {
-    /// Whether a stranger's news says who it is: the record of the very life that it speaks as. Of nodes that start
-    /// together many hear of each other at first hand before anybody could introduce them.
-    pub(super) fn introduces_itself(mut records: Reader<'_>, sender: NodeId, tag: u32) -> bool {
-        let own = |record: Record<A>| record.id == sender && record.tag() == tag && record.liveness == Liveness::Alive;
-        core::iter::from_fn(|| records.record::<A>()).any(own)
+    /// What a stranger's news says of itself: the record of the very life that it speaks as. Of nodes that start together
+    /// many hear of each other at first hand before anybody could introduce them.
+    pub(super) fn introduction(mut records: Reader<'_>, sender: NodeId, tag: u32) -> Option<Record<A>> {
+        let own = |record: &Record<A>| record.id == sender && record.tag() == tag && record.liveness == Liveness::Alive;
+        core::iter::from_fn(|| records.record::<A>()).find(own)
     }
 
     /// Learns records until the first that makes no sense.
@@ -101,53 +100,62 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.learn_of_unknown(told, source);
         };
         let Some(held) = self.members.get(index).copied() else { return };
-        if !record.supersedes(&held) {
-            if record == held {
-                // Whoever tells us has it already: an echo counts like a copy sent.
-                self.members.count_copy(index, gossip::copies(self.members.live()));
+        let ruling = weigh(&record, &held, self.hearing(index, certificate, source));
+        let looked_into = match ruling {
+            // Whoever tells us has it already: an echo counts like a copy sent.
+            Ruling::Stale if record == held => {
+                return self.members.count_copy(index, gossip::copies(self.members.live()));
             }
-            return;
-        }
-        if source != Source::Owner && record.jumps(Some(&held)) {
-            return self.refuse(DropReason::CounterJump);
-        }
-        let (lives, of_this_life) = (held.liveness == Liveness::Alive, record.life == held.life);
-        // That it left is believed: a leaver no longer answers for long, and one that stays speaks against it at once.
-        let accused = record.liveness == Liveness::Down || record.liveness == Liveness::Left && !of_this_life;
-        let looked_into = match record.liveness {
-            // It was heard only now, and may hold its tongue: to ask again each time would never end.
-            _ if accused
-                && lives
-                && of_this_life
-                && self.members.silence(index, self.now) < self.config.probe_period =>
-            {
-                true
-            }
-            _ if accused && lives && of_this_life && !self.believes(index, certificate, source) => {
+            Ruling::Stale => return,
+            Ruling::Leap => return self.refuse(DropReason::CounterJump),
+            Ruling::Lie => return self.refuse(DropReason::Contradicted),
+            Ruling::Moot => true,
+            Ruling::Try => {
                 let claim = Accusation { incarnation: record.incarnation, by: teller };
                 self.detector.check_claim(record.id, claim, &mut context!(self))
             }
-            // The end of a life that this node does not know of: the member, if it lives, must begin one above it.
-            _ if accused && lives && !of_this_life => self.challenge(record, teller, None),
-            Liveness::Alive if source != Source::Owner && moves(&record, &held) => self.challenge(record, teller, None),
-            _ => {
-                self.adopt(index, record, Telling::Gossip(self.copies_sent(source, record.liveness)));
-                if record.life != held.life {
-                    self.begin_window(record.id, told.seen);
-                }
-                if let Some(certificate) = certificate.filter(|_| record.liveness == Liveness::Down) {
-                    self.members.certify(index, certificate, self.now.after(self.config.suspicion));
-                }
-                return;
+            // Whoever leaves asks nobody any more, and waits for others who leave.
+            Ruling::Ask if self.leave.is_none() || record.liveness != Liveness::Left => {
+                self.challenge(record, teller, None)
             }
+            Ruling::Ask | Ruling::Take => return self.take(index, told, source),
         };
         if !looked_into {
             self.refuse(DropReason::TooManyClaims);
         }
     }
 
-    /// Looks into the claim, by this teller, that a member lives elsewhere or anew; a join of this number has proved that it
-    /// does, if there is one. False if there is no room for it.
+    /// What there is to weigh a record about this member by.
+    fn hearing(&self, index: Index, certificate: Option<Certificate>, source: Source) -> Hearing {
+        let silence = self.members.silence(index, self.now);
+        let heard = match silence {
+            _ if silence < self.config.probe_period => Heard::Now,
+            _ if silence < self.config.suspicion - self.config.grace() => Heard::Lately,
+            _ => Heard::Long,
+        };
+        Hearing {
+            owner: source == Source::Owner,
+            fresh: matches!(source, Source::News | Source::Relay),
+            certified: self.is_certified(index, certificate),
+            heard,
+        }
+    }
+
+    /// Takes over a record that is believed, with what came beside it.
+    fn take(&mut self, index: Index, told: Told<A>, source: Source) {
+        let Told { record, certificate, seen } = told;
+        let held = self.members.get(index).map(|held| held.life);
+        self.adopt(index, record, Telling::Gossip(self.copies_sent(source, record.liveness)));
+        if held != Some(record.life) {
+            self.begin_window(record.id, seen);
+        }
+        if let Some(certificate) = certificate.filter(|_| record.liveness == Liveness::Down) {
+            self.members.certify(index, certificate, self.now.after(self.config.suspicion));
+        }
+    }
+
+    /// Looks into the claim, by this teller, that a member lives elsewhere or anew, or what else only the member may say; a
+    /// join of this number has proved it, if there is one. False if there is no room for it.
     pub(super) fn challenge(&mut self, claim: Record<A>, teller: NodeId, join: Option<u32>) -> bool {
         let unit = self.detector.unit(&self.config);
         self.leave.is_none() && self.challenges.open((claim, teller), join, unit, &mut context!(self))
@@ -159,18 +167,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.welcome_newcomer(record, UNSAID, Telling::Tree);
         };
         self.members.get(index).filter(|held| record.supersedes(held))?;
-        self.adopt(index, record, Telling::Tree);
+        // Whoever leaves has told everybody, and may be gone before all were reached.
+        let telling = if record.liveness == Liveness::Left { Telling::Gossip(0) } else { Telling::Tree };
+        self.adopt(index, record, telling);
         Some(index)
-    }
-
-    /// Whether it is believed at once that a member is dead: if two other known members bear witness. Not what
-    /// anti-entropy dug up, which may have been refuted long since; and not against this node's own ears: who was heard
-    /// less than a suspicion ago was alive when the others say that it was silent. A claim that is not believed is put
-    /// to the accused, and to two others.
-    fn believes(&self, index: Index, certificate: Option<Certificate>, source: Source) -> bool {
-        let window = self.config.suspicion - self.config.grace();
-        let fresh = matches!(source, Source::News | Source::Relay);
-        fresh && self.members.silence(index, self.now) >= window && self.is_certified(index, certificate)
     }
 
     /// Whether a verdict names witnesses who can have borne it.
@@ -234,6 +234,12 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
+        // Whoever answers under many ids from one address shall not fill the table.
+        let start = self.members.look_from(&mut self.rng);
+        if self.members.is_crowded(newcomer.addr, start) {
+            self.refuse(DropReason::TableFull);
+            return None;
+        }
         let admitted = self.members.admit(newcomer, self.now, &mut self.stats);
         self.bury();
         match admitted {
@@ -251,7 +257,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Takes over a record that supersedes what is held, and has others told.
     pub(super) fn adopt(&mut self, index: Index, record: Record<A>, telling: Telling) {
-        let held = self.members.get(index).filter(|held| held.life != record.life && index != MYSELF);
+        let held = self.members.get(index).copied();
+        // Its end is not the member's own word: it says nothing of where the member was, nor how patient.
+        let record = held.map_or(record, |held| record.ending(&held));
+        let held = held.filter(|held| held.life != record.life && index != MYSELF);
         let origin = held.map(|held| Origin { id: held.id, tag: held.tag() });
         if let Some(origin) = origin.filter(|_| self.keeps_messages()) {
             self.broadcasts.bury(origin, &mut context!(self));
@@ -304,13 +313,13 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn learn_of_myself(&mut self, record: Record<A>, teller: Option<NodeId>) {
         let Some(myself) = self.members.myself().copied() else { return };
         if record.life != myself.life {
-            self.learn_of_other_life(record, myself, Witness::Others);
+            self.learn_of_other_life(record, myself, Witness::Hearsay(None));
             return;
         }
-        if !record.supersedes(&myself) {
-            if record == myself {
-                self.members.count_copy(MYSELF, gossip::copies(self.members.live()));
-            }
+        if record == myself {
+            return self.members.count_copy(MYSELF, gossip::copies(self.members.live()));
+        }
+        if !speaks_against(&record, &myself) {
             return;
         }
         if record.incarnation.saturating_sub(myself.incarnation) > MAX_JUMP || record.incarnation == u32::MAX {
@@ -345,7 +354,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Speaks against what is said of this life of this node.
     fn contradict(&mut self, record: Record<A>) {
-        let Some(myself) = self.members.myself().copied().filter(|myself| record.supersedes(myself)) else { return };
+        let Some(myself) = self.members.myself().copied().filter(|myself| speaks_against(&record, myself)) else {
+            return;
+        };
         // Only the owner moves its incarnation, and this is when.
         self.stats.refutations = self.stats.refutations.wrapping_add(1);
         if record.liveness == Liveness::Down {
@@ -366,126 +377,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.contradict(Record { incarnation, ..myself.with(Liveness::Down) });
         }
     }
-
-    pub(super) fn learn_of_other_life(&mut self, record: Record<A>, myself: Record<A>, witness: Witness) {
-        // While joining, whoever holds the id elsewhere stands in the way, the greater life or not, until our generation
-        // is above it.
-        let greater = record.life > myself.life;
-        let raised = record.life.generation < myself.life.generation;
-        if !greater && (raised || self.phase != Phase::Joining) || self.phase == Phase::Leaving {
-            return;
-        }
-        if record.life.generation.saturating_sub(myself.life.generation) > MAX_JUMP {
-            return self.refuse(DropReason::CounterJump);
-        }
-        let believed = witness != Witness::Challenger || self.keeps_coming(record.life);
-        // At our own address, or dead: it was this node's own past.
-        if record.addr == myself.addr || record.liveness != Liveness::Alive {
-            if greater && believed {
-                self.outlive(record.life);
-            }
-            return;
-        }
-        match &mut self.rival {
-            Some(rival) if rival.life == record.life => rival.remind(believed, self.now),
-            Some(rival) if rival.life > record.life => {}
-            _ => {
-                let number = self.rng.next_u32();
-                let insistent = witness == Witness::Seed && self.phase == Phase::Joining;
-                self.rival = Some(Rival::new(&record, number, insistent, believed, self.now, &self.config));
-            }
-        }
-    }
-
-    /// Whether challengers have named another life, as great as this at least, for so long that somebody must believe in
-    /// it.
-    fn keeps_coming(&mut self, life: Life) -> bool {
-        match self.hearsay {
-            Some((greatest, since)) if greatest >= life => self.now.since(since) >= self.config.suspicion,
-            _ => {
-                self.hearsay = Some((life, self.now));
-                false
-            }
-        }
-    }
-
-    /// Begins a life above `past`, with the same memory.
-    fn outlive(&mut self, past: Life) {
-        let Some(myself) = self.members.myself().copied() else { return };
-        if past.generation < myself.life.generation {
-            return;
-        }
-        let generation = past.generation.saturating_add(1);
-        let life = Life { generation, nonce: self.rng.next_u32() };
-        self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, Telling::Tree);
-        if self.keeps_messages() {
-            self.broadcasts.renew(&mut context!(self));
-        }
-        if self.keeps_maps() {
-            self.state.renew(&mut self.members);
-        }
-        self.hearsay = None;
-        self.seeds.again();
-    }
-
-    /// Begins another life, as this one's numbers are used up.
-    pub(super) fn begin_anew(&mut self) {
-        if let Some(life) = self.members.myself().map(|myself| myself.life) {
-            self.outlive(life);
-        }
-    }
-
-    /// Nobody answered for the other life: it was this node's own past, or nobody believes in it.
-    pub(super) fn outlive_rival(&mut self) {
-        if let Some(rival) = self.rival.take().filter(|rival| rival.believed) {
-            self.outlive(rival.life);
-        }
-    }
-
-    /// The other claimant of this node's id lives. Unless this node keeps the id before it by now, it gives way.
-    pub(super) fn meet_twin(&mut self, newcomer: bool) {
-        let Some(rival) = self.rival.take() else { return };
-        if !self.keeps_id(rival.life, newcomer) {
-            self.give_up_id();
-        }
-    }
-
-    /// Falls silent: another live node has this node's id.
-    pub(super) fn give_up_id(&mut self) {
-        self.phase = Phase::Idle;
-        (self.challenges, self.rival, self.leave) = (Challenges::NONE, None, None);
-        self.replies = Replies::NONE;
-        self.notices.raise(Notice::IdTaken);
-    }
-
-    /// Another claimant of this id says which life it is. Whether it is to be answered when it asks; if not, it is this
-    /// node that asks.
-    pub(super) fn stands_up_to(&mut self, other: Record<A>, newcomer: bool) -> bool {
-        let Some(myself) = self.members.myself().copied() else { return false };
-        let keeps = self.keeps_id(other.life, newcomer);
-        if keeps {
-            // It need not be asked any more: it gives way.
-            self.rival = self.rival.take().filter(|rival| rival.life != other.life);
-        } else {
-            self.learn_of_other_life(other, myself, Witness::Others);
-        }
-        keeps
-    }
-
-    /// Whether this node keeps its id before another claimant: a member before a newcomer, and of two equals the greater
-    /// life. A claimant only ever grows in rank until it gives way, so that of two who judge each other by what they
-    /// last said of themselves never both do.
-    fn keeps_id(&self, other: Life, newcomer: bool) -> bool {
-        if newcomer != (self.phase == Phase::Joining) {
-            return newcomer;
-        }
-        self.members.myself().is_some_and(|myself| myself.life > other)
-    }
 }
 
-/// Whether a later record has the member elsewhere, or in another life.
-fn moves<A: Address>(record: &Record<A>, held: &Record<A>) -> bool {
-    record.addr != held.addr || record.life != held.life
+/// Whether a node has to contradict what is said of it: it would replace what the node says of itself, or tells the same
+/// word in another way. The smaller of two such is no less a lie, and to be silent about it would confirm it.
+fn speaks_against<A: Address>(record: &Record<A>, myself: &Record<A>) -> bool {
+    record.supersedes(myself) || record.disputes(myself)
 }
 
 /// Beyond this the owner begins a new life, whose incarnations count from zero: it is not left without an answer.

@@ -8,11 +8,12 @@ use crate::challenge::Finding;
 use crate::context::Context;
 use crate::detector::{Asked, Asker};
 use crate::event::{DropReason, Phase};
-use crate::join::Witness;
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId};
 use crate::members::{Index, MYSELF};
 use crate::node::learn::{Source, Telling};
+use crate::node::weigh::UNCONTESTED;
 use crate::relay::{self, PARCEL, Share};
+use crate::rival::Witness;
 use crate::storage::Storage;
 use crate::sync;
 use crate::wire::{self, Answer, Frame, Head, Passing, Reader, Roots, Seal, Word, kind};
@@ -309,9 +310,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         let differs = !same_members || !roots.same_progress(own);
         let lives = speaker.known.is_some_and(|index| self.members.is_live(index));
         let introduce = speaker.known.is_none() || !lives && !speaker.home;
-        // A member probes it: somebody has admitted this node, and the word of it was lost.
-        if !introduce && !speaker.head.newcomer && self.phase == Phase::Joining {
-            self.become_member();
+        // A member probes it: it may have admitted this node, and the word of it was lost. Anybody may have sent this ping, so
+        // the member is asked, where it is known to be.
+        let asks = !introduce && !speaker.head.newcomer && self.phase == Phase::Joining;
+        if let Some(home) = speaker.known.filter(|_| asks).and_then(|index| self.members.get(index)) {
+            self.seeds.call_again(home.addr, self.rng.next_u32() | 1, self.now);
         }
         let comparable = !speaker.head.full && !self.members.has_refused();
         if lives && comparable {
@@ -352,7 +355,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         match self.challenges.on_ack((sender, tag, incarnation), number) {
             Finding::Unasked => self.refuse(DropReason::Unasked),
             Finding::Noted => {}
-            Finding::Confirmed(record) => drop(self.believe(record)),
+            Finding::Confirmed(record, number) => {
+                let _ = self.believe(record);
+                if let Some(number) = number.filter(|_| record.liveness == Liveness::Left) {
+                    let say = Say::LeaveAck { number };
+                    self.reply(Reply { to: record.addr, tag, home: false, most: usize::MAX, say });
+                }
+            }
             Finding::Contradicted(claim, join) => {
                 self.refuse(DropReason::Contradicted);
                 if let Some(number) = join {
@@ -368,9 +377,15 @@ impl<A: Address, S: Storage> Node<A, S> {
         let about = record.record::<A>().filter(|record| record.id == self.id());
         match about.zip(self.members.myself().copied()) {
             Some((record, myself)) if record.life != myself.life => {
-                self.learn_of_other_life(record, myself, Witness::Challenger);
+                self.learn_of_other_life(record, myself, Witness::Hearsay(None));
             }
-            // Somebody believes it already, or it would not be going round: nothing but a later word of ours ends it.
+            // A farewell that all put to us: our answer to the question that comes with it is under a lower incarnation, and
+            // says enough.
+            Some((record, myself))
+                if record.liveness == Liveness::Left && record.incarnation > myself.incarnation.max(UNCONTESTED) => {}
+            // The first one: who asks does not believe it, and need not be asked. Somebody does, or it would not be going
+            // round, and nothing but a later word of ours ends it, which makes all others contested.
+            Some((record, _)) if record.liveness == Liveness::Left => self.learn_of_myself(record, None),
             Some((record, _)) => self.learn(record, Source::News, teller),
             None => self.refuse(DropReason::Malformed),
         }
@@ -405,8 +420,15 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_news(&mut self, records: Reader<'_>, speaker: &mut Speaker<A>) {
         let (sender, tag) = (speaker.head.sender, speaker.head.tag);
-        if speaker.known.is_none() && !Self::introduces_itself(records, sender, tag) {
-            return self.refuse(DropReason::Stranger);
+        if speaker.known.is_none() {
+            let Some(own) = Self::introduction(records, sender, tag) else { return self.refuse(DropReason::Stranger) };
+            // Whoever has forgotten some of the dead cannot tell what a newcomer says from what one of those said once.
+            if self.members.has_forgotten() && self.members.find(sender).is_none() {
+                if !self.challenge(own, sender, None) {
+                    self.refuse(DropReason::TooManyClaims);
+                }
+                return;
+            }
         }
         self.learn_all(records, Source::News, sender);
         if speaker.known.is_none() {

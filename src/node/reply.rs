@@ -182,7 +182,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::About(id) => self.write_about(id, writer),
             Say::Gone { question, target } => {
                 write_verdict(question, target, Word::Silent, writer)?;
-                // Who knows nothing of the member is a juror all the same.
+                // Of whom it knows nothing, it has no more to say.
                 if self.members.find(target).is_some() { self.write_about(target, writer) } else { Some(()) }
             }
             Say::Verdict { question, target, word } => write_verdict(question, target, word, writer),

@@ -419,7 +419,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn write_introduce(&self, to: A, writer: &mut Writer<'_>) -> Option<()> {
-        let cookie = crate::join::cookie(&self.rng, to);
+        let cookie = crate::join::cookie(&self.rng, to, self.now, &self.config);
         writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
     }
 

@@ -82,7 +82,9 @@ impl Safety {
         };
         let now = (member.life(), member.incarnation(), rank);
         // A member that a hostile peer invented has no owner.
-        let leads = self.owned.get(&member.id()).is_some_and(|owned| (now.0, now.1) > *owned);
+        // Nor has a farewell that somebody else made up: it names the incarnation that the owner would leave under.
+        let farewell = u32::from(member.status() == Status::Left);
+        let leads = self.owned.get(&member.id()).is_some_and(|owned| (now.0, now.1) > (owned.0, owned.1 + farewell));
         if leads && !is_forged(&member) {
             return Err(format!("host {host} holds {member:?}, which its owner never was"));
         }

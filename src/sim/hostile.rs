@@ -93,8 +93,38 @@ impl Forger {
         self.about(member, |record| Record { life: next(record.life), ..record.with(Liveness::Down) })
     }
 
+    /// A member has died, it says, in a life whose generation is this much greater than that of its own.
+    pub fn late_obituary<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, by: u32) -> Vec<u8> {
+        self.about(member, |record| {
+            let generation = record.life.generation.saturating_add(by);
+            Record { life: Life { generation, nonce: FORGED }, ..record.with(Liveness::Down) }
+        })
+    }
+
+    /// A member says this of itself, it says: what is true.
+    pub fn hearsay<A: HostAddress, S: Storage>(&self, member: &Node<A, S>) -> Vec<u8> {
+        self.about(member, |record| record)
+    }
+
+    /// A member may sleep for 2^patience seconds, it says, and has said so this much later than what it said last.
+    pub fn lullaby<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, patience: u8, later: u32) -> Vec<u8> {
+        self.about(member, |record| Record {
+            patience,
+            incarnation: record.incarnation.saturating_add(later),
+            ..record
+        })
+    }
+
     /// A member has left, it says, which is still there.
     pub fn farewell<A: HostAddress, S: Storage>(&self, member: &Node<A, S>) -> Vec<u8> {
+        self.about(member, |record| {
+            let incarnation = record.incarnation.saturating_add(1);
+            Record { incarnation, ..record.with(Liveness::Left) }
+        })
+    }
+
+    /// The same under the incarnation at which the member was alive, as no owner says it.
+    pub fn idle_farewell<A: HostAddress, S: Storage>(&self, member: &Node<A, S>) -> Vec<u8> {
         self.about(member, |record| record.with(Liveness::Left))
     }
 
@@ -134,6 +164,11 @@ impl Forger {
     /// Members that there are not, at addresses where nobody is.
     pub fn invention<A: HostAddress>(&self, ids: impl Iterator<Item = u64>) -> Vec<u8> {
         self.news(&ids.map(invented).collect::<Vec<Record<A>>>())
+    }
+
+    /// Members that there are not, all at the address of this number.
+    pub fn crowd<A: HostAddress>(&self, ids: impl Iterator<Item = u64>, place: u32) -> Vec<u8> {
+        self.news(&ids.map(|id| Record { addr: A::of_host(place), ..invented(id) }).collect::<Vec<Record<A>>>())
     }
 
     /// A member has broadcast this, it says, under that number, and it is to be passed on to all.
@@ -178,6 +213,12 @@ impl Forger {
         let origin = Origin { id: record.id, tag: record.tag() };
         let pull = Pull { number: FORGED, origin, first: 1, wanted: u64::MAX };
         self.write(|writer| (0..times).try_for_each(|_| writer.frame(kind::PULL, |body| pull.write(body))))
+    }
+
+    /// A ping, with roots of its own.
+    pub fn ping(&self) -> Vec<u8> {
+        let roots = Roots { membership: FORGED, progress: 1 };
+        self.write(|writer| writer.frame(kind::PING, |body| body.u32(FORGED).and(body.roots(roots))))
     }
 
     fn about<A: HostAddress, S: Storage>(

@@ -143,7 +143,8 @@ fn what_a_small_buffer_cuts_off_a_parcel_is_told_as_other_news_is() {
     let sim = settled(Config::LAN, 4, 1);
     for room in [80, 128, 300, 1_200] {
         let (mut node, mut now) = drained(&sim);
-        let records: Vec<_> = (0..16).map(|id| forge::record_at(0, invented(id), &forge::varint(GHOST))).collect();
+        let records: Vec<_> =
+            (0..16).map(|id| forge::record_at(0, invented(id), &forge::varint(GHOST + id as u32))).collect();
         hear(&mut node, now, 1, &said_as(&sim, 0, 1, &[parcel(9, &records)]));
         let (end, mut told) = (now + 100 * MILLIS, BTreeSet::new());
         while now < end {

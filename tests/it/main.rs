@@ -17,6 +17,7 @@ mod family_ordering;
 mod family_partition;
 mod family_probing;
 mod hostile;
+mod hostile_claims;
 mod hostile_loop;
 mod hostile_messages;
 mod hostile_shares;

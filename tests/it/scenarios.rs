@@ -668,8 +668,8 @@ fn the_end_of_a_life_is_told_last() {
     let (mut node, now) = (sim.machine(1).unwrap().clone(), sim.now());
     let forger = Forger::new(&node, sim.machine(0).unwrap()).unwrap();
     let mut farewell = forger.farewell(sim.machine(2).unwrap());
-    node.handle_datagram(now, 0, &mut farewell);
     node.leave(now);
+    node.handle_datagram(now, 0, &mut farewell);
     node.handle_timeout(now + Config::LAN.leave_timeout());
     let mut events = Vec::new();
     while let Some(event) = node.poll_event() {

@@ -1,0 +1,361 @@
+//! A rival: another life of this node's own id, that somebody has named, and what is to be done about it.
+//!
+//! That there is one is hearsay, and so is where. To give way to whoever answers there would let anybody silence a member
+//! with two datagrams, and to begin a life above whatever is named would cost all others what they hold of this one. So a
+//! member believes nobody but those whom it asked itself, under a number that only they were sent. It asks the rival
+//! whether it lives, and members at random which life they hold: they hold the rival's only if they found this node
+//! silent, or know nothing of it. Meanwhile it goes on as before.
+//!
+//! | of those asked | the rival answers | it is silent, or its address is this node's own |
+//! |---|---|---|
+//! | two hold the rival's life | this node gives way, the one in the greater life only when the other persists | this node begins a life above it |
+//! | only one does, again and again, or a seed or one that was held for dead | this node goes on, and asks on | the same, once in ten minutes |
+//! | two hold this node's | there is nothing in it | there is nothing in it |
+//!
+//! A node that still joins asks its seeds, and has no others to ask: it believes them, each for what follows from it.
+
+use heapless::Vec;
+
+use crate::config::Config;
+use crate::join::least_gap;
+use crate::member::{Address, Life, NodeId, Record};
+use crate::time::Instant;
+
+/// How many who were asked must hold another life before this node does anything about its own.
+const NEEDED: usize = 2;
+/// How much more time than the lesser life the greater has, in suspicions: it keeps the id if the other gives way.
+const PERSISTENT: u64 = 4;
+/// After so many suspicions what nothing came of is dropped; it comes again if there is something in it.
+const FORGOTTEN: u64 = 32;
+/// How long a node lives before the word of one makes it begin anew once more, in microseconds.
+const RESTED: u64 = 600_000_000;
+
+/// Who has named another life of this node's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Witness {
+    /// A seed that this node has asked, and whose answer decides whether it may have its id.
+    Seed,
+    /// A member or a seed that this node has asked which life it holds.
+    Asked,
+    /// This member, it says; anybody may have said it.
+    Hearsay(Option<NodeId>),
+}
+
+/// Another life of this node's id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Rival<A> {
+    pub(crate) life: Life,
+    pub(crate) addr: A,
+    pub(crate) number: u32,
+    opened: Instant,
+    until: Instant,
+    next: Instant,
+    /// When anybody else was last heard.
+    contact: Instant,
+    /// How often it may still be asked. Its address is hearsay, and gets no more than it is spoken of.
+    tries: u8,
+    /// When it last answered.
+    answered: Option<Instant>,
+    pub(crate) owed: bool,
+    /// Who was asked last which life it holds, under which number, and when another is to be.
+    peer: NodeId,
+    question: u32,
+    next_peer: Instant,
+    /// Who has answered that it holds the rival's life, and where each was asked: one at an address, whoever it says it is.
+    against: Vec<(NodeId, A), NEEDED>,
+    /// How many have answered that they hold this node's.
+    backing: u8,
+    /// Whoever is to be asked first.
+    first: Option<NodeId>,
+    /// How many have been asked.
+    asked: u8,
+    /// A seed or a visit has named it: others than those whom this node holds alive hold it.
+    pub(crate) insisted: bool,
+}
+
+/// What there is to decide by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contest {
+    /// The rival's life is greater than this node's.
+    pub(crate) greater: bool,
+    /// The rival has answered of late, from elsewhere.
+    pub(crate) answers: bool,
+    /// It has had the time to.
+    pub(crate) waited: bool,
+    /// How many of those who were asked hold the rival's life, and how many this node's.
+    pub(crate) against: u32,
+    pub(crate) backing: u32,
+    /// How many other members there are.
+    pub(crate) others: u32,
+    /// How long it has been going on, in suspicions.
+    pub(crate) age: u64,
+    /// This node has not begun anew for long.
+    pub(crate) rested: bool,
+    /// Others name it than those whom this node holds alive.
+    pub(crate) insisted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Wait,
+    /// There is nothing in it.
+    Drop,
+    /// The rival keeps the id.
+    GiveWay,
+    /// It was this node's own past, and a life above it ends it.
+    Outlive,
+}
+
+pub(crate) fn decide(contest: Contest) -> Outcome {
+    let Contest { greater, answers, waited, against, backing, others, age, rested, insisted } = contest;
+    // As with a jury: of three members there is only one to ask.
+    let needed = if others <= 2 { 1 } else { NEEDED as u32 };
+    let enough = others > 0 && against >= needed;
+    if answers && enough && (greater || age >= PERSISTENT) {
+        return Outcome::GiveWay;
+    }
+    let one = rested && (insisted || against > 0 && age >= 2);
+    if !answers && waited && greater && (enough || one) {
+        return Outcome::Outlive;
+    }
+    if age >= FORGOTTEN || against == 0 && backing >= needed && !(insisted && rested) || !answers && waited && !greater
+    {
+        return Outcome::Drop;
+    }
+    Outcome::Wait
+}
+
+impl<A: Address> Rival<A> {
+    /// `insistent` if it was named by a seed, and the id hangs on its answer.
+    pub(crate) fn new(of: &Record<A>, numbers: (u32, u32), insistent: bool, now: Instant, config: &Config) -> Self {
+        Rival {
+            life: of.life,
+            addr: of.addr,
+            number: numbers.0,
+            opened: now,
+            until: now.after(config.suspicion),
+            next: now,
+            contact: now,
+            tries: if insistent { u8::MAX } else { 2 },
+            answered: None,
+            owed: false,
+            peer: of.id,
+            question: numbers.1,
+            next_peer: now,
+            against: Vec::new(),
+            backing: 0,
+            first: None,
+            asked: 0,
+            insisted: false,
+        }
+    }
+
+    /// Nobody else can be there: its address is this node's, or it is held for dead.
+    pub(crate) fn past(mut self, now: Instant) -> Self {
+        (self.tries, self.until) = (0, now);
+        self
+    }
+
+    /// Another has spoken of it, which is worth another question.
+    pub(crate) fn remind(&mut self, now: Instant) {
+        if now < self.until {
+            (self.tries, self.next) = (self.tries.max(1), self.next.max(now));
+        }
+    }
+
+    /// Whoever says that it holds this life is asked itself before others are.
+    pub(crate) fn ask_first(&mut self, member: Option<NodeId>) {
+        self.first = member.or(self.first);
+    }
+
+    /// When there is something to do: for whoever `asks` others, with each of them.
+    pub(crate) fn due(&self, asks: bool) -> Instant {
+        match asks {
+            false => self.next.min(self.until),
+            true if self.tries > 0 => self.next.min(self.next_peer),
+            true => self.next_peer,
+        }
+    }
+
+    /// Somebody else was heard: this node is not cut off.
+    pub(crate) fn note_contact(&mut self, now: Instant) {
+        self.contact = now;
+    }
+
+    /// Gives it the whole time again.
+    pub(crate) fn extend(&mut self, now: Instant, config: &Config) {
+        (self.until, self.next) = (now.after(config.suspicion), now);
+    }
+
+    /// Asks again when it is time; true when the time to answer is over. It is not while nobody else is heard either.
+    pub(crate) fn tick(&mut self, now: Instant, config: &Config) -> bool {
+        if now >= self.until && now.since(self.contact) > config.suspicion / 2 {
+            self.extend(now, config);
+        }
+        if now >= self.next {
+            self.next = now.after(config.suspicion / 16);
+            self.owed = self.tries > 0;
+            self.tries = self.tries.saturating_sub(1);
+        }
+        now >= self.until
+    }
+
+    /// It has answered, so that it is there, and may be asked again.
+    pub(crate) fn answer(&mut self, now: Instant, config: &Config) {
+        self.answered = Some(now);
+        (self.tries, self.next) = (2, now.after(config.suspicion / 2));
+    }
+
+    // Those who are asked.
+
+    /// Whom to ask next, if it is time: the one that named it, or nobody in particular.
+    pub(crate) fn wants_peer(&mut self, now: Instant, config: &Config) -> Option<Option<NodeId>> {
+        if now < self.next_peer {
+            return None;
+        }
+        // The first few decide most contests; the others are asked at growing gaps.
+        self.next_peer = now.after((2 * least_gap(config)) << (self.asked / 4).min(4));
+        self.asked = self.asked.saturating_add(1);
+        Some(self.first.take())
+    }
+
+    /// This member is asked under a number of its own.
+    pub(crate) fn ask(&mut self, peer: NodeId) -> u32 {
+        self.question = self.question.wrapping_add(1) | 1;
+        self.peer = peer;
+        self.question
+    }
+
+    /// Whether this is an answer to what was asked last, by whom it was put to.
+    pub(crate) fn asked(&self, number: u32, of: NodeId) -> bool {
+        self.question == number && self.peer == of
+    }
+
+    /// Takes the answer of whoever was asked, at this address: it holds this life.
+    pub(crate) fn weigh(&mut self, peer: NodeId, at: A, holds: Life, now: Instant) {
+        let same = |(id, addr): &(NodeId, A)| *id == peer || *addr == at;
+        if holds != self.life {
+            self.against.retain(|witness| !same(witness));
+            self.backing = self.backing.saturating_add(1);
+        } else if self.against.iter().any(same) || self.against.push((peer, at)).is_err() {
+            // It has said so before, or enough have: no reason to hurry.
+            return;
+        }
+        if self.asked < 4 {
+            self.next_peer = self.next_peer.min(now);
+        }
+    }
+
+    /// Whether somebody who was asked holds it.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.against.is_empty()
+    }
+
+    /// What there is to decide by, for a node in this life.
+    pub(crate) fn contest(&self, own: Life, others: u32, rested: bool, now: Instant, config: &Config) -> Contest {
+        let age = now.since(self.opened);
+        Contest {
+            greater: self.life > own,
+            answers: self.answered.is_some_and(|at| now.since(at) < config.suspicion),
+            waited: now >= self.until,
+            against: self.against.len() as u32,
+            backing: self.backing.into(),
+            others,
+            age: suspicions(age, config),
+            rested,
+            insisted: self.insisted,
+        }
+    }
+}
+
+/// A time in whole suspicions, up to the most that matters.
+fn suspicions(micros: u64, config: &Config) -> u64 {
+    (1..=FORGOTTEN).rev().find(|count| micros >= count.saturating_mul(config.suspicion)).unwrap_or(0)
+}
+
+/// Whether a node that last began anew then, if ever, may do so on the word of one.
+pub(crate) fn is_rested(began: Option<Instant>, now: Instant) -> bool {
+    began.is_none_or(|began| now.since(began) >= RESTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// Every contest over a small space.
+    fn all() -> Vec<Contest> {
+        let mut space = Vec::new();
+        for bits in 0..16 {
+            for (against, backing, others) in (0..64).map(|of| (of % 4, of / 4 % 4, of / 16)) {
+                for age in [0, 1, 2, 3, 4, 31, 32] {
+                    let [greater, answers, waited, rested] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+                    let others = 2 * others;
+                    space.push(Contest {
+                        greater,
+                        answers,
+                        waited,
+                        against,
+                        backing,
+                        others,
+                        age,
+                        rested,
+                        insisted: false,
+                    });
+                }
+            }
+        }
+        space
+    }
+
+    #[test]
+    fn nobody_gives_way_or_begins_anew_for_a_life_that_nobody_who_was_asked_holds() {
+        for contest in all().into_iter().filter(|contest| contest.against == 0) {
+            assert!(matches!(decide(contest), Outcome::Wait | Outcome::Drop), "{contest:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_among_three_others_or_more_gives_way_on_two_words_and_only_to_one_that_answers() {
+        for contest in all().into_iter().filter(|contest| decide(*contest) == Outcome::GiveWay) {
+            assert!(contest.answers && contest.against >= if contest.others > 2 { 2 } else { 1 }, "{contest:?}");
+            assert!(contest.greater || contest.age >= PERSISTENT, "{contest:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_begins_anew_only_above_a_greater_life_that_is_silent() {
+        for contest in all().into_iter().filter(|contest| decide(*contest) == Outcome::Outlive) {
+            assert!(contest.greater && !contest.answers && contest.waited && contest.against > 0, "{contest:?}");
+            let one = contest.against == 1 && contest.others > 2;
+            assert!(!one || contest.rested && contest.age >= 2, "on one word seldom: {contest:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_holds_is_dropped_as_soon_as_two_say_so_and_everything_ends() {
+        for contest in all() {
+            let refuted = contest.against == 0 && contest.backing >= 2;
+            assert!(!refuted || decide(contest) == Outcome::Drop, "{contest:?}");
+            assert!(contest.age < FORGOTTEN || decide(contest) != Outcome::Wait, "{contest:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_that_others_hold_the_lesser_gives_way_first() {
+        let split = Contest {
+            greater: true,
+            answers: true,
+            waited: false,
+            against: 2,
+            backing: 3,
+            others: 9,
+            age: 0,
+            rested: true,
+            insisted: false,
+        };
+        assert_eq!(decide(split), Outcome::GiveWay);
+        assert_eq!(decide(Contest { greater: false, ..split }), Outcome::Wait);
+        assert_eq!(decide(Contest { greater: false, age: PERSISTENT, ..split }), Outcome::GiveWay, "if it persists");
+    }
+}
