@@ -82,9 +82,9 @@ impl Safety {
         };
         let now = (member.life(), member.incarnation(), rank);
         // A member that a hostile peer invented has no owner.
-        // Nor has a farewell that somebody else made up: it names the incarnation that the owner would leave under.
-        let farewell = u32::from(member.status() == Status::Left);
-        let leads = self.owned.get(&member.id()).is_some_and(|owned| (now.0, now.1) > (owned.0, owned.1 + farewell));
+        // Nor has an end that somebody else made up: it names the incarnation under which the owner would leave.
+        let end = u32::from(!member.status().is_live());
+        let leads = self.owned.get(&member.id()).is_some_and(|owned| (now.0, now.1) > (owned.0, owned.1 + end));
         if leads && !is_forged(&member) {
             return Err(format!("host {host} holds {member:?}, which its owner never was"));
         }

@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 use super::host::{HostClock, Process};
 use super::machine::Machine;
 use super::network::Conditions;
-use super::world::{Sim, Tamper};
+use super::queue::Happening;
+use super::world::{Actor, Sim, Tamper};
+use crate::config::MAX_DATAGRAM;
 
 impl<M: Machine> Sim<M> {
     /// Ends the host's process without a word.
@@ -99,11 +101,12 @@ impl<M: Machine> Sim<M> {
         self.settle(host);
     }
 
-    /// Puts everything right: no loss, no partition, everybody plugged in and running, clocks steady.
+    /// Puts everything right: no loss, no partition, everybody plugged in and running, clocks steady, and nobody who acts from outside.
     pub fn heal(&mut self) {
         let Conditions { least_latency, most_latency, .. } = self.conditions;
         self.conditions = Conditions { least_latency, most_latency, ..Conditions::LAN };
         self.blocked.clear();
+        self.actors.clear();
         for host in 0..self.hosts.len() {
             self.resume(host);
             self.set_drift(host, 0);
@@ -137,5 +140,26 @@ impl<M: Machine> Sim<M> {
     /// Has everything that the host sends from now on changed by this on its way out, or no longer.
     pub fn set_tamper(&mut self, host: usize, tamper: Option<Tamper<M>>) {
         self.hosts[host].tamper = tamper;
+    }
+
+    /// Gives the host's process a buffer of this many bytes to write datagrams into, in place of one for the longest.
+    pub fn set_buffer(&mut self, host: usize, bytes: usize) {
+        self.hosts[host].buffer = bytes.min(MAX_DATAGRAM);
+    }
+
+    /// Has this act on the network from now on, as often as it says, until everything is put right.
+    pub fn add_actor(&mut self, actor: Actor<M>) {
+        // The number of one that is gone may still be in the queue.
+        self.acted += 1;
+        self.actors.insert(self.acted, actor);
+        self.queue.push(self.now, Happening::Act { actor: self.acted });
+    }
+
+    pub(super) fn act(&mut self, number: u32) {
+        let Some(mut actor) = self.actors.remove(&number) else { return };
+        if let Some(gap) = actor(self) {
+            self.actors.insert(number, actor);
+            self.queue.push(self.now + gap, Happening::Act { actor: number });
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::vec::Vec;
 
 use super::machine::Machine;
 use super::world::{Tamper, Traffic};
+use crate::config::MAX_DATAGRAM;
 use crate::member::NodeId;
 use crate::time::Instant;
 
@@ -30,6 +31,8 @@ pub(super) struct Host<M: Machine> {
     pub(super) lives: u64,
     pub(super) traffic: Traffic,
     pub(super) tamper: Option<Tamper<M>>,
+    /// How long a datagram its process has room for.
+    pub(super) buffer: usize,
 }
 
 /// A clock that need not be right.
@@ -69,6 +72,7 @@ impl<M: Machine> Host<M> {
             lives: 0,
             traffic: Traffic::default(),
             tamper: None,
+            buffer: MAX_DATAGRAM,
         }
     }
 }

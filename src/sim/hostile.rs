@@ -1,6 +1,9 @@
 //! A peer that lies: it knows the cluster's name and whatever it overhears, and speaks as whom it likes.
 
+mod attacks;
+mod crime;
 mod maps;
+mod puppets;
 
 use std::vec::Vec;
 
@@ -14,6 +17,8 @@ use crate::wire::{
     self, Frame, Head, Lack, Origin, Part, Piece, Progress, Pull, Reader, Roots, Seal, Writer, kind, write_frame,
     write_part, write_piece,
 };
+
+pub use attacks::{Attack, Stance, UnknownName};
 
 /// Nobody is at the addresses from this number on, so that whatever is sent there answers to a lie.
 pub(super) const GHOSTS: u32 = 50_000;

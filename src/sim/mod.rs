@@ -32,15 +32,16 @@ mod host;
 mod hostile;
 mod machine;
 mod network;
+mod queue;
 mod replicas;
 mod scenario;
 mod world;
 
 pub use check::Safety;
 pub use delivery::Deliveries;
-pub use hostile::{Forger, liar};
+pub use hostile::{Attack, Forger, Stance, UnknownName, liar};
 pub use machine::{HostAddress, Machine, Report, TOPIC, number_of};
 pub use network::{Conditions, SimRng};
 pub use replicas::Replicas;
 pub use scenario::{Action, Failure, ParseScenarioError, Scenario, Summary};
-pub use world::{Reported, Sim, Tamper, Traffic, Watch};
+pub use world::{Actor, Reported, Sim, Tamper, Traffic, Watch};

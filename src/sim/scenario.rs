@@ -10,6 +10,7 @@ use std::vec::Vec;
 
 use super::check::Safety;
 use super::delivery::{Deliveries, is_alone};
+use super::hostile::{Attack, Stance};
 use super::machine::TOPIC;
 use super::network::{Conditions, SimRng};
 use super::replicas::Replicas;
@@ -73,6 +74,8 @@ pub enum Action {
     /// The host is told a lie of this kind, as if by a member, about another member: that it has moved, that it lives
     /// anew elsewhere or where it is, or that its incarnation has leapt.
     Forge(u8, u8),
+    /// The host mounts an attack of this kind for [a few seconds](Self::ATTACK); or another does, who is no member.
+    Attack(u8, Attack, Stance),
     /// The host lies in all that it says from now on.
     Lie(u8),
     /// The host moves to another address.
@@ -186,8 +189,12 @@ impl Scenario {
 
     /// How many members hostile peers make up, as far as there is room for them.
     fn invented(&self) -> usize {
-        let count = |(_, action): &(u32, Action)| if let Action::Invent(_, count) = action { *count } else { 0 };
-        self.actions.iter().map(count).map(usize::from).sum::<usize>().min(LIMIT)
+        let count = |(_, action): &(u32, Action)| match action {
+            Action::Invent(_, count) => usize::from(*count),
+            Action::Attack(_, attack, _) if attack.invents() => LIMIT,
+            _ => 0,
+        };
+        self.actions.iter().map(count).sum::<usize>().min(LIMIT)
     }
 
     /// Whether nodes listen in order.
@@ -297,6 +304,9 @@ fn views(sim: &Sim<HeapNode<u32>>) -> String {
 }
 
 impl Action {
+    /// How long an attack goes on.
+    pub const ATTACK: Duration = Duration::from_secs(12);
+
     fn from_bytes(kind: u8, value: u16, nodes: u8) -> Self {
         let host = (value >> 8) as u8 % nodes;
         let part = (value % 600).min(500);
@@ -329,7 +339,12 @@ impl Action {
             36..=41 => Action::Say(host, value % 256 * 4),
             42..=45 => Action::Burst(host, value % 100),
             46 | 47 => Action::Tell(host, value as u8 % nodes),
-            48..=55 => Action::Set(host, value),
+            48..=52 => Action::Set(host, value),
+            53..=55 => {
+                let (what, who) = (usize::from(value % 256), usize::from(value % 256) / Attack::ALL.len());
+                let attack = Attack::ALL[what % Attack::ALL.len()];
+                Action::Attack(host, attack, Stance::ALL[who % Stance::ALL.len()])
+            }
             56..=58 => Action::Write(host, value % 64),
             _ => Action::Delete(host, value as u8 % 12),
         }

@@ -1,15 +1,15 @@
 //! Hosts, the queue of events, and the passing of simulated time.
 
-use core::cmp::Reverse;
 use core::time::Duration;
 use std::boxed::Box;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::string::String;
 use std::vec::Vec;
 
 use super::host::{Host, Process};
 use super::machine::{Machine, Report};
 use super::network::{Conditions, SimRng};
+use super::queue::{Happening, Queue};
 use crate::member::{NodeId, Status};
 use crate::time::Instant;
 
@@ -63,43 +63,8 @@ pub trait Watch<M: Machine> {
 /// Changes a datagram that a host sends to another, by their numbers.
 pub type Tamper<M> = Box<dyn FnMut(&Sim<M>, usize, usize, &mut Vec<u8>)>;
 
-enum Happening {
-    /// From the address of this number.
-    Arrival {
-        to: u32,
-        from: u32,
-        bytes: Vec<u8>,
-    },
-    Wake {
-        host: u32,
-    },
-}
-
-struct Entry {
-    at: Instant,
-    order: u64,
-    what: Happening,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
+/// Does something to the network, and says when it is to be called again, if at all.
+pub type Actor<M> = Box<dyn FnMut(&mut Sim<M>) -> Option<Duration>>;
 
 /// A simulated network of hosts, each with one machine.
 pub struct Sim<M: Machine> {
@@ -110,8 +75,10 @@ pub struct Sim<M: Machine> {
     pub(super) hosts: Vec<Host<M>>,
     pub(super) addresses: BTreeMap<M::Addr, u32>,
     pub(super) blocked: BTreeSet<(u32, u32)>,
-    queue: BinaryHeap<Reverse<Entry>>,
-    order: u64,
+    pub(super) queue: Queue,
+    pub(super) actors: BTreeMap<u32, Actor<M>>,
+    /// How many actors there have been.
+    pub(super) acted: u32,
     steps: u64,
     reports: Vec<Reported>,
     watches: Vec<Box<dyn Watch<M>>>,
@@ -132,8 +99,9 @@ impl<M: Machine> Sim<M> {
             hosts: Vec::new(),
             addresses: BTreeMap::new(),
             blocked: BTreeSet::new(),
-            queue: BinaryHeap::new(),
-            order: 0,
+            queue: Queue::default(),
+            actors: BTreeMap::new(),
+            acted: 0,
             steps: 0,
             reports: Vec::new(),
             watches: Vec::new(),
@@ -192,6 +160,15 @@ impl<M: Machine> Sim<M> {
     }
 
     // Looking.
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The number of the address that a host has.
+    pub(super) fn place(&self, host: usize) -> u32 {
+        self.hosts[host].place
+    }
 
     /// The present time.
     pub fn now(&self) -> Instant {
@@ -298,13 +275,13 @@ impl<M: Machine> Sim<M> {
 
     /// Lets the next thing happen; false if nothing ever will.
     pub fn step(&mut self) -> bool {
-        let Some(Reverse(entry)) = self.queue.pop() else { return false };
-        self.now = self.now.max(entry.at);
+        let Some((at, what)) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
         self.steps += 1;
-        match entry.what {
+        match what {
             Happening::Wake { host } => {
                 let host = host as usize;
-                if self.hosts[host].wake == Some(entry.at) {
+                if self.hosts[host].wake == Some(at) {
                     self.hosts[host].wake = None;
                     self.with(host, |machine, now| machine.handle_timeout(now));
                 }
@@ -317,13 +294,14 @@ impl<M: Machine> Sim<M> {
                     _ => {}
                 }
             }
+            Happening::Act { actor } => self.act(actor),
         }
         true
     }
 
     /// Runs until this time, or until a watch finds fault.
     pub fn run_until(&mut self, end: Instant) {
-        while self.failure.is_none() && self.queue.peek().is_some_and(|Reverse(entry)| entry.at <= end) {
+        while self.failure.is_none() && self.queue.next().is_some_and(|at| at <= end) {
             self.step();
         }
         self.now = self.now.max(end);
@@ -387,9 +365,9 @@ impl<M: Machine> Sim<M> {
     pub(super) fn settle(&mut self, host: usize) {
         let mut buf = core::mem::take(&mut self.buffer);
         for turn in 0.. {
-            let Process::Running(machine) = &mut self.hosts[host].process else { break };
+            let Host { process: Process::Running(machine), buffer, .. } = &mut self.hosts[host] else { break };
             assert!(turn < PATIENCE, "host {host} never stops sending");
-            match machine.poll_transmit(&mut buf) {
+            match machine.poll_transmit(&mut buf[..*buffer]) {
                 Some((to, len)) => self.transmit(host, to, &buf[..len]),
                 None => break,
             }
@@ -409,7 +387,7 @@ impl<M: Machine> Sim<M> {
         let due = machine.poll_timeout();
         let wake = (due != Instant::FAR_FUTURE).then(|| self.hosts[host].clock.global(due).max(self.now));
         if let Some(at) = wake.filter(|_| wake != self.hosts[host].wake) {
-            self.push(at, Happening::Wake { host: host as u32 });
+            self.queue.push(at, Happening::Wake { host: host as u32 });
         }
         self.hosts[host].wake = wake;
         self.look(host);
@@ -469,13 +447,8 @@ impl<M: Machine> Sim<M> {
             let mut bytes = bytes.to_vec();
             conditions.damage(&mut bytes, &mut self.rng);
             let at = self.now.after(conditions.draw_latency(&mut self.rng));
-            self.push(at, Happening::Arrival { to, from, bytes });
+            self.queue.push(at, Happening::Arrival { to, from, bytes });
         }
-    }
-
-    fn push(&mut self, at: Instant, what: Happening) {
-        self.order += 1;
-        self.queue.push(Reverse(Entry { at, order: self.order, what }));
     }
 
     fn look(&mut self, host: usize) {

@@ -82,6 +82,9 @@ impl Action {
             Action::Slander(host, accused) => slander(sim, host.into(), accused.into()),
             Action::Invent(host, count) => invent(sim, host.into(), count),
             Action::Forge(host, what) => forge(sim, host.into(), what),
+            // No attack makes up what a member says or writes. So what is not delivered must be told all the same, and what is
+            // read must have been written: all accounts are kept.
+            Action::Attack(host, attack, stance) => sim.mount(host.into(), attack, stance, Action::ATTACK),
             Action::Lie(host) => sim.set_tamper(host.into(), Some(liar(sim.steps()))),
             // A process that is stopped could not be told.
             Action::Move(host) if !sim.is_running(host.into()) => {}
