@@ -19,6 +19,7 @@ mod family_probing;
 mod hostile;
 mod hostile_claims;
 mod hostile_loop;
+mod hostile_liar;
 mod hostile_messages;
 mod hostile_shares;
 mod hostile_work;
