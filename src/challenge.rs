@@ -79,7 +79,8 @@ fn judge(evidence: Evidence) -> Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Challenge<A> {
     claim: Record<A>,
-    /// Unpredictable, so that only who was asked can answer: the claimed side's, and the known side's.
+    /// Unpredictable, so that only who was asked can answer: the claimed side's, and the known side's. The other one of that
+    /// pair of numbers is the known side's answer that it does not say this.
     numbers: (u32, u32),
     tries: u8,
     next: Instant,
@@ -186,14 +187,15 @@ impl<A: Address, S: Storage> Challenges<A, S> {
             challenge.proved = true;
             return Finding::Noted;
         }
-        if number != challenge.numbers.1 {
+        let denied = number == denial(challenge.numbers.1);
+        if number != challenge.numbers.1 && !denied {
             return Finding::Unasked;
         }
         let join = challenge.join;
         self.0.swap_take(at);
         // It has said just this, and still hears what comes to its former address. If it has said something else since, that
         // will come.
-        let said_it = stands_by && incarnation == claim.incarnation;
+        let said_it = stands_by && incarnation == claim.incarnation && !denied;
         if said_it { Finding::Confirmed(claim, join) } else { Finding::Contradicted(claim, join) }
     }
 
@@ -249,6 +251,11 @@ impl<A: Address> Challenge<A> {
         let proved = self.proved || self.claim.liveness == Liveness::Left;
         judge(Evidence { proved, unopposed, tries: self.tries, waited })
     }
+}
+
+/// The number under which a member answers a question of this number that it does not say what comes with that.
+pub(crate) fn denial(number: u32) -> u32 {
+    number ^ 1
 }
 
 fn is_alive<A>(record: &Record<A>) -> bool {

@@ -148,6 +148,11 @@ impl<A: Address> Seeds<A> {
         self.visit = Some(Seed { number, owed: true, ..Seed::new(addr, now) });
     }
 
+    /// When somebody was last visited or called on.
+    pub(crate) fn last_visit(&self) -> Option<Instant> {
+        self.visit.as_ref().map(|visit| visit.next)
+    }
+
     /// The same, under the number of the call before it if that was to the same address: its answer may be on its way.
     pub(crate) fn call_again(&mut self, addr: A, number: u32, now: Instant) {
         match &mut self.visit {

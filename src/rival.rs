@@ -8,9 +8,14 @@
 //!
 //! | of those asked | the rival answers | it is silent, or its address is this node's own |
 //! |---|---|---|
-//! | two hold the rival's life | this node gives way, the one in the greater life only when the other persists | this node begins a life above it |
+//! | two hold the rival's life | the one of lesser rank gives way | this node begins a life above it |
 //! | only one does, again and again, or a seed or one that was held for dead | this node goes on, and asks on | the same, once in ten minutes |
 //! | two hold this node's | there is nothing in it | there is nothing in it |
+//!
+//! Two processes that are started together may each find members that hold them. They agree by rank: the one that two
+//! others hold, whom it asked, comes before the one that has not found two; of two equals the greater life comes first.
+//! Each says in every ping and answer to the other whether it has found two. The rank of either only grows until it gives
+//! way, so that never both do, whatever each has heard last.
 //!
 //! A node that still joins asks its seeds, and has no others to ask: it believes them, each for what follows from it.
 
@@ -23,8 +28,6 @@ use crate::time::Instant;
 
 /// How many who were asked must hold another life before this node does anything about its own.
 const NEEDED: usize = 2;
-/// How much more time than the lesser life the greater has, in suspicions: it keeps the id if the other gives way.
-const PERSISTENT: u64 = 4;
 /// After so many suspicions what nothing came of is dropped; it comes again if there is something in it.
 const FORGOTTEN: u64 = 32;
 /// How long a node lives before the word of one makes it begin anew once more, in microseconds.
@@ -41,6 +44,9 @@ pub(crate) enum Witness {
     Hearsay(Option<NodeId>),
 }
 
+/// Those who say the same, and where each was asked: one at an address, whoever it says it is.
+type Voices<A> = Vec<(NodeId, A), NEEDED>;
+
 /// Another life of this node's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rival<A> {
@@ -54,17 +60,16 @@ pub(crate) struct Rival<A> {
     contact: Instant,
     /// How often it may still be asked. Its address is hearsay, and gets no more than it is spoken of.
     tries: u8,
-    /// When it last answered.
-    answered: Option<Instant>,
+    /// When it last answered, and whether it said that others hold it.
+    answered: Option<(Instant, bool)>,
     pub(crate) owed: bool,
     /// Who was asked last which life it holds, under which number, and when another is to be.
     peer: NodeId,
     question: u32,
     next_peer: Instant,
-    /// Who has answered that it holds the rival's life, and where each was asked: one at an address, whoever it says it is.
-    against: Vec<(NodeId, A), NEEDED>,
-    /// How many have answered that they hold this node's.
-    backing: u8,
+    /// Who has answered that it holds the rival's life, and who that it holds this node's.
+    against: Voices<A>,
+    backing: Voices<A>,
     /// Whoever is to be asked first.
     first: Option<NodeId>,
     /// How many have been asked.
@@ -80,6 +85,8 @@ pub(crate) struct Contest {
     pub(crate) greater: bool,
     /// The rival has answered of late, from elsewhere.
     pub(crate) answers: bool,
+    /// It says that others whom it asked hold it.
+    pub(crate) stands: bool,
     /// It has had the time to.
     pub(crate) waited: bool,
     /// How many of those who were asked hold the rival's life, and how many this node's.
@@ -106,20 +113,24 @@ pub(crate) enum Outcome {
     Outlive,
 }
 
+/// How many witnesses it takes among so many others. As with a jury: of three members there is only one to ask.
+fn needed(others: u32) -> usize {
+    if others <= 2 { 1 } else { NEEDED }
+}
+
 pub(crate) fn decide(contest: Contest) -> Outcome {
-    let Contest { greater, answers, waited, against, backing, others, age, rested, insisted } = contest;
-    // As with a jury: of three members there is only one to ask.
-    let needed = if others <= 2 { 1 } else { NEEDED as u32 };
-    let enough = others > 0 && against >= needed;
-    if answers && enough && (greater || age >= PERSISTENT) {
+    let Contest { greater, answers, stands, waited, against, backing, others, age, rested, insisted } = contest;
+    let needed = needed(others) as u32;
+    let (enough, backed) = (others > 0 && against >= needed, backing >= needed);
+    let outranked = if stands == backed { greater } else { stands };
+    if answers && enough && outranked {
         return Outcome::GiveWay;
     }
     let one = rested && (insisted || against > 0 && age >= 2);
     if !answers && waited && greater && (enough || one) {
         return Outcome::Outlive;
     }
-    if age >= FORGOTTEN || against == 0 && backing >= needed && !(insisted && rested) || !answers && waited && !greater
-    {
+    if age >= FORGOTTEN || against == 0 && backed && !(insisted && rested) || !answers && waited && !greater {
         return Outcome::Drop;
     }
     Outcome::Wait
@@ -143,7 +154,7 @@ impl<A: Address> Rival<A> {
             question: numbers.1,
             next_peer: now,
             against: Vec::new(),
-            backing: 0,
+            backing: Vec::new(),
             first: None,
             asked: 0,
             insisted: false,
@@ -200,9 +211,9 @@ impl<A: Address> Rival<A> {
         now >= self.until
     }
 
-    /// It has answered, so that it is there, and may be asked again.
-    pub(crate) fn answer(&mut self, now: Instant, config: &Config) {
-        self.answered = Some(now);
+    /// It has answered, so that it is there, and may be asked again; it says whether others hold it.
+    pub(crate) fn answer(&mut self, stands: bool, now: Instant, config: &Config) {
+        self.answered = Some((now, stands));
         (self.tries, self.next) = (2, now.after(config.suspicion / 2));
     }
 
@@ -219,6 +230,11 @@ impl<A: Address> Rival<A> {
         Some(self.first.take())
     }
 
+    /// Nobody is to be asked for a while.
+    pub(crate) fn rest(&mut self, now: Instant, config: &Config) {
+        self.next_peer = now.after(2 * least_gap(config));
+    }
+
     /// This member is asked under a number of its own.
     pub(crate) fn ask(&mut self, peer: NodeId) -> u32 {
         self.question = self.question.wrapping_add(1) | 1;
@@ -233,17 +249,28 @@ impl<A: Address> Rival<A> {
 
     /// Takes the answer of whoever was asked, at this address: it holds this life.
     pub(crate) fn weigh(&mut self, peer: NodeId, at: A, holds: Life, now: Instant) {
+        let (said, unsaid) = match holds == self.life {
+            true => (&mut self.against, &mut self.backing),
+            false => (&mut self.backing, &mut self.against),
+        };
         let same = |(id, addr): &(NodeId, A)| *id == peer || *addr == at;
-        if holds != self.life {
-            self.against.retain(|witness| !same(witness));
-            self.backing = self.backing.saturating_add(1);
-        } else if self.against.iter().any(same) || self.against.push((peer, at)).is_err() {
+        unsaid.retain(|voice| !same(voice));
+        if said.iter().any(same) || said.push((peer, at)).is_err() {
             // It has said so before, or enough have: no reason to hurry.
             return;
+        }
+        // The rival is told at once that others hold this node.
+        if self.answered.is_some() && self.backing.len() == NEEDED {
+            self.next = now;
         }
         if self.asked < 4 {
             self.next_peer = self.next_peer.min(now);
         }
+    }
+
+    /// Whether this member's answer counts already.
+    pub(crate) fn has_heard(&self, member: NodeId) -> bool {
+        self.against.iter().chain(&self.backing).any(|(id, _)| *id == member)
     }
 
     /// Whether somebody who was asked holds it.
@@ -251,15 +278,21 @@ impl<A: Address> Rival<A> {
         !self.against.is_empty()
     }
 
+    /// Whether as many of those who were asked hold this node as it takes.
+    pub(crate) fn is_outdone(&self, others: u32) -> bool {
+        self.backing.len() >= needed(others)
+    }
+
     /// What there is to decide by, for a node in this life.
     pub(crate) fn contest(&self, own: Life, others: u32, rested: bool, now: Instant, config: &Config) -> Contest {
         let age = now.since(self.opened);
         Contest {
             greater: self.life > own,
-            answers: self.answered.is_some_and(|at| now.since(at) < config.suspicion),
+            answers: self.answered.is_some_and(|(at, _)| now.since(at) < config.suspicion),
+            stands: self.answered.is_some_and(|(_, stands)| stands),
             waited: now >= self.until,
             against: self.against.len() as u32,
-            backing: self.backing.into(),
+            backing: self.backing.len() as u32,
             others,
             age: suspicions(age, config),
             rested,
@@ -286,14 +319,15 @@ mod tests {
     /// Every contest over a small space.
     fn all() -> Vec<Contest> {
         let mut space = Vec::new();
-        for bits in 0..16 {
+        for bits in 0..32 {
             for (against, backing, others) in (0..64).map(|of| (of % 4, of / 4 % 4, of / 16)) {
-                for age in [0, 1, 2, 3, 4, 31, 32] {
-                    let [greater, answers, waited, rested] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+                for age in [0, 1, 2, 31, 32] {
+                    let [greater, answers, waited, rested, stands] = [1, 2, 4, 8, 16].map(|bit| bits & bit != 0);
                     let others = 2 * others;
                     space.push(Contest {
                         greater,
                         answers,
+                        stands,
                         waited,
                         against,
                         backing,
@@ -319,7 +353,7 @@ mod tests {
     fn a_member_among_three_others_or_more_gives_way_on_two_words_and_only_to_one_that_answers() {
         for contest in all().into_iter().filter(|contest| decide(*contest) == Outcome::GiveWay) {
             assert!(contest.answers && contest.against >= if contest.others > 2 { 2 } else { 1 }, "{contest:?}");
-            assert!(contest.greater || contest.age >= PERSISTENT, "{contest:?}");
+            assert!(contest.greater || contest.stands, "{contest:?}");
         }
     }
 
@@ -342,13 +376,29 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_others_hold_the_lesser_gives_way_first() {
+    fn of_two_that_answer_each_other_never_both_give_way() {
+        for one in all().into_iter().filter(|one| one.answers && one.others > 2) {
+            for (against, backing) in (0..16).map(|of| (of % 4, of / 4)) {
+                let other = Contest { greater: !one.greater, stands: one.backing >= 2, against, backing, ..one };
+                let one = Contest { stands: backing >= 2, ..one };
+                let both = [one, other].map(decide) == [Outcome::GiveWay; 2];
+                assert!(!both, "{one:?} {other:?}");
+                // Not if either has heard of the other before that had found others, either.
+                let early = [Contest { stands: false, ..one }, other].map(decide) == [Outcome::GiveWay; 2];
+                assert!(!early, "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_that_others_hold_the_lesser_gives_way_and_before_that_the_one_that_nobody_holds() {
         let split = Contest {
             greater: true,
             answers: true,
+            stands: true,
             waited: false,
             against: 2,
-            backing: 3,
+            backing: 2,
             others: 9,
             age: 0,
             rested: true,
@@ -356,6 +406,7 @@ mod tests {
         };
         assert_eq!(decide(split), Outcome::GiveWay);
         assert_eq!(decide(Contest { greater: false, ..split }), Outcome::Wait);
-        assert_eq!(decide(Contest { greater: false, age: PERSISTENT, ..split }), Outcome::GiveWay, "if it persists");
+        assert_eq!(decide(Contest { stands: false, ..split }), Outcome::Wait, "the rival may have none");
+        assert_eq!(decide(Contest { greater: false, backing: 1, ..split }), Outcome::GiveWay);
     }
 }

@@ -213,17 +213,18 @@ impl<A: Address, S: Storage> Node<A, S> {
                     Ok(Frame::News(mut records)) => records.record::<A>(),
                     _ => None,
                 };
-                if !of_sender(other).is_some_and(|other| self.stands_up_to(other, head.newcomer)) {
+                if !of_sender(other).is_some_and(|other| self.stands_up_to(other, head)) {
                     return;
                 }
-                let say = Say::Ack { number, differs: false, introduce: false };
+                let say = Say::Twin { number };
                 self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });
             }
-            Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(head.newcomer),
+            Ok(Frame::Ack { number, .. }) if rival == Some((number, head.tag)) => self.meet_twin(head),
             // It joins through us, of all nodes. Our own record tells it where to ask whether we live.
             Ok(Frame::Join { number, mut record, .. }) if head.tag != own_tag => {
                 if let Some(other) = of_sender(record.record()) {
-                    self.stands_up_to(other, head.newcomer);
+                    // It means its table by that flag here.
+                    self.stands_up_to(other, Head { full: false, ..head });
                 }
                 let say = Say::Welcome { number, answer: Answer::Taken, about: head.sender };
                 self.reply(Reply { to: from, tag: head.tag, home: false, most: usize::MAX, say });

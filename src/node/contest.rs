@@ -6,10 +6,11 @@ use super::reply::Replies;
 use crate::challenge::Challenges;
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
-use crate::member::{Address, Life, Liveness, MAX_JUMP, NodeId, Record};
+use crate::member::{Address, Life, Liveness, MAX_JUMP, Member, NodeId, Record};
 use crate::members::MYSELF;
 use crate::rival::{Outcome, Rival, Witness, decide, is_rested};
 use crate::storage::Storage;
+use crate::wire::Head;
 
 impl<A: Address, S: Storage> Node<A, S> {
     /// Somebody names another life of this node's id.
@@ -126,9 +127,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         let life = rival.life;
         match decide(contest) {
             Outcome::Wait => self.ask_which_life(),
+            // The rival is told first that others hold this node.
+            Outcome::Drop if rival.owed && !contest.waited => rival.rest(self.now, &self.config),
             Outcome::Drop => {
+                self.hearsay = rival.is_outdone(others).then(|| self.now.after(self.config.suspicion));
                 self.rival = None;
-                self.hearsay = Some(self.now.after(self.config.suspicion));
             }
             Outcome::GiveWay => self.give_up_id(),
             Outcome::Outlive => {
@@ -145,7 +148,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(rival) = &mut self.rival else { return };
         let Some(first) = rival.wants_peer(self.now, &self.config) else { return };
         let first = first.and_then(|id| self.members.find(id)).filter(|index| self.members.is_live(*index));
-        let peer = first.filter(|index| *index != MYSELF).or_else(|| self.members.random_live(&mut self.rng, |_| true));
+        let unheard = |member: &Member<A>| !rival.has_heard(member.id());
+        let peer = first.filter(|index| *index != MYSELF).or_else(|| self.members.random_live(&mut self.rng, unheard));
+        // All have been heard, and one may have learned better.
+        let peer = peer.or_else(|| self.members.random_live(&mut self.rng, |_| true));
         if let Some(peer) = peer.and_then(|index| self.members.get(index)) {
             let number = rival.ask(peer.id);
             self.seeds.call_on(peer.addr, number, self.now);
@@ -198,15 +204,15 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// The other claimant of this node's id lives. A node that joins gives way to it, unless it comes before it by now; a
     /// member asks others first.
-    pub(super) fn meet_twin(&mut self, newcomer: bool) {
+    pub(super) fn meet_twin(&mut self, head: Head) {
         let joining = self.is_joining();
         let Some(rival) = &mut self.rival else { return };
-        rival.answer(self.now, &self.config);
+        rival.answer(head.full, self.now, &self.config);
         if !joining {
             return;
         }
         let life = rival.life;
-        if self.keeps_id(life, newcomer) {
+        if self.keeps_id(life, head.newcomer) {
             self.rival = None;
         } else if self.is_shut_out() {
             self.give_up_id();
@@ -223,17 +229,32 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Another claimant of this id says which life it is. Whether it is to be answered when it asks; if not, it is this
     /// node that asks.
-    pub(super) fn stands_up_to(&mut self, other: Record<A>, newcomer: bool) -> bool {
+    pub(super) fn stands_up_to(&mut self, other: Record<A>, head: Head) -> bool {
         let Some(myself) = self.members.myself().copied() else { return false };
-        let keeps = self.keeps_id(other.life, newcomer);
+        if !self.is_joining() {
+            // Two members each must know that the other lives, until others have told them who keeps the id. One in a lesser
+            // life comes first if others hold it, and is a rival then.
+            if !head.newcomer && (head.full || other.life > myself.life) {
+                self.open_contest(other, false, None);
+            }
+            return true;
+        }
+        let keeps = self.keeps_id(other.life, head.newcomer);
         if !keeps {
             self.learn_of_other_life(other, myself, Witness::Hearsay(None));
-        } else if newcomer || self.phase == Phase::Joining {
+        } else if head.newcomer || self.phase == Phase::Joining {
             // It need not be asked any more: it gives way.
             self.rival = self.rival.take().filter(|rival| rival.life != other.life);
         }
-        // Two members each must know that the other lives, until others have told them who keeps the id.
-        keeps || self.phase == Phase::Member && !newcomer
+        keeps || self.phase == Phase::Member && !head.newcomer
+    }
+
+    /// Whether members whom it asked hold this node, now or when it last looked into another life of its id.
+    pub(super) fn is_held(&self) -> bool {
+        match &self.rival {
+            Some(rival) => rival.is_outdone(self.members.others()),
+            None => self.phase == Phase::Member && self.hearsay.is_some_and(|quiet| self.now < quiet),
+        }
     }
 
     /// Whether this node keeps its id before another claimant: a member before a newcomer, and of two equals the greater

@@ -83,11 +83,6 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Weighs one record.
-    pub(super) fn learn(&mut self, record: Record<A>, source: Source, teller: NodeId) {
-        self.learn_told(Told { record, seen: 0, certificate: None }, source, teller);
-    }
-
     /// Weighs a record, with what came beside it.
     pub(super) fn learn_told(&mut self, told: Told<A>, source: Source, teller: NodeId) {
         let Told { record, certificate, .. } = told;
@@ -326,9 +321,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.refuse(DropReason::CounterJump);
         }
         let noted = record.liveness == Liveness::Down && self.detector.is_accused_of(record.incarnation);
-        let Some(teller) = teller.filter(|_| record.liveness != Liveness::Alive && !noted) else {
-            return self.answer_charge(record);
-        };
+        let Some(teller) = teller.filter(|_| !noted) else { return self.answer_charge(record) };
+        // Two words under one incarnation: whoever holds the other one says so when this node joins through it once more.
+        if record.liveness == Liveness::Alive && record.incarnation == myself.incarnation {
+            let rested = self.seeds.last_visit().is_none_or(|at| self.now.since(at) >= self.config.suspicion);
+            let home = self.members.find_record(teller).filter(|_| rested).map(|held| held.addr);
+            return home.into_iter().for_each(|home| self.seeds.call_on(home, self.rng.next_u32() | 1, self.now));
+        }
         let said = (record.incarnation, record.liveness);
         if !self.detector.charge(teller, said, &mut context!(self)) {
             self.refuse(DropReason::TooManyClaims);

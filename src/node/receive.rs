@@ -202,7 +202,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.relays.do_without(speaker.head.sender, &mut context!(self));
                 }
             }
-            Frame::Claim(record) => self.on_claim(record, speaker.head.sender),
+            Frame::Claim(record) => self.on_claim(record, speaker.addr),
             Frame::RelayAck { number, passes_on } => {
                 let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
                 self.note_answer(asked, speaker);
@@ -373,20 +373,20 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Somebody asks whether it is this node that lives elsewhere, or anew.
-    fn on_claim(&mut self, mut record: Reader<'_>, teller: NodeId) {
+    fn on_claim(&mut self, mut record: Reader<'_>, addr: A) {
         let about = record.record::<A>().filter(|record| record.id == self.id());
         match about.zip(self.members.myself().copied()) {
             Some((record, myself)) if record.life != myself.life => {
                 self.learn_of_other_life(record, myself, Witness::Hearsay(None));
             }
-            // A farewell that all put to us: our answer to the question that comes with it is under a lower incarnation, and
-            // says enough.
-            Some((record, myself))
-                if record.liveness == Liveness::Left && record.incarnation > myself.incarnation.max(UNCONTESTED) => {}
-            // The first one: who asks does not believe it, and need not be asked. Somebody does, or it would not be going
-            // round, and nothing but a later word of ours ends it, which makes all others contested.
-            Some((record, _)) if record.liveness == Liveness::Left => self.learn_of_myself(record, None),
-            Some((record, _)) => self.learn(record, Source::News, teller),
+            // The first farewell: whoever was not told so by all believes it, and only a later word of ours ends that. It makes
+            // all others contested, so that none of those does more than to ask.
+            Some((record, myself)) if record.liveness == Liveness::Left && myself.incarnation <= UNCONTESTED => {
+                self.learn_of_myself(record, None);
+            }
+            // Who asks does not believe it, and whoever does will say so as well.
+            Some((record, myself)) if record != myself => self.deny(addr),
+            Some(_) => {}
             None => self.refuse(DropReason::Malformed),
         }
     }
@@ -394,11 +394,11 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ask(&mut self, question: u32, target: NodeId, within: u64, speaker: &mut Speaker<A>) {
         let Speaker { addr, home, head: Head { sender: id, tag, .. }, .. } = *speaker;
         match self.members.find(target) {
-            // It asks whether it is held for dead, as somebody says: it is not.
-            Some(index) if self.members.is_live(index) && target == id => {
+            // It asks whether it is held for dead, or to have said more than it has, as somebody says: it is not.
+            Some(index) if self.members.is_live(index) && target == id && self.is_up_to(index, speaker) => {
                 self.respond(speaker, Say::Verdict { question, target, word: Word::Heard });
             }
-            Some(index) if self.members.is_live(index) && index != MYSELF => {
+            Some(index) if self.members.is_live(index) && index != MYSELF && target != id => {
                 let asker = Asker { id, tag, addr, home };
                 match self.detector.on_ask(asker, question, target, within, &mut context!(self)) {
                     Asked::Taken => {}
@@ -414,6 +414,11 @@ impl<A: Address, S: Storage> Node<A, S> {
             // be found dead.
             Some(_) | None => self.respond(speaker, Say::Gone { question, target }),
         }
+    }
+
+    /// Whether the speaker itself says no less than is held of it.
+    fn is_up_to(&self, index: Index, speaker: &Speaker<A>) -> bool {
+        self.members.get(index).is_some_and(|held| held.incarnation <= speaker.head.incarnation)
     }
 
     // Dissemination and anti-entropy.

@@ -7,6 +7,7 @@
 
 use super::Node;
 use super::send::write_verdict;
+use crate::challenge::denial;
 use crate::event::DropReason;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
@@ -54,6 +55,10 @@ pub(super) enum Say {
         number: u32,
         differs: bool,
         introduce: bool,
+    },
+    /// I live, too, and have your id.
+    Twin {
+        number: u32,
     },
     /// This is what I hold of that member, perhaps you yourself.
     About(NodeId),
@@ -145,6 +150,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
+    /// A claim comes behind a ping from there that this node does not stand by: the answer says so.
+    pub(super) fn deny(&mut self, to: A) {
+        let of_ping = |reply: &&mut Reply<A>| reply.to == to && matches!(reply.say, Say::Ack { .. });
+        if let Some(Reply { say: Say::Ack { number, .. }, .. }) = self.replies.0.iter_mut().filter(of_ping).last() {
+            *number = denial(*number);
+        }
+    }
+
     /// The answers that may be sent now.
     pub(super) fn owed_replies(&self) -> impl Iterator<Item = (usize, &Reply<A>)> {
         self.replies.0.iter().enumerate().filter(|(_, reply)| self.answer_ready(reply) <= self.now)
@@ -178,6 +191,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
                 self.write_introduce(reply.to, writer)
             }
+            Say::Twin { number } => writer.frame(kind::ACK, |body| body.u32(number)),
             Say::Introduce => self.write_introduce(reply.to, writer),
             Say::About(id) => self.write_about(id, writer),
             Say::Gone { question, target } => {

@@ -8,7 +8,7 @@
 //! entries have the same, and others choose some of those keys.
 
 use super::Node;
-use super::reply::{REPLIES, Reply};
+use super::reply::{REPLIES, Reply, Say};
 use crate::budget::Class;
 use crate::challenge::Side;
 use crate::context::Context;
@@ -57,6 +57,13 @@ pub(super) enum Owed<A> {
     /// A question about a range.
     Sync(usize, NodeId),
     News(Index),
+}
+
+impl<A> Owed<A> {
+    /// Whether it goes to another that has this node's id.
+    fn is_for_twin(&self) -> bool {
+        matches!(self, Owed::Rival | Owed::Reply(_, Reply { say: Say::Twin { .. }, .. }))
+    }
 }
 
 /// Why nothing was written.
@@ -244,7 +251,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn encode(&mut self, owed: &Owed<A>, buf: &mut [u8]) -> Result<(A, usize, usize), Unsent> {
         let (to, tag) = self.addressee(owed).ok_or(Unsent::Gone)?;
         let seal = Seal { cluster: self.config.cluster, addressee: tag };
-        let head = self.head(tag == ANYONE).ok_or(Unsent::Gone)?;
+        let head = self.head(tag == ANYONE, owed.is_for_twin()).ok_or(Unsent::Gone)?;
         let mut writer = Writer::new(buf, seal, head).ok_or(Unsent::Small)?;
         let written = self.write(owed, &mut writer);
         // Strangers are told nothing: they may not be who they say, nor where.
@@ -259,10 +266,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         Ok((to, len, news))
     }
 
-    fn head(&self, open: bool) -> Option<Head> {
+    fn head(&self, open: bool, for_twin: bool) -> Option<Head> {
         let myself = self.members.myself()?;
         let (sender, tag, incarnation) = (myself.id, myself.tag(), myself.incarnation);
-        let (full, newcomer) = (self.members.has_refused(), self.phase == Phase::Joining);
+        // Nobody compares tables with its twin: the flag says something else to that.
+        let full = if for_twin { self.is_held() } else { self.members.has_refused() };
+        let newcomer = self.phase == Phase::Joining;
         Some(Head { sender, tag, incarnation, open, full, newcomer })
     }
 

@@ -11,7 +11,8 @@
 //!
 //! form       bits 0-3  wire version, 1
 //!            bit 4     OPEN: for whoever is at this address; the check value is seeded with tag 0
-//!            bit 5     FULL: the sender has refused members for want of room; do not compare tables with it
+//!            bit 5     FULL: the sender has refused members for want of room; do not compare tables with it. To another
+//!                       that has the sender's id: members whom the sender asked hold it to be that id
 //!            bit 6     NEWCOMER: the sender has not yet been admitted by anybody
 //!            bit 7     SEALED: reserved for an authenticated form with 28 bytes more; refused by this version
 //! cluster    the low half of the cluster's 32-bit tag, so that foreign datagrams are told from corrupted ones
@@ -49,7 +50,7 @@
 //! | 10 | leave | number 4; behind news that the sender has left |
 //! | 11 | leave ack | number 4 |
 //! | 12 | introduce | cookie 8: I do not know you, join with this |
-//! | 13 | claim | record: this is said of you, and I do not believe it while you answer |
+//! | 13 | claim | record: this is said of you, and I do not believe it while you answer. Who does not say this in its life acknowledges the ping before it under the number whose lowest bit is another |
 //! | 14 | relay | number 4, low 4, high 4, records: pass these on to all between, in units of 2^32 of the id space |
 //! | 15 | relay ack | number 4, passes it on 1 |
 //! | 16 | sums | low 8, high 8, salt 4, sums 4 of as many equal parts of that range: a power of two, at most 32 |

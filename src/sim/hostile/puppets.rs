@@ -98,7 +98,9 @@ impl<A: HostAddress> Puppet<A> {
 
     /// It lives, it says.
     fn ack(&self, cluster: u64, to: &Record<A>, number: u32) -> Vec<u8> {
-        let forger = Forger { seal: Seal { cluster, addressee: to.tag() }, head: self.head(false) };
+        // To one whose id it has taken: others hold it, it says.
+        let head = Head { full: self.record.id == to.id, ..self.head(false) };
+        let forger = Forger { seal: Seal { cluster, addressee: to.tag() }, head };
         forger.write(|writer| writer.frame(kind::ACK, |body| body.u32(number)))
     }
 
