@@ -43,7 +43,7 @@ use crate::member::{Address, Life, Liveness, Member, NodeId, Record};
 use crate::members::{MYSELF, Members};
 use crate::progress::Comparison;
 use crate::relay::Relays;
-use crate::rival::Rival;
+use crate::rival::{Begun, Rival};
 use crate::rng::Rng;
 use crate::state::State;
 use crate::storage::{Breadth, Empty, Fixed, Storage, Width};
@@ -94,7 +94,7 @@ pub struct Node<A: Address, S: Storage> {
     /// life of its id that anybody names.
     hearsay: Option<Instant>,
     /// When this node last began anew because others held another life of its id.
-    began: Option<Instant>,
+    began: Option<Begun>,
     leave: Option<Leave>,
     replies: Replies<A, S>,
     budget: Budget,

@@ -9,7 +9,7 @@
 //! | of those asked | the rival answers | it is silent, or its address is this node's own |
 //! |---|---|---|
 //! | two hold the rival's life | the one of lesser rank gives way | this node begins a life above it |
-//! | only one does, again and again, or a seed or one that was held for dead | this node goes on, and asks on | the same, once in ten minutes |
+//! | only one does, again and again, or a seed or one that was held for dead | this node goes on, and asks on | the same, ever more seldom, at last once in ten minutes |
 //! | two hold this node's | there is nothing in it | there is nothing in it |
 //!
 //! Two processes that are started together may each find members that hold them. They agree by rank: the one that two
@@ -30,7 +30,8 @@ use crate::time::Instant;
 const NEEDED: usize = 2;
 /// After so many suspicions what nothing came of is dropped; it comes again if there is something in it.
 const FORGOTTEN: u64 = 32;
-/// How long a node lives before the word of one makes it begin anew once more, in microseconds.
+/// How long a node lives before the word of one makes it begin anew once more, in microseconds. The first few times less
+/// will do: where two had one id, a last one that holds what the other was can be the only one.
 const RESTED: u64 = 600_000_000;
 
 /// Who has named another life of this node's id.
@@ -306,9 +307,25 @@ fn suspicions(micros: u64, config: &Config) -> u64 {
     (1..=FORGOTTEN).rev().find(|count| micros >= count.saturating_mul(config.suspicion)).unwrap_or(0)
 }
 
-/// Whether a node that last began anew then, if ever, may do so on the word of one.
-pub(crate) fn is_rested(began: Option<Instant>, now: Instant) -> bool {
-    began.is_none_or(|began| now.since(began) >= RESTED)
+/// When a node last began anew because others held another life of its id, and how often of late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Begun {
+    at: Instant,
+    times: u8,
+}
+
+impl Begun {
+    /// It begins anew now.
+    pub(crate) fn again(last: Option<Self>, now: Instant) -> Self {
+        let recent = last.filter(|last| now.since(last.at) < 2 * RESTED);
+        Begun { at: now, times: recent.map_or(0, |last| last.times.saturating_add(1)) }
+    }
+
+    /// Whether it may do so again on the word of one.
+    pub(crate) fn is_rested(self, now: Instant, config: &Config) -> bool {
+        let gap = (2 * config.suspicion) << self.times.min(7);
+        now.since(self.at) >= gap.min(RESTED)
+    }
 }
 
 #[cfg(test)]

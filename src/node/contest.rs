@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase};
 use crate::member::{Address, Life, Liveness, MAX_JUMP, Member, NodeId, Record};
 use crate::members::MYSELF;
-use crate::rival::{Outcome, Rival, Witness, decide, is_rested};
+use crate::rival::{Begun, Outcome, Rival, Witness, decide};
 use crate::storage::Storage;
 use crate::wire::Head;
 
@@ -122,7 +122,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             return;
         }
-        let (others, rested) = (self.members.others(), is_rested(self.began, self.now));
+        let (others, rested) =
+            (self.members.others(), self.began.is_none_or(|begun| begun.is_rested(self.now, &self.config)));
         let contest = rival.contest(own, others, rested, self.now, &self.config);
         let life = rival.life;
         match decide(contest) {
@@ -136,7 +137,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Outcome::GiveWay => self.give_up_id(),
             Outcome::Outlive => {
                 self.rival = None;
-                self.began = Some(self.now);
+                self.began = Some(Begun::again(self.began, self.now));
                 self.outlive(life);
             }
         }
