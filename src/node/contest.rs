@@ -122,8 +122,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             return;
         }
-        let (others, rested) =
-            (self.members.others(), self.began.is_none_or(|begun| begun.is_rested(self.now, &self.config)));
+        // To an isolated node the others are as good as dead: one that is not will do as a witness.
+        let others = if self.detector.isolated { 1 } else { self.members.others() };
+        let rested = self.began.is_none_or(|begun| begun.is_rested(self.now, &self.config));
         let contest = rival.contest(own, others, rested, self.now, &self.config);
         let life = rival.life;
         match decide(contest) {
