@@ -344,6 +344,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Looks into unequal roots. A member that is held for dead and does not speak up yet has roots that differ from
     /// everybody's: it does so now and then, so as not to miss everything.
     fn compare(&mut self, peer: NodeId, equal: bool) {
+        // Whoever leaves differs by that from all who do not know it yet.
+        if self.leave.is_some() {
+            return;
+        }
         let period = self.config.probe_period;
         let gap = if self.detector.is_accused() { 4 * period } else { period / 8 };
         self.sync.compare(peer, equal, self.now, gap);

@@ -133,6 +133,13 @@ impl Forger {
         self.about(member, |record| record.with(Liveness::Left))
     }
 
+    /// A member is asked whether it has left, under the incarnation at which it was alive or the next.
+    pub fn doubt<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, later: u32) -> Vec<u8> {
+        let Some(record) = member.own_record().map(|record| record.with(Liveness::Left)) else { return Vec::new() };
+        let record = Record { incarnation: record.incarnation.saturating_add(later), ..record };
+        self.write(|writer| writer.frame(kind::CLAIM, |body| body.record(&record)))
+    }
+
     /// A member has moved to the address of this number, it says.
     pub fn removal<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, place: u32) -> Vec<u8> {
         self.about(member, |record| Record {

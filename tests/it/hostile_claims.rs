@@ -150,6 +150,50 @@ fn what_others_say_that_a_living_member_has_said_is_put_to_it_and_not_held() {
     }
 }
 
+/// How much more a cluster of 16 sends for each byte that somebody lies to `victim` about `about`, ten times a second; and how
+/// often the one that is spoken of has spoken anew.
+fn cost_of(lie: impl Fn(Forger, &HeapNode<u32>) -> Vec<u8>, (victim, about): (usize, usize), seed: u64) -> (u64, u32) {
+    let mut sim = watched(16, seed);
+    sim.run_for(10 * SECOND);
+    let quiet = sim.total_traffic().bytes;
+    sim.run_for(30 * SECOND);
+    let before = sim.total_traffic().bytes;
+    let words = |sim: &Cluster| sim.machine(about).unwrap().member(sim.id(about)).unwrap().incarnation();
+    let (first, mut forged) = (words(&sim), 0);
+    for _ in 0..300 {
+        forged += tell(&mut sim, victim, 1, |sim, forger| lie(forger, sim.machine(about).unwrap()));
+        sim.run_for(100 * MILLIS);
+    }
+    let spent = (sim.total_traffic().bytes - before).saturating_sub(before - quiet);
+    let spoken = words(&sim) - first;
+    sim.run_for(5 * SECOND);
+    assert!(sim.agrees());
+    assert_eq!(sim.failure(), None);
+    (spent / forged as u64, spoken)
+}
+
+#[test]
+fn what_others_say_that_a_member_has_said_costs_less_than_thrice_what_it_takes_whoever_is_told() {
+    type Lie = fn(Forger, &HeapNode<u32>) -> Vec<u8>;
+    let lies: [(&str, Lie); 8] = [
+        ("it sleeps long", |forger, about| forger.lullaby(about, 15, 0)),
+        ("it sleeps long by now", |forger, about| forger.lullaby(about, 15, 1)),
+        ("it spoke three times", |forger, about| forger.leap(about, 3)),
+        ("it moved", |forger, about| forger.removal(about, 50_000)),
+        ("it left", |forger, about| forger.farewell(about)),
+        ("it left without a word", |forger, about| forger.idle_farewell(about)),
+        ("did it leave?", |forger, about| forger.doubt(about, 0)),
+        ("did it leave by now?", |forger, about| forger.doubt(about, 1)),
+    ];
+    for (said, lie) in lies {
+        for (victim, about) in [(3, 3), (2, 3)] {
+            let (each, spoken) = cost_of(lie, (victim, about), 1);
+            println!("{said}, to {victim}: {each} B a byte, {spoken} words of its own");
+            assert!(each < 3 && spoken <= 3, "{said}, to {victim}: {each} B a byte, {spoken} words of its own");
+        }
+    }
+}
+
 // Farewells.
 
 /// Part of the time, in thousandths, that others hold a member gone while so many farewells of it are told to them in
