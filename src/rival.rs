@@ -8,7 +8,7 @@
 //!
 //! | of those asked | the rival answers | it is silent, or its address is this node's own |
 //! |---|---|---|
-//! | two hold the rival's life | the one of lesser rank gives way | this node begins a life above it |
+//! | two hold the rival's life, or one if there are two others, or this node is isolated | the one of lesser rank gives way | this node begins a life above it |
 //! | only one does, again and again, or a seed or one that was held for dead | this node goes on, and asks on | the same, ever more seldom, at last once in ten minutes |
 //! | two hold this node's | there is nothing in it | there is nothing in it |
 //!
@@ -280,7 +280,7 @@ impl<A: Address> Rival<A> {
     }
 
     /// Whether as many of those who were asked hold this node as it takes.
-    pub(crate) fn is_outdone(&self, others: u32) -> bool {
+    pub(crate) fn is_backed(&self, others: u32) -> bool {
         self.backing.len() >= needed(others)
     }
 

@@ -132,7 +132,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // The rival is told first that others hold this node.
             Outcome::Drop if rival.owed && !contest.waited => rival.rest(self.now, &self.config),
             Outcome::Drop => {
-                self.hearsay = rival.is_outdone(others).then(|| self.now.after(self.config.suspicion));
+                self.hearsay = rival.is_backed(others).then(|| self.now.after(self.config.suspicion));
                 self.rival = None;
             }
             Outcome::GiveWay => self.give_up_id(),
@@ -172,7 +172,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if held.life != myself.life && self.rival.as_ref().is_none_or(|rival| rival.life != held.life) {
             self.learn_of_other_life(held, myself, Witness::Asked);
         }
-        if let Some(rival) = &mut self.rival {
+        // Of a third life each may be told in its turn.
+        if let Some(rival) = self.rival.as_mut().filter(|rival| held.life == myself.life || held.life == rival.life) {
             rival.weigh(from, at, held.life, self.now);
         }
         asked
@@ -254,7 +255,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Whether members whom it asked hold this node, now or when it last looked into another life of its id.
     pub(super) fn is_held(&self) -> bool {
         match &self.rival {
-            Some(rival) => rival.is_outdone(self.members.others()),
+            Some(rival) => rival.is_backed(self.members.others()),
             None => self.phase == Phase::Member && self.hearsay.is_some_and(|quiet| self.now < quiet),
         }
     }
