@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::common::cluster::{SECOND, fresh, reported, status_of, watched};
+use tidings::internals::forge;
 use tidings::sim::{Conditions, Forger, Report, Sim, SimRng, liar};
 use tidings::{DropReason, HeapNode, Limits, MAX_DATAGRAM, Phase, Status};
 
@@ -166,12 +167,31 @@ fn counters_that_leap_are_refused_and_counters_pushed_to_the_end_leave_the_owner
     sim.run_for(SECOND);
     assert_eq!(dropped(&sim, 0, DropReason::CounterJump), 3);
     is_harmless(&mut sim, "leaps");
-    // In steps that are believed, as far as it goes.
-    let before = sim.machine(3).unwrap().member(sim.id(3)).unwrap().life();
-    let mut pushes = 0;
-    while sim.machine(3).unwrap().member(sim.id(3)).unwrap().life() == before {
+    // What nobody holds who is asked moves nothing.
+    let own = |sim: &Cluster| sim.machine(3).unwrap().member(sim.id(3)).unwrap();
+    let before = own(&sim);
+    for _ in 0..200 {
         tell(&mut sim, 3, 1, |sim, forger| forger.leap(sim.machine(3).unwrap(), 1 << 16));
         sim.run_for(20 * MILLIS);
+    }
+    assert_eq!((own(&sim).life(), own(&sim).incarnation()), (before.life(), before.incarnation()));
+    // A member gone bad says that it does, as far as it goes.
+    sim.set_tamper(
+        1,
+        Some(Box::new(|sim: &Cluster, _, to, bytes: &mut Vec<u8>| {
+            // A verdict, whose last byte is the word.
+            if to == 3 && bytes.get(19) == Some(&4) {
+                let life = sim.machine(3).unwrap().member(sim.id(3)).unwrap().life();
+                bytes[33] = 0;
+                let tag = forge::tag(sim.id(3).get(), life.generation(), life.nonce());
+                forge::seal(bytes, forge::cluster(""), tag);
+            }
+        })),
+    );
+    let mut pushes = 0;
+    while own(&sim).life() == before.life() {
+        tell(&mut sim, 3, 1, |sim, forger| forger.leap(sim.machine(3).unwrap(), 1 << 16));
+        sim.run_for(SECOND + 50 * MILLIS);
         pushes += 1;
         assert!(pushes < 40_000, "it begins a new life before it has nothing more to say");
     }
