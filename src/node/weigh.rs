@@ -10,9 +10,6 @@ use crate::member::{Address, Liveness, Record};
 /// The incarnation under which a member leaves that never spoke anew in its life.
 pub(super) const UNCONTESTED: u32 = 1;
 
-/// The greatest patience that others may give a member, as a power of two of seconds. It may hide a crash for so long.
-const DOZE: u8 = 4;
-
 /// How many words of a living member others may say it has spoken since: a farewell that was not its own, and what it said
 /// against that.
 const STEPS: u32 = 2;
@@ -70,13 +67,12 @@ pub(super) fn weigh<A: Address>(record: &Record<A>, held: &Record<A>, hearing: H
     match record.liveness {
         // Whoever answers where the member is known to be is the member; from elsewhere it may be anybody.
         Liveness::Alive if hearing.owner && (!lives || record.addr == held.addr) => Ruling::Take,
-        // Its topics may change with each subscription, and nothing but a message hangs on them; nor does much on a short
-        // sleep. They are believed under the next incarnation, for then the owner hears of it and may contradict. To ask
-        // each time would cost as much again as to tell all. Whoever has missed words of a living member asks it.
+        // Its topics may change with each subscription, and nothing but a message hangs on them. They are believed under the
+        // next incarnation, for then the owner hears of it and may contradict. To ask each time would cost as much again as
+        // to tell all. Whoever has missed words of a living member asks it.
         Liveness::Alive if of_this_life && record.incarnation != held.incarnation => {
-            let sleeps = record.patience > held.patience.max(DOZE);
             let leaps = lives && record.incarnation > held.incarnation.saturating_add(STEPS);
-            if record.addr != held.addr || sleeps || leaps { Ruling::Ask } else { Ruling::Take }
+            if moved || leaps { Ruling::Ask } else { Ruling::Take }
         }
         Liveness::Alive => Ruling::Ask,
         // The end of a life that this node does not know of: the member, if it lives, must begin one above it.
@@ -141,7 +137,7 @@ mod tests {
                 incarnation,
                 liveness: [Liveness::Alive, Liveness::Down, Liveness::Left][rest as usize % 3],
                 addr: (fields & 1) as u16,
-                patience: (fields >> 1 & 1) as u8 * (DOZE + 1),
+                patience: (fields >> 1 & 1) as u8,
                 topics: fields >> 2,
                 ..SAID
             });
@@ -228,7 +224,7 @@ mod tests {
     fn a_living_member_is_asked_when_others_say_that_it_has_spoken_more_than_twice() {
         let later = |by| Record { incarnation: SAID.incarnation + by, ..SAID };
         assert_eq!(
-            [1, 2, MAX_JUMP, MAX_JUMP + 1].map(|by| weigh(&later(by), &SAID, NEWS)),
+            [2, 3, MAX_JUMP, MAX_JUMP + 1].map(|by| weigh(&later(by), &SAID, NEWS)),
             [Ruling::Take, Ruling::Ask, Ruling::Ask, Ruling::Leap]
         );
         assert_eq!(weigh(&later(3), &SAID.with(Liveness::Down), NEWS), Ruling::Take, "it is not dead, at least");
