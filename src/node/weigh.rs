@@ -10,6 +10,10 @@ use crate::member::{Address, Liveness, Record};
 /// The incarnation under which a member leaves that never spoke anew in its life.
 pub(super) const UNCONTESTED: u32 = 1;
 
+/// The greatest patience that others may give a member or take from it, as a power of two of seconds. It may hide a crash for
+/// so long.
+const DOZE: u8 = 4;
+
 /// How many words of a living member others may say it has spoken since: a farewell that was not its own, and what it said
 /// against that.
 const STEPS: u32 = 2;
@@ -67,12 +71,13 @@ pub(super) fn weigh<A: Address>(record: &Record<A>, held: &Record<A>, hearing: H
     match record.liveness {
         // Whoever answers where the member is known to be is the member; from elsewhere it may be anybody.
         Liveness::Alive if hearing.owner && (!lives || record.addr == held.addr) => Ruling::Take,
-        // Its topics may change with each subscription, and nothing but a message hangs on them. They are believed under the
-        // next incarnation, for then the owner hears of it and may contradict. To ask each time would cost as much again as
-        // to tell all. Whoever has missed words of a living member asks it.
+        // Its topics may change with each subscription, and nothing but a message hangs on them; nor does much on a short
+        // sleep. They are believed under the next incarnation, for then the owner hears of it and may contradict. To ask
+        // each time would cost as much again as to tell all. Whoever has missed words of a living member asks it.
         Liveness::Alive if of_this_life && record.incarnation != held.incarnation => {
             let leaps = lives && record.incarnation > held.incarnation.saturating_add(STEPS);
-            if moved || leaps { Ruling::Ask } else { Ruling::Take }
+            let sleeps = record.patience != held.patience && record.patience.max(held.patience) > DOZE;
+            if record.addr != held.addr || sleeps || leaps { Ruling::Ask } else { Ruling::Take }
         }
         Liveness::Alive => Ruling::Ask,
         // The end of a life that this node does not know of: the member, if it lives, must begin one above it.
@@ -137,7 +142,7 @@ mod tests {
                 incarnation,
                 liveness: [Liveness::Alive, Liveness::Down, Liveness::Left][rest as usize % 3],
                 addr: (fields & 1) as u16,
-                patience: (fields >> 1 & 1) as u8,
+                patience: (fields >> 1 & 1) as u8 * (DOZE + 1),
                 topics: fields >> 2,
                 ..SAID
             });
