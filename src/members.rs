@@ -250,14 +250,14 @@ impl<A: Address, S: Storage> Members<A, S> {
         let moved = if held.addr == record.addr { 0 } else { MOVED };
         let was_alive = held.liveness == Liveness::Alive;
         let is_alive = record.liveness == Liveness::Alive;
-        self.uncount_progress(index, &held);
+        let before = self.step(index, &held);
         if reborn != 0 {
             self.reset_window(index);
         }
         self.set_mourned(index, !is_alive);
-        self.count_progress(index, &record);
+        let progress = self.step(index, &record).wrapping_sub(before);
         let living = self.living(&record).wrapping_sub(self.living(&held));
-        self.add(record.id, Terms { living, ..Terms::default() });
+        self.add(record.id, Terms { living, progress, ..Terms::default() });
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
         self.refused &= is_alive || !was_alive;
         self.suspect(index, false);

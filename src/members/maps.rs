@@ -35,14 +35,12 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
         // This node's own is there before its record is.
         let record = self.get(index).copied();
-        if let Some(record) = &record {
-            self.uncount_progress(index, record);
-        }
+        let before = record.map_or(0, |record| self.step(index, &record));
         if let Some(place) = self.maps.all_mut().get_mut(at) {
             *place = map;
         }
         if let Some(record) = &record {
-            self.count_progress(index, record);
+            self.count_progress(index, record, before);
         }
     }
 

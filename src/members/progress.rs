@@ -114,22 +114,16 @@ impl<A: Address, S: Storage> Members<A, S> {
             }
         }
         let Some(record) = self.get(index).copied() else { return };
-        self.uncount_progress(index, &record);
+        let before = self.step(index, &record);
         if let Some(place) = self.windows.all_mut().get_mut(at) {
             *place = window;
         }
-        self.count_progress(index, &record);
+        self.count_progress(index, &record, before);
     }
 
-    pub(super) fn count_progress(&mut self, index: Index, record: &Record<A>) {
-        let progress = self.step(index, record);
-        if progress != 0 {
-            self.add(record.id, Terms { progress, ..Terms::default() });
-        }
-    }
-
-    pub(super) fn uncount_progress(&mut self, index: Index, record: &Record<A>) {
-        let progress = self.step(index, record).wrapping_neg();
+    /// Counts what this node has come to with a member, in place of what stood for that before.
+    pub(super) fn count_progress(&mut self, index: Index, record: &Record<A>, before: u64) {
+        let progress = self.step(index, record).wrapping_sub(before);
         if progress != 0 {
             self.add(record.id, Terms { progress, ..Terms::default() });
         }
