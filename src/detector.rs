@@ -318,8 +318,17 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     fn open_case(&mut self, target: NodeId, claim: Option<Accusation>, cx: &mut Context<'_, A, S>) -> bool {
-        let Some(tag) = cx.members.find_record(target).map(Record::tag) else { return false };
+        let Some(index) = cx.members.find(target) else { return false };
+        let Some(tag) = cx.members.get(index).map(Record::tag) else { return false };
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
+        let patience = match claim {
+            // Of a claim half the silence is enough, so that jurors have less time for it: they are asked sooner, or one lost
+            // datagram would cost a second jury.
+            Some(_) => 2 * self.unit(cx.config),
+            None if cx.members.is_proved(index) => 6 * self.unit(cx.config),
+            // Of one that somebody has only named, once is enough: when there may be a verdict.
+            None => self.allowed(cx.config) / 8 * 5,
+        };
         let case = Case {
             target,
             tag,
@@ -329,7 +338,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             asked: cx.now,
             jurors: Vec::new(),
             // Nobody else is bothered before the target has had its chance, whatever others claim.
-            next_jury: cx.now.after(6 * self.unit(cx.config)),
+            next_jury: cx.now.after(patience),
             claim,
         };
         self.cases.push(case).is_ok()
@@ -340,9 +349,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let Some(case) = self.cases.get_mut(at) else { return };
         let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
+            // At an address that somebody has only named there may be nobody, or somebody who wants no pings.
+            case.tries.owed &= cx.members.is_proved(index) || case.tries.step <= 4 || case.tries.step.is_multiple_of(4);
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
-            // Every second time, and never in the first: a juror takes longer to answer than its target.
-            let again = case.tries.step.is_multiple_of(2);
+            // Every second time, and not at once: a juror takes longer to answer than its target.
+            let again = case.tries.step.is_multiple_of(2) && cx.now.since(case.asked) >= 2 * cx.config.first_retry;
             for juror in case.jurors.iter_mut().filter(|juror| again && juror.silent_since.is_none()) {
                 juror.owed = true;
             }
@@ -497,14 +508,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
             }
             self.health = self.health.saturating_sub(1);
             self.hears(from, cx);
-            return true;
-        }
-        let mut errands = self.errands.iter_mut();
-        let Some(errand) = errands.find(|errand| errand.target == from && errand.tries.asked(number)) else {
+        } else if self.errands.iter().any(|errand| errand.target == from && errand.tries.asked(number)) {
+            self.answered(cx);
+        } else {
             return false;
-        };
-        errand.conclude(true);
-        self.answered(cx);
+        }
+        // It is an answer for all who ask about it.
+        self.errands.iter_mut().filter(|errand| errand.target == from).for_each(|errand| errand.conclude(true));
         true
     }
 
@@ -540,6 +550,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
         if !make_room!(self.errands, Errand::claim, errand.claim()) {
             return if self.finds_silent(target, cx) { Asked::Silent } else { Asked::Busy };
         }
+        // One ping is enough for all who ask about a member at a time.
+        if let Some(other) = self.errands.iter().find(|other| other.target == target && other.heard.is_none()) {
+            errand.tries.next = errand.tries.next.max(other.tries.next);
+        }
         // A sleeper that this node has heard need not be woken to be vouched for.
         if index.is_some_and(|index| may_sleep(index, cx) && cx.members.was_heard(index)) {
             errand.conclude(true);
@@ -560,7 +574,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
     fn tick_errands(&mut self, cx: &mut Context<'_, A, S>) {
         let unit = self.unit(cx.config);
         for errand in self.errands.iter_mut() {
-            errand.tick(unit, cx.now, cx.config);
+            // The pings of a case are enough for all who ask about its target.
+            let pinged = self.cases.iter().any(|case| case.target == errand.target);
+            errand.tick(pinged, unit, cx.now, cx.config);
         }
         self.errands.retain(|errand| errand.is_current(cx.now));
     }
@@ -583,6 +599,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
         match word {
             Word::Heard => {
                 self.cases.swap_take(at);
+                // Those who ask about it want this node's own word.
+                let others = self.errands.iter_mut().filter(|errand| errand.target == target);
+                others.for_each(|errand| errand.tries.next = errand.tries.next.min(cx.now));
                 self.hears(target, cx);
                 return true;
             }

@@ -84,13 +84,15 @@ impl<A: Copy> Errand<A> {
         }
     }
 
-    /// Makes the due try, or gives up and answers.
-    pub(super) fn tick(&mut self, unit: u64, now: Instant, config: &Config) {
+    /// Makes the due try, unless the target is pinged anyhow, or gives up and answers.
+    pub(super) fn tick(&mut self, pinged: bool, unit: u64, now: Instant, config: &Config) {
         if self.heard.is_some() {
             return;
         }
         if now >= self.given_up_at() {
             self.conclude(false);
+        } else if pinged {
+            self.tries.next = self.given_up_at();
         } else if self.proved || self.tries.count < PAID.saturating_mul(self.asks) {
             self.tries.tick(now, unit, config);
         } else {

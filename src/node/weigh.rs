@@ -97,7 +97,8 @@ pub(super) fn weigh<A: Address>(record: &Record<A>, held: &Record<A>, hearing: H
 /// heard less than a suspicion ago was alive when the others say that it was silent.
 fn weigh_death(hearing: Hearing) -> Ruling {
     match hearing.heard {
-        Heard::Now => Ruling::Moot,
+        // What bears witness comes only as often as it is news. And what was heard may be an old datagram, sent again.
+        Heard::Now if !(hearing.fresh && hearing.certified) => Ruling::Moot,
         Heard::Long if hearing.fresh && hearing.certified => Ruling::Take,
         _ => Ruling::Try,
     }
@@ -241,7 +242,8 @@ mod tests {
         let weighed = |hearing| weigh(&dead, &SAID, hearing);
         assert_eq!(weighed(NEWS), Ruling::Take);
         assert_eq!(weighed(Hearing { heard: Heard::Lately, ..NEWS }), Ruling::Try);
-        assert_eq!(weighed(Hearing { heard: Heard::Now, ..NEWS }), Ruling::Moot);
+        assert_eq!(weighed(Hearing { heard: Heard::Now, ..NEWS }), Ruling::Try);
+        assert_eq!(weighed(Hearing { heard: Heard::Now, certified: false, ..NEWS }), Ruling::Moot);
         assert_eq!(weighed(Hearing { certified: false, ..NEWS }), Ruling::Try);
         assert_eq!(weighed(Hearing { fresh: false, ..NEWS }), Ruling::Try);
     }
