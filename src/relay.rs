@@ -111,7 +111,9 @@ impl<S: Storage> Relays<S> {
     pub(crate) fn has_room_for(&self, from: Option<NodeId>, config: &Config) -> bool {
         let theirs = self.parcels.iter().filter(|parcel| parcel.from == from).count();
         let share = from.map_or(1, |_| (self.parcels.len() + self.parcels.room()) / 2);
-        self.parcels.room() > 1 && self.tree.room() > 2 * self.ways(config) && theirs < share
+        // What is left of the tree is enough for one of this node's own: the cut at its place makes up to two shares more.
+        let legs = (2 * self.ways(config) + 2).min(self.tree.limit() - 1);
+        self.parcels.room() > 1 && self.tree.room() > legs && theirs < share
     }
 
     /// Sends off what waits, and tries again where no acknowledgement came.

@@ -187,7 +187,10 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
             }
             let Some(delegate) = choose(share, None, wished, &self.doubts, cx) else { continue };
             let number = cx.rng.next_u32() | 1;
-            let mut leg = Leg { job, share, delegate, number, tries: 0, cost: 0, next: cx.now, owed: false };
+            // Only where there is no other. It is asked once more, and then left to a comparison.
+            let doubted = self.doubts.iter().any(|(id, _)| *id == delegate);
+            let cost = if doubted { MOST_COST - 2 * SILENT } else { 0 };
+            let mut leg = Leg { job, share, delegate, number, tries: 0, cost, next: cx.now, owed: false };
             leg.tick(unit, &mut self.doubts, cx);
             let _ = self.legs.push(leg);
         }
@@ -304,7 +307,11 @@ impl<J> Leg<J> {
             Some(delegate) if delegate != self.delegate => {
                 (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1);
             }
-            Some(_) => {}
+            // There is no other, and what it does not take, a comparison finds. Where nobody may be, it is tried twice at most.
+            Some(delegate) => {
+                let proved = cx.members.find(delegate).is_some_and(|index| cx.members.is_proved(index));
+                self.cost = self.cost.saturating_add(if proved { cost } else { MOST_COST / 2 });
+            }
             None => self.cost = MOST_COST,
         }
     }

@@ -5,7 +5,7 @@
 //! it has no more is given up; if the origin is gone, what nobody has given in all the time that is allowed.
 
 use crate::context::Context;
-use crate::member::{Address, NodeId};
+use crate::member::{Address, Member, NodeId};
 use crate::members::Members;
 use crate::share::{Claim, make_room};
 use crate::storage::{FewData, FewOf, Storage};
@@ -210,12 +210,16 @@ impl Repair {
 
     /// Whom to ask after the first: others at random, and the origin now and then.
     fn other_peer<A: Address, S: Storage>(&self, cx: &mut Context<'_, A, S>) -> NodeId {
-        let lives =
-            cx.members.find_life(self.origin.id, self.origin.tag).is_some_and(|index| cx.members.is_live(index));
+        // Better one that is known to be where it is said to be, or somebody may be asked without end who has nothing.
+        let proved = |id| cx.members.find(id).is_some_and(|index| cx.members.is_proved(index));
+        let origin = cx.members.find_life(self.origin.id, self.origin.tag);
+        let lives = origin.is_some_and(|index| cx.members.is_live(index) && cx.members.is_proved(index));
         if lives && self.asked >= OTHERS && self.asked.is_multiple_of(2) {
             return self.origin.id;
         }
-        let any = cx.members.random_live(cx.rng, |member| member.id() != self.peer);
+        let other = |member: &Member<A>| member.id() != self.peer;
+        let any = cx.members.random_live(cx.rng, |member| other(member) && proved(member.id()));
+        let any = any.or_else(|| cx.members.random_live(cx.rng, other));
         any.and_then(|index| cx.members.get(index)).map_or(self.origin.id, |record| record.id)
     }
 }

@@ -163,6 +163,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         mut entries: Reader<'_>,
         speaker: &mut Speaker<A>,
     ) {
+        // Nobody is asked for what it is said to have at an address where it may not be. It is told again from there.
+        if !speaker.home {
+            return if answer { self.refuse(DropReason::Stranger) } else { self.respond(speaker, Say::Introduce) };
+        }
         let (mut count, mut other_life, mut next) = (0, None, high.saturating_add(1));
         while !entries.is_empty() {
             count += 1;
@@ -185,13 +189,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         // Of the dead nothing else says that one has lived again.
-        if let Some(id) = other_life.filter(|_| speaker.home) {
+        if let Some(id) = other_life {
             self.respond(speaker, Say::About(id));
         }
         // Where this node has come further is said in turn: the roots differ, and the latest may be what the other lacks.
         if !answer {
-            let say = Say::Progress { low, high, answer: true };
-            self.respond(speaker, if speaker.home { say } else { Say::Introduce });
+            self.respond(speaker, Say::Progress { low, high, answer: true });
         }
         // It has found a part that differs in the sums that it was sent; behind it there may be others.
         let found = !answer && low < high;

@@ -43,7 +43,8 @@ impl Bed {
             (Members::new(Limited::new(40), Limited::new(40), Limited::new(40), Limited::new(40)), Stats::NONE);
         members.reset(3, record(1), &mut stats);
         for id in (10..20).chain([ORIGIN]) {
-            members.admit(record(id), Instant::ZERO, &mut stats).expect("there is room");
+            let index = members.admit(record(id), Instant::ZERO, &mut stats).expect("there is room");
+            members.prove(index);
         }
         let (rng, now) = (Rng::seeded(&mut SimRng::new(seed)), Instant::from_millis(1_000));
         Bed { members, stats, rng, now, repairs: Repairs::NONE }
