@@ -188,6 +188,13 @@ impl<A: Address> Seeds<A> {
         self.all_mut().find(|seed| seed.number == number && number != 0)
     }
 
+    /// What was asked under this number is answered; whatever is asked there next is asked under another.
+    pub(crate) fn renumber(&mut self, number: u32, next: u32) {
+        if let Some(seed) = self.asked(number) {
+            seed.number = next;
+        }
+    }
+
     /// Asks again at once those that have answered: this node's record has changed.
     pub(crate) fn again(&mut self) {
         for seed in self.seeds.iter_mut().filter(|seed| seed.proof.is_some()) {

@@ -32,6 +32,8 @@ pub(crate) const LANES: usize = 4;
 const TRIES: u8 = 5;
 /// How many peers a newcomer asks for a page before its lane is given up. Others leave it to the next unequal roots.
 const PEERS: u8 = 4;
+/// How often the gap between comparisons that change nothing is doubled at most.
+const MOST_VAIN: u8 = 6;
 /// The logarithm of the most sums in a datagram.
 const MOST_PARTS: u32 = 5;
 
@@ -55,6 +57,8 @@ pub(crate) struct Sync {
     /// What is pulled is the first that this node hears of a cluster.
     newcomer: bool,
     next_compare: Instant,
+    /// This node's root when tables were last compared, and how often that had changed nothing by then.
+    compared: (u64, u8),
     /// There was no room for all that this peer had to say: tables are compared with it once more.
     unfinished: Option<NodeId>,
 }
@@ -71,7 +75,7 @@ pub(crate) struct Diff {
 
 impl Sync {
     pub(crate) const NEW: Self =
-        Sync { lanes: Vec::new(), newcomer: false, next_compare: Instant::ZERO, unfinished: None };
+        Sync { lanes: Vec::new(), newcomer: false, next_compare: Instant::ZERO, compared: (0, 0), unfinished: None };
 
     pub(crate) fn due(&self) -> Instant {
         let again = self.unfinished.map_or(Instant::FAR_FUTURE, |_| self.next_compare);
@@ -90,12 +94,23 @@ impl Sync {
         self.newcomer && !self.lanes.is_empty()
     }
 
-    /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they were within this gap.
-    pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, now: Instant, gap: u64) {
+    /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they were within this gap. It
+    /// doubles each time that a comparison has changed nothing here: whoever lacks something asks for itself, and roots that
+    /// stay unequal, because somebody lies or refuses what others hold, shall not cost a comparison with each ping.
+    pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, root: u64, now: Instant, (gap, most): (u64, u64)) {
         if equal {
             self.unfinished = None;
-        } else if self.lanes.is_empty() && now >= self.next_compare {
+            return;
+        }
+        let (before, vain) = self.compared;
+        let vain = if root == before { vain } else { 0 };
+        let longer = (gap << vain).min(most).saturating_sub(gap);
+        let next = self.next_compare.after(longer);
+        if self.lanes.is_empty() && now >= next {
             self.pull(peer, false, now);
+            // Long after the last time it is another matter.
+            let again = root == before && now < next.after(2 * most);
+            self.compared = (root, if again { (vain + 1).min(MOST_VAIN) } else { 0 });
             self.next_compare = now.after(gap);
         }
     }

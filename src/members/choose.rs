@@ -5,10 +5,13 @@ use super::{Index, MYSELF, Members, Slot};
 use crate::member::{Address, Liveness, Member, Record};
 use crate::rng::{Rng, ring_bits, shuffled};
 use crate::storage::{List, Storage};
+use crate::time::Instant;
 
-/// How many living members one address may bring in.
-const AT_ONE_ADDRESS: usize = 2;
-/// How many slots are looked at for them.
+/// What those that one address may bring in weigh together.
+const AT_ONE_ADDRESS: u32 = 2;
+/// What is of late, in milliseconds or so.
+const LATELY: u32 = 30_000;
+/// How many slots are looked at for those at an address.
 const LOOKED_AT: usize = 32;
 
 impl<A: Address, S: Storage> Members<A, S> {
@@ -47,16 +50,25 @@ impl<A: Address, S: Storage> Members<A, S> {
         around.map(|(_, index)| index).find(|index| eligible(*index))
     }
 
-    /// Whether as many living members are at this address already as one address may bring in: one, and one that takes its
-    /// place. In a large table as far as a look at some slots shows, from `start` on at equal distances.
-    pub(crate) fn is_crowded(&self, addr: A, start: Index) -> bool {
+    /// Whether an address has brought in as many as it may, of which each weighs so much: one that lives, and one that has
+    /// crashed of late. In a large table as far as a look at some slots shows, from `start` on at equal distances.
+    pub(crate) fn is_crowded(&self, addr: A, start: Index, weights: (u32, u32), now: Instant) -> bool {
         let slots = self.slots.all();
         let step = slots.len().div_ceil(LOOKED_AT).max(1);
         let looks = (0..slots.len()).step_by(step).map(|at| (at + start as usize) % slots.len());
-        let here = |slot: &&Slot<A>| {
-            slot.marks & FREE == 0 && slot.record.liveness == Liveness::Alive && slot.record.addr == addr
+        let here =
+            looks.filter_map(|at| slots.get(at)).filter(|slot| slot.marks & FREE == 0 && slot.record.addr == addr);
+        let weight = |slot: &Slot<A>| match slot.record.liveness {
+            Liveness::Alive => weights.0,
+            Liveness::Down if slot.age(now) < LATELY => weights.1,
+            _ => 0,
         };
-        looks.filter_map(|at| slots.get(at)).filter(here).nth(AT_ONE_ADDRESS - 1).is_some()
+        here.map(weight).sum::<u32>() >= AT_ONE_ADDRESS
+    }
+
+    /// Whether half of the table is free.
+    pub(crate) fn has_plenty(&self) -> bool {
+        self.used as usize <= self.slots.limit() / 2
     }
 
     /// Any slot's number, at random.

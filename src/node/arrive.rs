@@ -166,6 +166,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if self.leave.is_none() && !noted {
                     self.sync.pull(host.id, newcomer, self.now);
                 }
+                // The same again is no answer, or whoever recorded it could have tables compared with each copy.
+                self.seeds.renumber(number, self.rng.next_u32() | 1);
             }
         }
     }

@@ -227,11 +227,20 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
+    /// Whether an address has brought in as many as it may: whoever answers there under many ids shall neither fill the table,
+    /// nor have all tell each other of arrivals and deaths without end. An address is a socket's, and another process at the
+    /// same host has another. So whom this node lets in itself must be alone there, and none has crashed there in half a minute. Of
+    /// others it may hear of one and of who takes its place in any order.
+    pub(super) fn is_crowded(&mut self, addr: A, hearsay: bool) -> bool {
+        let start = self.members.look_from(&mut self.rng);
+        self.members.is_crowded(addr, start, if hearsay { (1, 0) } else { (2, 2) }, self.now)
+    }
+
     /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
-        // Whoever answers under many ids from one address shall not fill the table.
-        let start = self.members.look_from(&mut self.rng);
-        if self.members.is_crowded(newcomer.addr, start) {
+        // Of what others tell, somebody has admitted it: to refuse that would keep tables unequal. As long as there is room.
+        let hearsay = telling != Telling::Tree;
+        if !(hearsay && self.members.has_plenty()) && self.is_crowded(newcomer.addr, hearsay) {
             self.refuse(DropReason::TableFull);
             return None;
         }

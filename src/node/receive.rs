@@ -132,6 +132,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             // It has spoken anew about itself since. Only it knows what it said: a record made up from its incarnation and
             // what is known of it would be a lie that it had to speak against.
             Liveness::Down if head.incarnation > record.incarnation => self.respond(speaker, Say::Introduce),
+            // From elsewhere it may be somebody else.
+            Liveness::Alive if record.addr != speaker.addr => {}
             Liveness::Alive => {
                 self.members.see(index, self.now);
                 // Left over from when this node was cut off. Where a case is open, only an answer closes it.
@@ -317,7 +319,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.seeds.call_again(home.addr, self.rng.next_u32() | 1, self.now);
         }
         let comparable = !speaker.head.full && !self.members.has_refused();
-        if lives && comparable {
+        // Whoever has not shown that it is there, or speaks from elsewhere, is told that the roots differ, and may ask.
+        if lives && comparable && speaker.home {
             self.compare(speaker.head.sender, same_members);
         }
         self.respond(speaker, Say::Ack { number, differs, introduce });
@@ -350,7 +353,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let period = self.config.probe_period;
         let gap = if self.detector.is_accused() { 4 * period } else { period / 8 };
-        self.sync.compare(peer, equal, self.now, gap);
+        self.sync.compare(peer, equal, self.members.root(), self.now, (gap, 4 * period));
     }
 
     /// An answer to the question whether a member has moved, or lives anew: from the one or from the other.
@@ -431,6 +434,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         let (sender, tag) = (speaker.head.sender, speaker.head.tag);
         if speaker.known.is_none() {
             let Some(own) = Self::introduction(records, sender, tag) else { return self.refuse(DropReason::Stranger) };
+            if self.members.find(sender).is_none() && self.is_crowded(own.addr, true) {
+                return self.refuse(DropReason::TableFull);
+            }
             // Whoever has forgotten some of the dead cannot tell what a newcomer says from what one of those said once.
             if self.members.has_forgotten() && self.members.find(sender).is_none() {
                 if !self.challenge(own, sender, None) {
@@ -536,6 +542,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 fn is_laborious(frame: &Frame<'_>) -> bool {
     let tables =
         matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Progress { .. } | Frame::Steps { .. });
+    let tables = tables || matches!(frame, Frame::Want { .. });
     let messages = matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. });
     // It has others sent pings: a datagram pays for one.
     let probes = matches!(frame, Frame::Ask { .. });
