@@ -22,6 +22,7 @@ mod hostile_liar;
 mod hostile_loop;
 mod hostile_messages;
 mod hostile_shares;
+mod hostile_thrice;
 mod hostile_work;
 mod laws;
 mod lives;
