@@ -23,8 +23,10 @@ const TRIES: u8 = 5;
 /// Who is said to be elsewhere is asked at the first and at the third try: two pings are less than three times what even
 /// the smallest claims take, and nobody has proved that they want to be there.
 const CLAIMED_TRIES: [u8; 2] = [0, 2];
-/// After how many tries the silence of the member as it is known confirms a claim that has been proved.
+/// After how many tries the silence of the member as it is known confirms a claim that has been proved; and a farewell, which
+/// only silence can confirm, and which its process does not wait for.
 const HEEDED: u8 = 3;
+const FAREWELL_HEEDED: u8 = 2;
 
 /// Whom a challenge asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +55,8 @@ pub(crate) enum Finding<A> {
 struct Evidence {
     /// Whoever is said to be there has answered.
     proved: bool,
+    /// It is a farewell: nobody else can prove it.
+    farewell: bool,
     /// There is nobody whose word could be against it: the member is held dead, or its own address is taken over.
     unopposed: bool,
     /// How often both were asked.
@@ -69,8 +73,9 @@ enum Verdict {
 }
 
 fn judge(evidence: Evidence) -> Verdict {
-    let Evidence { proved, unopposed, tries, waited } = evidence;
-    if proved && (unopposed || tries >= HEEDED && waited) {
+    let Evidence { proved, farewell, unopposed, tries, waited } = evidence;
+    let heeded = if farewell { FAREWELL_HEEDED } else { HEEDED };
+    if (proved || farewell) && (unopposed || tries >= heeded && waited) {
         return Verdict::Believe;
     }
     if tries >= TRIES && waited { Verdict::Drop } else { Verdict::Wait }
@@ -247,9 +252,8 @@ impl<A: Address> Challenge<A> {
             Some(_) => return Verdict::Drop,
         };
         let waited = cx.now >= self.next;
-        // Whoever leaves is silent soon; there is nobody else to prove it.
-        let proved = self.proved || self.claim.liveness == Liveness::Left;
-        judge(Evidence { proved, unopposed, tries: self.tries, waited })
+        let farewell = self.claim.liveness == Liveness::Left;
+        judge(Evidence { proved: self.proved, farewell, unopposed, tries: self.tries, waited })
     }
 }
 
@@ -266,7 +270,7 @@ fn is_alive<A>(record: &Record<A>) -> bool {
 mod tests {
     use super::*;
 
-    const PROVED: Evidence = Evidence { proved: true, unopposed: false, tries: HEEDED, waited: true };
+    const PROVED: Evidence = Evidence { proved: true, farewell: false, unopposed: false, tries: HEEDED, waited: true };
 
     #[test]
     fn a_claim_is_believed_when_it_is_proved_and_the_member_as_it_is_known_is_silent() {
@@ -278,8 +282,16 @@ mod tests {
     }
 
     #[test]
+    fn a_farewell_is_believed_after_two_tries_in_vain() {
+        let farewell = Evidence { proved: false, farewell: true, tries: FAREWELL_HEEDED, ..PROVED };
+        assert_eq!(judge(farewell), Verdict::Believe);
+        assert_eq!(judge(Evidence { waited: false, ..farewell }), Verdict::Wait);
+        assert_eq!(judge(Evidence { tries: FAREWELL_HEEDED - 1, ..farewell }), Verdict::Wait);
+    }
+
+    #[test]
     fn a_claim_that_nobody_confirms_is_dropped_after_the_last_try() {
-        let unproved = Evidence { proved: false, unopposed: true, tries: TRIES, waited: true };
+        let unproved = Evidence { proved: false, farewell: false, unopposed: true, tries: TRIES, waited: true };
         assert_eq!(judge(unproved), Verdict::Drop);
         assert_eq!(judge(Evidence { waited: false, ..unproved }), Verdict::Wait);
         assert_eq!(judge(Evidence { tries: TRIES - 1, ..unproved }), Verdict::Wait);

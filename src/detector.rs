@@ -350,7 +350,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
             // At an address that somebody has only named there may be nobody, or somebody who wants no pings.
-            case.tries.owed &= cx.members.is_proved(index) || case.tries.step <= 4 || case.tries.step.is_multiple_of(4);
+            case.tries.owed &= cx.members.is_proved(index) || case.tries.step <= 8 || case.tries.step.is_multiple_of(2);
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
             // Every second time, and not at once: a juror takes longer to answer than its target.
             let again = case.tries.step.is_multiple_of(2) && cx.now.since(case.asked) >= 2 * cx.config.first_retry;

@@ -7,8 +7,6 @@ use crate::rng::{Rng, ring_bits, shuffled};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
 
-/// What those that one address may bring in weigh together.
-const AT_ONE_ADDRESS: u32 = 2;
 /// What is of late, in milliseconds or so.
 const LATELY: u32 = 30_000;
 /// How many slots are looked at for those at an address.
@@ -50,25 +48,20 @@ impl<A: Address, S: Storage> Members<A, S> {
         around.map(|(_, index)| index).find(|index| eligible(*index))
     }
 
-    /// Whether an address has brought in as many as it may, of which each weighs so much: one that lives, and one that has
-    /// crashed of late. In a large table as far as a look at some slots shows, from `start` on at equal distances.
-    pub(crate) fn is_crowded(&self, addr: A, start: Index, weights: (u32, u32), now: Instant) -> bool {
+    /// How many live at an address and, where those count, have crashed there of late. In a large table as far as a look at
+    /// some slots shows, from `start` on at equal distances.
+    pub(crate) fn count_at(&self, addr: A, start: Index, crashes: bool, now: Instant) -> usize {
         let slots = self.slots.all();
         let step = slots.len().div_ceil(LOOKED_AT).max(1);
-        let looks = (0..slots.len()).step_by(step).map(|at| (at + start as usize) % slots.len());
-        let here =
-            looks.filter_map(|at| slots.get(at)).filter(|slot| slot.marks & FREE == 0 && slot.record.addr == addr);
-        let weight = |slot: &Slot<A>| match slot.record.liveness {
-            Liveness::Alive => weights.0,
-            Liveness::Down if slot.age(now) < LATELY => weights.1,
-            _ => 0,
+        let begin = start as usize;
+        let looks = (begin..slots.len()).step_by(step).chain((0..begin).step_by(step));
+        let counts = |slot: &&Slot<A>| match slot.record.liveness {
+            _ if slot.marks & FREE != 0 || slot.record.addr != addr => false,
+            Liveness::Alive => true,
+            Liveness::Down => crashes && slot.age(now) < LATELY,
+            Liveness::Left => false,
         };
-        here.map(weight).sum::<u32>() >= AT_ONE_ADDRESS
-    }
-
-    /// Whether half of the table is free.
-    pub(crate) fn has_plenty(&self) -> bool {
-        self.used as usize <= self.slots.limit() / 2
+        looks.filter_map(|at| slots.get(at)).filter(counts).count()
     }
 
     /// Any slot's number, at random.

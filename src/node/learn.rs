@@ -15,6 +15,9 @@ use crate::state::Map;
 use crate::storage::Storage;
 use crate::wire::{Origin, Reader, Told, UNSAID, Word};
 
+/// How many living members others may have let in at one address.
+const MOST_AT_ONE_ADDRESS: usize = 4;
+
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -227,20 +230,22 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// Whether an address has brought in as many as it may: whoever answers there under many ids shall neither fill the table,
-    /// nor have all tell each other of arrivals and deaths without end. An address is a socket's, and another process at the
-    /// same host has another. So whom this node lets in itself must be alone there, and none has crashed there in half a minute. Of
-    /// others it may hear of one and of who takes its place in any order.
+    /// Whether an address has brought in as many members as it may. One that answers there under many ids shall neither fill
+    /// the table, nor have all members tell each other of arrivals and deaths without end. An address is a socket's: another
+    /// process at the same host has another.
+    ///
+    /// So this node itself lets in one only where none lives and none has crashed in the last half minute. Who leaves counts
+    /// for nothing, and who comes back under its id is not new. Of what others have let in more is believed, or tables would
+    /// stay unequal.
     pub(super) fn is_crowded(&mut self, addr: A, hearsay: bool) -> bool {
         let start = self.members.look_from(&mut self.rng);
-        self.members.is_crowded(addr, start, if hearsay { (1, 0) } else { (2, 2) }, self.now)
+        let most = if hearsay { MOST_AT_ONE_ADDRESS } else { 1 };
+        self.members.count_at(addr, start, !hearsay, self.now) >= most
     }
 
     /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
-        // Of what others tell, somebody has admitted it: to refuse that would keep tables unequal. As long as there is room.
-        let hearsay = telling != Telling::Tree;
-        if !(hearsay && self.members.has_plenty()) && self.is_crowded(newcomer.addr, hearsay) {
+        if self.is_crowded(newcomer.addr, telling != Telling::Tree) {
             self.refuse(DropReason::TableFull);
             return None;
         }

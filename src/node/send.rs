@@ -310,10 +310,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             {
                 self.members.find(*id).is_some_and(|index| self.members.is_proved(index))
             }
-            // What is passed on was somebody else's to begin with.
-            Owed::Relay(_, id) | Owed::Cast(_, id) | Owed::Delta(_, id) => {
-                self.members.find(*id).is_some_and(|index| self.members.is_proved(index))
-            }
             // The question may have come from anywhere.
             Owed::Probe(_, Probe::Verdict { asker, to, .. }) => {
                 let there = |index: &Index| self.members.get(*index).is_some_and(|record| record.addr == *to);

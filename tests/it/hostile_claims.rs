@@ -228,12 +228,15 @@ fn gone_by_farewells(size: usize, each_minute: u32, seed: u64) -> (usize, u64) {
 
 #[test]
 fn farewells_in_a_members_name_hide_it_once_at_the_most_and_cost_less_than_thrice_what_they_take() {
-    for (size, each_minute, seed) in [(16, 30, 1), (16, 600, 2), (64, 30, 3), (64, 600, 4)] {
-        let (gone, each) = gone_by_farewells(size, each_minute, seed);
-        let about = format!("{size} members, {each_minute} a minute");
-        assert!(gone < 5, "{about}: {gone} per mille");
-        // The first may be told to all, and taken back before all.
-        assert!(each < if each_minute < 100 { 32 } else { 3 }, "{about}: {each} B a byte");
+    for (size, each_minute) in [(16, 30), (16, 600), (64, 30), (64, 600)] {
+        let runs: Vec<(usize, u64)> = (1..=6).map(|seed| gone_by_farewells(size, each_minute, seed)).collect();
+        let about =
+            format!("{size} members, {each_minute} a minute: per mille of the time, and bytes a byte: {runs:?}");
+        let of = |part: &dyn Fn(&(usize, u64)) -> u64| runs.iter().map(part).sum::<u64>();
+        // The first may be believed by those who have not heard the member lately, for up to a second of sixty.
+        assert!(of(&|run| run.0 as u64) < 6 * 5 && runs.iter().all(|run| run.0 < 18), "{about}");
+        // It is told to all, and taken back before all.
+        assert!(of(&|run| run.1) < 6 * if each_minute < 100 { 32 } else { 3 }, "{about}");
     }
 }
 
@@ -300,7 +303,7 @@ fn a_seed_that_lies_about_a_newcomers_id_keeps_it_out_of_no_other_seeds_cluster(
 }
 
 #[test]
-fn of_members_that_somebody_invents_at_one_address_two_get_in() {
+fn of_members_that_somebody_invents_at_one_address_four_get_in() {
     for size in [8, 100] {
         let mut sim = watched(size, 1);
         for first in (0..400).step_by(40) {
@@ -311,7 +314,7 @@ fn of_members_that_somebody_invents_at_one_address_two_get_in() {
         sim.run_for(20 * MILLIS);
         let crowd = sim.machine(2).unwrap().members().filter(|member| member.addr() == 50_000).count();
         // A look at a part of the slots of a larger table does not see all.
-        assert!(crowd <= if size < 32 { 2 } else { 40 }, "{size} members: {crowd} of 400");
+        assert!(crowd <= if size < 32 { 4 } else { 64 }, "{size} members: {crowd} of 400");
         assert!(sim.machine(2).unwrap().stats().dropped(DropReason::TableFull) > 300, "{size} members: {crowd} of 400");
         assert!(sim.run_until_agreed(SECOND, 60 * SECOND).is_some(), "{size} members: {:?}", sim.failure());
     }

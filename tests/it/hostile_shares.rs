@@ -82,7 +82,7 @@ fn ask_all(sim: &mut Cluster, about: About, masks: usize, first: u32) {
 fn eight_questions_in_any_names_about_anybody_do_not_delay_the_detection_of_a_crash() {
     for about in [About::Living, About::Crashed, About::Invented] {
         for (masks, every, replayed) in [(1, 26_000, false), (8, 26_000, false), (8, 500, false), (8, 500, true)] {
-            let mut took: Vec<u64> = (0..4)
+            let mut took: Vec<u64> = (0..16)
                 .map(|seed| {
                     let mut sim = watched(16, seed);
                     known_after(&mut sim, |sim, at| {
@@ -93,8 +93,8 @@ fn eight_questions_in_any_names_about_anybody_do_not_delay_the_detection_of_a_cr
                 })
                 .collect();
             took.sort_unstable();
-            // Without any attack it is 4.1 to 5.2 s here.
-            assert!(took[2] <= 5_600 && took[3] <= 8_000, "{about:?}, {masks} names every {every} ms: {took:?}");
+            // Without any attack it is 3.3 to 4.9 s here, 3.7 in half of the runs.
+            assert!(took[8] <= 5_200 && took[15] <= 8_000, "{about:?}, {masks} names every {every} ms: {took:?}");
         }
     }
 }
