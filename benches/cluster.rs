@@ -17,8 +17,8 @@ use std::time::{Duration, Instant as Clock};
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
-use tidings::sim::{Conditions, Machine, Report, Sim, SimRng};
-use tidings::{Config, HeapNode, Instant, Limits, NodeId, Status};
+use tidings::sim::{Conditions, Layer, Sim};
+use tidings::{Config, HeapNode, Instant, Limits};
 
 type Node = HeapNode<SocketAddrV4>;
 
@@ -83,23 +83,15 @@ impl Recorder {
     }
 }
 
-impl Machine for Recorder {
-    type Addr = SocketAddrV4;
+impl Layer for Recorder {
+    type Inner = Node;
 
-    fn addr_of(host: u32) -> SocketAddrV4 {
-        Node::addr_of(host)
+    fn inner(&self) -> &Node {
+        &self.node
     }
 
-    fn start(&mut self, now: Instant, id: NodeId, addr: SocketAddrV4, rng: &mut SimRng) {
-        self.node.start(now, id, addr, rng);
-    }
-
-    fn join(&mut self, now: Instant, seed: SocketAddrV4) {
-        Machine::join(&mut self.node, now, seed);
-    }
-
-    fn leave(&mut self, now: Instant) {
-        self.node.leave(now);
+    fn inner_mut(&mut self) -> &mut Node {
+        &mut self.node
     }
 
     fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &mut [u8]) {
@@ -110,30 +102,6 @@ impl Machine for Recorder {
     fn handle_timeout(&mut self, now: Instant) {
         self.note(now, Input::Timeout);
         self.node.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(SocketAddrV4, usize)> {
-        Machine::poll_transmit(&mut self.node, buf)
-    }
-
-    fn poll_report(&mut self) -> Option<Report> {
-        self.node.poll_report()
-    }
-
-    fn poll_timeout(&self) -> Instant {
-        self.node.poll_timeout()
-    }
-
-    fn status(&self, id: NodeId) -> Option<Status> {
-        Machine::status(&self.node, id)
-    }
-
-    fn live(&self) -> usize {
-        self.node.live()
-    }
-
-    fn has_left(&self) -> bool {
-        self.node.has_left()
     }
 }
 

@@ -11,6 +11,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(feature = "alloc")]
+mod app;
 mod broadcast;
 mod budget;
 mod bytes;
@@ -34,6 +36,8 @@ mod recent;
 mod relay;
 mod rival;
 mod rng;
+#[cfg(feature = "serde")]
+mod serialize;
 mod share;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -49,18 +53,22 @@ mod turns;
 mod unit;
 mod wire;
 
+#[cfg(feature = "alloc")]
+pub use app::{App, Hosted};
 pub use broadcast::{MessageId, Question, Topic};
-pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM};
+pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM, ParsePresetError};
 #[cfg(feature = "std")]
 pub use event::is_transient;
 pub use event::{
     BroadcastError, CapacityError, DropReason, Event, Phase, SendError, SendFailure, Stats, Transmit, WakeReason,
 };
+#[cfg(feature = "alloc")]
+pub use event::{OwnedEntry, OwnedEvent};
 pub use join::MAX_SEEDS;
 pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
 #[cfg(feature = "alloc")]
 pub use node::HeapNode;
-pub use node::{FixedNode, MAX_SPREAD, Node};
+pub use node::{BareNode, FixedNode, MAX_SPREAD, Node};
 pub use rand_core;
 pub use state::{Class, Entry, SetOptions, StateError, Version};
 pub use storage::{Bare, Fixed, Narrow, Storage, Wide, Width};

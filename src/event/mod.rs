@@ -1,11 +1,15 @@
 //! Everything that the application reads: events and phases, and below counters and errors.
 
 mod error;
+#[cfg(feature = "alloc")]
+mod owned;
 mod stats;
 
 #[cfg(feature = "std")]
 pub use error::is_transient;
 pub use error::{BroadcastError, CapacityError, SendError, SendFailure};
+#[cfg(feature = "alloc")]
+pub use owned::{OwnedEntry, OwnedEvent};
 pub use stats::{DropReason, Stats};
 
 use crate::broadcast::{MessageId, Question, Topic};
@@ -22,7 +26,8 @@ use core::fmt;
 ///
 /// A payload is borrowed from the node. Copy it, or make of it what you need, before you call the node again.
 ///
-/// `Display` gives a line for a log, such as `00000000000000a7 at 10.0.0.7:7946 down`.
+/// `Display` gives a line for a log, such as `00000000000000a7 at 10.0.0.7:7946 down`. Payloads and values may be secret, so
+/// it gives their lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -183,18 +188,18 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
             Event::MemberLeft(member) => (member, "left"),
             Event::MemberMoved(member) => (member, "moved"),
             Event::Message { origin, topic, payload, .. } => {
-                return write!(f, "{origin} says on {topic}: {}", payload.escape_ascii());
+                return write!(f, "{origin} says {} bytes on {topic}", payload.len());
             }
             Event::Gap { origin, first, last } => return write!(f, "{origin}: lost {first} to {last}"),
             Event::Sent { id, to } => return write!(f, "{id} sent to {to}"),
             Event::Unreachable { id, to } => return write!(f, "{id} did not reach {to}"),
             Event::Question { question, topic, payload } => {
-                return write!(f, "{} asks on {topic}: {}", question.asker(), payload.escape_ascii());
+                return write!(f, "{} asks {} bytes on {topic}", question.asker(), payload.len());
             }
-            Event::Answer { from, payload, .. } => return write!(f, "{from} answers: {}", payload.escape_ascii()),
+            Event::Answer { from, payload, .. } => return write!(f, "{from} answers {} bytes", payload.len()),
             Event::Answered { id, answers } => return write!(f, "{id} answered by {answers}"),
             Event::KeySet { owner, entry } => {
-                return write!(f, "{owner} sets {}: {}", entry.key(), entry.value().escape_ascii());
+                return write!(f, "{owner} sets {} to {} bytes", entry.key(), entry.value().len());
             }
             Event::KeyDeleted { owner, key } => return write!(f, "{owner} deletes {key}"),
             Event::MapReplaced { owner } => return write!(f, "{owner}: its map begins anew"),
@@ -369,6 +374,7 @@ impl Notices {
 
 /// A datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transmit<'b, A> {
     /// Where to.
     pub to: A,

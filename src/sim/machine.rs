@@ -52,75 +52,61 @@ pub enum Report {
     Other,
 }
 
+impl<A: Copy> From<&Event<'_, A>> for Report {
+    fn from(event: &Event<'_, A>) -> Self {
+        match *event {
+            Event::MemberUp(member)
+            | Event::MemberSuspect(member)
+            | Event::MemberDown(member)
+            | Event::MemberLeft(member) => Report::Member(member.id(), member.status()),
+            Event::Joined => Report::Joined,
+            Event::Isolated => Report::Isolated,
+            Event::Reconnected => Report::Reconnected,
+            Event::IdTaken => Report::IdTaken,
+            Event::Left => Report::Left,
+            Event::MemberMoved(member) => Report::Moved(member.id()),
+            Event::Message { origin, id, payload, hops, .. } => {
+                Report::Message { origin, seq: id.seq(), number: number_of(payload), hops }
+            }
+            Event::Gap { origin, first, last } => Report::Gap { origin, first, last },
+            _ => Report::Other,
+        }
+    }
+}
+
 /// A protocol that the simulator can drive: the verbs of a [`Node`], and what the simulator must know to judge it.
 ///
-/// An application is a struct around a node that passes the calls on and does its own work on the way. Here each host
-/// follows the smallest live id, and after a partition all follow the same one again:
+/// A bare [`Node`] is one, so is a node with an application, [`Hosted`](crate::Hosted), and whatever is a
+/// [`Layer`](super::Layer) around one. Here each host follows the smallest live id, and
+/// after a partition all follow the same one again:
 ///
 /// ```
 /// use std::time::Duration;
-/// use tidings::sim::{Conditions, HostAddress, Machine, Report, Sim, SimRng};
-/// use tidings::{Config, HeapNode, Instant, Limits, NodeId, Status};
+/// use tidings::sim::{Conditions, Sim};
+/// use tidings::{App, Config, HeapNode, Hosted, Limits, NodeId, OwnedEvent};
 ///
+/// #[derive(Default)]
 /// struct Follower {
-///     node: HeapNode<u32>,
 ///     leader: Option<NodeId>,
 /// }
 ///
-/// impl Machine for Follower {
-///     type Addr = u32;
-///
-///     // Called until `None` after each call that hands something in: the place for the application's work. For the
-///     // events themselves, call `poll_event` of the node, and make a `Report` of each.
-///     fn poll_report(&mut self) -> Option<Report> {
-///         let report = Machine::poll_report(&mut self.node);
-///         let living = self.node.members().filter(|member| member.status().is_live());
-///         self.leader = living.map(|member| member.id()).min();
-///         report
-///     }
-///
-///     fn addr_of(host: u32) -> u32 {
-///         u32::of_host(host)
-///     }
-///     fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
-///         self.node.start(now, id, addr, rng);
-///     }
-///     fn join(&mut self, now: Instant, seed: u32) {
-///         self.node.join(now, seed).unwrap();
-///     }
-///     fn leave(&mut self, now: Instant) {
-///         self.node.leave(now);
-///     }
-///     fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
-///         self.node.handle_datagram(now, from, datagram);
-///     }
-///     fn handle_timeout(&mut self, now: Instant) {
-///         self.node.handle_timeout(now);
-///     }
-///     fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
-///         Machine::poll_transmit(&mut self.node, buf)
-///     }
-///     fn poll_timeout(&self) -> Instant {
-///         self.node.poll_timeout()
-///     }
-///     fn status(&self, id: NodeId) -> Option<Status> {
-///         Machine::status(&self.node, id)
-///     }
-///     fn live(&self) -> usize {
-///         self.node.live()
-///     }
-///     fn has_left(&self) -> bool {
-///         Machine::has_left(&self.node)
+/// impl App<u32> for Follower {
+///     fn on_event(&mut self, node: &mut HeapNode<u32>, event: &OwnedEvent<u32>) {
+///         if event.member().is_some() {
+///             self.leader = node.members().filter(|member| member.status().is_live()).map(|member| member.id()).min();
+///         }
 ///     }
 /// }
 ///
 /// let mut sim = Sim::new(7, Conditions::LAN.with_loss(0.05));
 /// for _ in 0..9 {
-///     let host = sim.add(Follower { node: HeapNode::new(Config::LAN, Limits::DEFAULT), leader: None });
+///     let node = HeapNode::new(Config::LAN, Limits::DEFAULT);
+///     let host = sim.add(Hosted::new(node, Follower::default()));
 ///     sim.start(host, &[0]);
 /// }
-/// let follow = |sim: &Sim<Follower>, hosts: std::ops::Range<usize>, leader: usize| {
-///     hosts.into_iter().all(|host| sim.machine(host).is_some_and(|it| it.leader == Some(sim.id(leader))))
+/// type Cluster = Sim<Hosted<Follower, u32>>;
+/// let follow = |sim: &Cluster, hosts: std::ops::Range<usize>, leader: usize| {
+///     hosts.into_iter().all(|host| sim.machine(host).is_some_and(|it| it.app.leader == Some(sim.id(leader))))
 /// };
 /// let (pace, limit) = (Duration::from_millis(100), Duration::from_secs(60));
 /// assert!(sim.run_until_true(|sim| follow(sim, 0..9, 0), pace, limit).is_some());
@@ -128,7 +114,7 @@ pub enum Report {
 /// for host in 0..4 {
 ///     sim.set_side(host, 1);
 /// }
-/// let split = |sim: &Sim<Follower>| follow(sim, 0..4, 0) && follow(sim, 4..9, 4);
+/// let split = |sim: &Cluster| follow(sim, 0..4, 0) && follow(sim, 4..9, 4);
 /// assert!(sim.run_until_true(split, pace, limit).is_some(), "each side has a leader of its own");
 ///
 /// sim.heal();
@@ -251,23 +237,7 @@ impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
     }
 
     fn poll_report(&mut self) -> Option<Report> {
-        Some(match self.poll_event()? {
-            Event::MemberUp(member)
-            | Event::MemberSuspect(member)
-            | Event::MemberDown(member)
-            | Event::MemberLeft(member) => Report::Member(member.id(), member.status()),
-            Event::Joined => Report::Joined,
-            Event::Isolated => Report::Isolated,
-            Event::Reconnected => Report::Reconnected,
-            Event::IdTaken => Report::IdTaken,
-            Event::Left => Report::Left,
-            Event::MemberMoved(member) => Report::Moved(member.id()),
-            Event::Message { origin, id, payload, hops, .. } => {
-                Report::Message { origin, seq: id.seq(), number: number_of(payload), hops }
-            }
-            Event::Gap { origin, first, last } => Report::Gap { origin, first, last },
-            _ => Report::Other,
-        })
+        self.poll_event().map(|event| Report::from(&event))
     }
 
     fn poll_timeout(&self) -> Instant {

@@ -2,8 +2,8 @@
 //!
 //! Discrete events, microseconds of simulated time, one seed: the same seed gives the same run, on every machine. Use
 //! it to test your settings, your application, or another implementation in the same network: [`Sim`] drives anything
-//! that implements [`Machine`], and [`Node`](crate::Node) does. To test an application, give it a struct around a
-//! node that implements `Machine` by passing the calls on, as the example there does.
+//! that implements [`Machine`], and [`Node`](crate::Node) does. To test an application, write it as an
+//! [`App`](crate::App), as the example there does.
 //!
 //! ```
 //! use std::time::Duration;
@@ -30,6 +30,7 @@ mod delivery;
 mod faults;
 mod host;
 mod hostile;
+mod layer;
 mod machine;
 mod network;
 mod queue;
@@ -40,6 +41,7 @@ mod world;
 pub use check::Safety;
 pub use delivery::Deliveries;
 pub use hostile::{Attack, Forger, Stance, UnknownName, liar};
+pub use layer::Layer;
 pub use machine::{HostAddress, Machine, Report, TOPIC, number_of};
 pub use network::{Conditions, SimRng};
 pub use replicas::Replicas;

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::common::cluster::{SECOND, cluster, fresh, reported, status_of, watched};
 use crate::common::counting;
-use tidings::sim::{Conditions, Forger, Machine, Report, Safety, Sim, SimRng};
+use tidings::sim::{Conditions, Forger, Layer, Machine, Report, Safety, Sim, SimRng};
 use tidings::{Config, DropReason, FixedNode, HeapNode, Instant, Limits, NodeId, Phase, Status};
 
 type Cluster = Sim<HeapNode<u32>>;
@@ -259,47 +259,26 @@ struct Versioned {
     twist: u8,
 }
 
-impl Machine for Versioned {
-    type Addr = u32;
+impl Layer for Versioned {
+    type Inner = HeapNode<u32>;
 
-    fn addr_of(host: u32) -> u32 {
-        host
+    fn inner(&self) -> &HeapNode<u32> {
+        &self.node
     }
-    fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
-        self.node.start(now, id, addr, rng);
+
+    fn inner_mut(&mut self) -> &mut HeapNode<u32> {
+        &mut self.node
     }
-    fn join(&mut self, now: Instant, seed: u32) {
-        self.node.join(now, seed).unwrap();
-    }
-    fn leave(&mut self, now: Instant) {
-        self.node.leave(now);
-    }
+
     fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
         datagram[0] ^= self.twist;
         self.node.handle_datagram(now, from, datagram);
     }
-    fn handle_timeout(&mut self, now: Instant) {
-        self.node.handle_timeout(now);
-    }
+
     fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
         let sent = Machine::poll_transmit(&mut self.node, buf);
         buf[0] ^= if sent.is_some() { self.twist } else { 0 };
         sent
-    }
-    fn poll_report(&mut self) -> Option<Report> {
-        self.node.poll_report()
-    }
-    fn poll_timeout(&self) -> Instant {
-        self.node.poll_timeout()
-    }
-    fn status(&self, id: NodeId) -> Option<Status> {
-        Machine::status(&self.node, id)
-    }
-    fn live(&self) -> usize {
-        self.node.live()
-    }
-    fn has_left(&self) -> bool {
-        self.node.has_left()
     }
 }
 

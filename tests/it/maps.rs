@@ -218,10 +218,13 @@ fn a_deleted_key_is_gone_for_one_who_was_cut_off_until_nobody_remembers_it() {
     assert!(sim.run_until_true(equal, PACE, 2 * LIMIT).is_some());
     assert!(node(&sim, 5).get(sim.id(0), "gone").is_none() && has(&sim, 5, 0, "kept", b"for ever"));
     assert_eq!(
-        sim.machine(5).expect("it runs").told.last(),
+        sim.machine(5).expect("it runs").app.told.last(),
         Some(&Told::Set(sim.id(0), "late".into(), b"news".to_vec()))
     );
-    assert!(sim.machine(5).expect("it runs").told.contains(&Told::Replaced(sim.id(0))), "which keys went is not known");
+    assert!(
+        sim.machine(5).expect("it runs").app.told.contains(&Told::Replaced(sim.id(0))),
+        "which keys went is not known"
+    );
 }
 
 /// One reads a map again from the beginning, in many datagrams of which most are lost, while the owner writes on; a third
@@ -307,7 +310,7 @@ fn a_new_life_replaces_the_old_map_at_once() {
     set(&mut sim, 2, "new", b"2");
     sim.run_for(SECOND);
     assert!((0..5).all(|host| has(&sim, host, 2, "new", b"2")));
-    let told = &sim.machine(0).expect("it runs").told;
+    let told = &sim.machine(0).expect("it runs").app.told;
     let expected = [
         Told::Set(sim.id(2), "old".into(), b"1".to_vec()),
         Told::Replaced(sim.id(2)),
@@ -329,7 +332,7 @@ fn the_map_of_one_who_left_is_read_for_a_while_and_then_goes() {
     assert!((1..3).all(|host| has(&sim, host, 0, "key", &[0])), "it can still be read");
     sim.run_for(Duration::from_secs(20));
     assert!((1..3).all(|host| node(&sim, host).get(sim.id(0), "key").is_none()));
-    assert!((1..3).all(|host| sim.machine(host).expect("it runs").told.contains(&Told::Gone(sim.id(0)))));
+    assert!((1..3).all(|host| sim.machine(host).expect("it runs").app.told.contains(&Told::Gone(sim.id(0)))));
     assert!(has(&sim, 1, 2, "key", &[2]) && has(&sim, 2, 1, "key", &[1]));
 }
 
@@ -499,8 +502,8 @@ fn what_is_watched_is_told_as_it_is_and_what_is_not_is_not() {
     sim.run_for(SECOND);
     let owner = sim.id(0);
     let expected = [Told::Set(owner, "cpu/0".into(), vec![2]), Told::Deleted(owner, "cpu/0".into())];
-    assert_eq!(sim.machine(1).expect("it runs").told[..], expected);
-    assert!(sim.machine(0).expect("it runs").told.is_empty(), "its own writes it knows");
+    assert_eq!(sim.machine(1).expect("it runs").app.told[..], expected);
+    assert!(sim.machine(0).expect("it runs").app.told.is_empty(), "its own writes it knows");
 }
 
 #[test]

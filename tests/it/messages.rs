@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use crate::common::app::{App, Heard};
+use crate::common::app::{App, Heard, Listener};
 use tidings::sim::{Conditions, Sim};
 use tidings::{BroadcastError, Config, DropReason, HeapNode, Instant, Limits, NodeId, Phase, SendError, Topic};
 
@@ -30,7 +30,7 @@ fn listener(broadcast_bytes: usize) -> App {
     let limits = Limits::DEFAULT.with_members(1_100).with_broadcast_bytes(broadcast_bytes);
     let mut node = HeapNode::new(Config::LAN, limits);
     node.subscribe(Instant::ZERO, NEWS).expect("it listens to nothing yet");
-    App::new(node)
+    App::new(node, Listener::default())
 }
 
 /// A settled cluster of such as `make` gives.
@@ -71,9 +71,9 @@ fn a_broadcast_reaches_all_of_128_within_20_ms_and_each_once() {
     say(&mut sim, 5, b"news");
     sim.run_for(Duration::from_millis(20));
     for host in (0..128).filter(|host| *host != 5) {
-        assert_eq!(app(&sim, host).payloads(), [b"news"], "host {host}");
+        assert_eq!(app(&sim, host).app.payloads(), [b"news"], "host {host}");
     }
-    assert!(app(&sim, 5).payloads().is_empty(), "whoever says it is not told");
+    assert!(app(&sim, 5).app.payloads().is_empty(), "whoever says it is not told");
     sim.run_for(5 * SECOND);
     assert_eq!(casts(&sim) - before, 127, "one datagram with the payload for each member");
 }
@@ -89,7 +89,7 @@ fn all_of_a_stream_arrives_under_20_percent_loss_at_a_third_more() {
             sim.run_for(SECOND);
         }
         sim.run_for(10 * SECOND);
-        let told: usize = (0..nodes).map(|host| app(&sim, host).payloads().len()).sum();
+        let told: usize = (0..nodes).map(|host| app(&sim, host).app.payloads().len()).sum();
         assert_eq!(told, 30 * (nodes - 1), "N = {nodes}");
         let copies = (casts(&sim) - before) as f64 / told as f64;
         assert!(copies < 1.4, "N = {nodes}: {copies} copies a member");
@@ -103,9 +103,9 @@ fn equal_payloads_are_different_messages() {
     say(&mut sim, 1, b"same");
     say(&mut sim, 2, b"same");
     sim.run_for(SECOND);
-    assert_eq!(app(&sim, 0).payloads(), [b"same"; 3]);
-    assert_eq!(app(&sim, 1).payloads(), [b"same"; 1]);
-    let mut ids: Vec<_> = app(&sim, 0).heard.iter().map(|(_, heard)| heard.clone()).collect();
+    assert_eq!(app(&sim, 0).app.payloads(), [b"same"; 3]);
+    assert_eq!(app(&sim, 1).app.payloads(), [b"same"; 1]);
+    let mut ids: Vec<_> = app(&sim, 0).app.heard.iter().map(|(_, heard)| heard.clone()).collect();
     ids.dedup();
     assert_eq!(ids.len(), 3, "each has an id of its own");
 }
@@ -121,11 +121,11 @@ fn a_newcomer_is_told_nothing_that_was_said_before() {
     sim.start(newcomer, &[0]);
     sim.restart(7, listener(1 << 10), &[0]);
     sim.run_for(10 * SECOND);
-    assert_eq!(app(&sim, newcomer).payloads().len() + app(&sim, 7).payloads().len(), 0);
+    assert_eq!(app(&sim, newcomer).app.payloads().len() + app(&sim, 7).app.payloads().len(), 0);
     say(&mut sim, 2, b"now");
     sim.run_for(SECOND);
-    assert_eq!(app(&sim, newcomer).payloads(), [b"now"]);
-    assert_eq!(app(&sim, 7).payloads(), [b"now"]);
+    assert_eq!(app(&sim, newcomer).app.payloads(), [b"now"]);
+    assert_eq!(app(&sim, 7).app.payloads(), [b"now"]);
 }
 
 /// Until a host knows this one. A millisecond is less than any datagram takes.
@@ -153,8 +153,8 @@ fn a_newcomer_that_is_found_by_a_member_is_told_what_that_says_from_then_on_and_
         run_until_known(&mut sim, 0, 1);
         say(&mut sim, 1, b"now");
         sim.run_for(10 * SECOND);
-        assert_eq!(app(&sim, 0).payloads(), [b"now"], "after {said}");
-        assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Gap { .. })), 0, "after {said}");
+        assert_eq!(app(&sim, 0).app.payloads(), [b"now"], "after {said}");
+        assert_eq!(app(&sim, 0).app.count(|heard| matches!(heard, Heard::Gap { .. })), 0, "after {said}");
     }
 }
 
@@ -171,7 +171,7 @@ fn the_first_that_a_member_says_reaches_whoever_has_come_to_know_it_whatever_is_
         sim.set_conditions(Conditions::LAN);
         sim.run_for(20 * SECOND);
         for host in [0, 1, newcomer] {
-            assert_eq!(app(&sim, host).payloads(), [b"first"], "seed {seed}, host {host}");
+            assert_eq!(app(&sim, host).app.payloads(), [b"first"], "seed {seed}, host {host}");
         }
     }
 }
@@ -187,7 +187,7 @@ fn those_who_have_just_come_or_come_back_are_heard_at_once() {
     say(&mut sim, 7, b"back");
     sim.run_for(SECOND);
     for host in 0..7 {
-        let mut payloads = app(&sim, host).payloads();
+        let mut payloads = app(&sim, host).app.payloads();
         payloads.sort();
         assert_eq!(payloads, [&b"back"[..], b"hello"], "host {host}");
     }
@@ -204,7 +204,7 @@ fn both_sides_of_a_partition_are_told_afterwards_what_the_other_said() {
     sim.heal();
     sim.run_for(30 * SECOND);
     for host in 0..16 {
-        let mut payloads = app(&sim, host).payloads();
+        let mut payloads = app(&sim, host).app.payloads();
         payloads.sort();
         let all = [&b"large side"[..], b"small side"];
         let wanted: Vec<&[u8]> =
@@ -224,14 +224,14 @@ fn what_nobody_has_any_more_is_a_gap() {
     }
     sim.set_plugged(4, true);
     sim.run_for(60 * SECOND);
-    let missed: u32 = app(&sim, 4).heard.iter().fold(0, |sum, (_, heard)| match heard {
+    let missed: u32 = app(&sim, 4).app.heard.iter().fold(0, |sum, (_, heard)| match heard {
         Heard::Gap { origin, first, last } if *origin == NodeId::new(2) => sum + last - first + 1,
         _ => sum,
     });
-    let told = app(&sim, 4).payloads().len() as u32;
+    let told = app(&sim, 4).app.payloads().len() as u32;
     assert_eq!(missed + told, 100, "{told} told");
     assert!(told >= 5, "the latest are still there: {told}");
-    assert_eq!(app(&sim, 4).payloads().last(), Some(&&[99; 64][..]));
+    assert_eq!(app(&sim, 4).app.payloads().last(), Some(&&[99; 64][..]));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn who_listens_in_order_is_told_in_order_and_of_gaps_in_their_place() {
     sim.run_for(20 * SECOND);
     for host in (0..8).filter(|host| *host != 3) {
         let mut next = 0u32;
-        for (_, heard) in &app(&sim, host).heard {
+        for (_, heard) in &app(&sim, host).app.heard {
             match heard {
                 Heard::Message { payload, .. } => {
                     assert_eq!(u32::from(payload[0]), next, "host {host}");
@@ -287,7 +287,7 @@ fn those_who_do_not_listen_are_spared_the_payload() {
         say(&mut sim, 0, &[7; 1_000]);
         sim.run_for(Duration::from_millis(300));
         for host in 1..32 {
-            assert_eq!(app(&sim, host).payloads().len(), usize::from(host < count), "host {host}");
+            assert_eq!(app(&sim, host).app.payloads().len(), usize::from(host < count), "host {host}");
         }
         sim.total_traffic().bytes - before
     };
@@ -303,7 +303,7 @@ fn a_payload_of_many_datagrams_arrives_whole() {
     say(&mut sim, 0, &payload);
     sim.run_for(10 * SECOND);
     for host in 1..16 {
-        assert_eq!(app(&sim, host).payloads(), [&payload[..]], "host {host}");
+        assert_eq!(app(&sim, host).app.payloads(), [&payload[..]], "host {host}");
     }
 }
 
@@ -321,7 +321,7 @@ fn what_is_too_large_is_refused_and_changes_nothing() {
         assert!(app.node.broadcast(now, NEWS, &vec![1; most]).is_ok());
     });
     sim.run_for(5 * SECOND);
-    assert_eq!(app(&sim, 1).payloads().len() + app(&sim, 2).payloads().len(), 2);
+    assert_eq!(app(&sim, 1).app.payloads().len() + app(&sim, 2).app.payloads().len(), 2);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn who_says_too_much_is_told_so_and_loses_nothing_of_what_was_taken() {
     sim.run_for(5 * SECOND);
     let wanted: Vec<Vec<u8>> = (0..taken).map(|number| vec![number; 100]).collect();
     for host in (0..9).filter(|host| *host != 2) {
-        let mut payloads = app(&sim, host).payloads();
+        let mut payloads = app(&sim, host).app.payloads();
         payloads.sort();
         assert_eq!(payloads, wanted, "host {host}");
     }
@@ -375,7 +375,7 @@ fn a_hundred_messages_a_second_and_members_of_1000_that_come_and_go_do_not_starv
     let all_told = |sim: &Sim<App>| {
         (0..STABLE).all(|host| {
             let own = (0..700).filter(|number| number * 37 % STABLE == host).count();
-            app(sim, host).payloads().len() == 700 - own
+            app(sim, host).app.payloads().len() == 700 - own
         })
     };
     let told = sim.run_until_true(all_told, SECOND, 10 * SECOND);
@@ -397,9 +397,9 @@ fn a_direct_message_is_acknowledged_and_told_once_under_half_loss() {
         sim.with(0, |app, now| _ = app.node.send(now, to, OTHER, &payload).expect("there is room"));
     }
     sim.run_for(12 * SECOND);
-    assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Sent(..))), 7);
+    assert_eq!(app(&sim, 0).app.count(|heard| matches!(heard, Heard::Sent(..))), 7);
     for host in 1..8 {
-        assert_eq!(app(&sim, host).payloads(), [&payload[..]], "host {host}, who does not listen to that topic");
+        assert_eq!(app(&sim, host).app.payloads(), [&payload[..]], "host {host}, who does not listen to that topic");
     }
 }
 
@@ -414,7 +414,7 @@ fn who_is_gone_is_unreachable() {
     });
     sim.run_for(12 * SECOND);
     let lost = |heard: &Heard| matches!(heard, Heard::Unreachable(_, to) if *to == NodeId::new(6));
-    assert_eq!(app(&sim, 0).count(lost), 1);
+    assert_eq!(app(&sim, 0).app.count(lost), 1);
 }
 
 #[test]
@@ -422,15 +422,15 @@ fn so_many_of_those_who_listen_are_told_as_was_asked_for() {
     let mut sim = cluster(32, 16);
     sim.with(0, |app, now| _ = app.node.spread(now, NEWS, b"some of you", 5).expect("there is room"));
     sim.run_for(2 * SECOND);
-    let told = (1..32).filter(|host| app(&sim, *host).payloads() == [b"some of you"]).count();
-    assert_eq!((told, app(&sim, 0).count(|heard| matches!(heard, Heard::Sent(..)))), (5, 5));
+    let told = (1..32).filter(|host| app(&sim, *host).app.payloads() == [b"some of you"]).count();
+    assert_eq!((told, app(&sim, 0).app.count(|heard| matches!(heard, Heard::Sent(..)))), (5, 5));
     sim.with(0, |app, now| assert_eq!(app.node.spread(now, OTHER, b"nobody", 5), Err(SendError::Unknown)));
 }
 
 // Questions.
 
 fn answering(mut app: App, times: usize) -> App {
-    app.answers = Some((b"yes".to_vec(), times));
+    app.app.answers = Some((b"yes".to_vec(), times));
     app
 }
 
@@ -447,7 +447,7 @@ fn every_member_answers_once_under_half_loss() {
     ask(&mut sim, 3, 15, 20 * SECOND);
     sim.run_for(15 * SECOND);
     let mut from: Vec<NodeId> = Vec::new();
-    for (_, heard) in &app(&sim, 3).heard {
+    for (_, heard) in &app(&sim, 3).app.heard {
         match heard {
             Heard::Answer(_, member, payload) => {
                 assert_eq!(payload, b"yes");
@@ -460,7 +460,7 @@ fn every_member_answers_once_under_half_loss() {
     from.sort();
     from.dedup();
     assert_eq!(from.len(), 15, "of each one answer, though each gave two");
-    assert_eq!(app(&sim, 3).count(|heard| matches!(heard, Heard::Answered(..))), 1);
+    assert_eq!(app(&sim, 3).app.count(|heard| matches!(heard, Heard::Answered(..))), 1);
 }
 
 #[test]
@@ -468,13 +468,13 @@ fn a_question_is_over_when_enough_have_answered_or_its_time_has_passed() {
     let mut sim = cluster_of(9, 18, |host| answering(listener(64 << 10), usize::from(host % 2 == 0)));
     ask(&mut sim, 1, 3, 5 * SECOND);
     sim.run_for(SECOND);
-    assert_eq!(app(&sim, 1).count(|heard| matches!(heard, Heard::Answer(..))), 3);
-    assert_eq!(app(&sim, 1).count(|heard| matches!(heard, Heard::Answered(_, 3))), 1);
+    assert_eq!(app(&sim, 1).app.count(|heard| matches!(heard, Heard::Answer(..))), 3);
+    assert_eq!(app(&sim, 1).app.count(|heard| matches!(heard, Heard::Answered(_, 3))), 1);
     ask(&mut sim, 1, 8, 5 * SECOND);
     sim.run_for(4 * SECOND);
-    assert_eq!(app(&sim, 1).count(|heard| matches!(heard, Heard::Answered(..))), 1, "three do not answer");
+    assert_eq!(app(&sim, 1).app.count(|heard| matches!(heard, Heard::Answered(..))), 1, "three do not answer");
     sim.run_for(2 * SECOND);
-    assert_eq!(app(&sim, 1).count(|heard| matches!(heard, Heard::Answered(_, 5))), 1);
+    assert_eq!(app(&sim, 1).app.count(|heard| matches!(heard, Heard::Answered(_, 5))), 1);
 }
 
 #[test]
@@ -482,8 +482,8 @@ fn a_late_answer_is_refused() {
     let mut sim = cluster(3, 19);
     ask(&mut sim, 0, 2, SECOND);
     sim.run_for(2 * SECOND);
-    assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Answered(_, 0))), 1);
-    let asked = app(&sim, 1).heard.iter().find_map(|(_, heard)| match heard {
+    assert_eq!(app(&sim, 0).app.count(|heard| matches!(heard, Heard::Answered(_, 0))), 1);
+    let asked = app(&sim, 1).app.heard.iter().find_map(|(_, heard)| match heard {
         Heard::Question(question, payload) => Some((*question, payload.clone())),
         _ => None,
     });
@@ -492,7 +492,7 @@ fn a_late_answer_is_refused() {
     sim.with(1, |app, now| _ = app.node.answer(now, question, b"late").expect("there is room"));
     let before = app(&sim, 0).node.stats().dropped(DropReason::Unasked);
     sim.run_for(SECOND);
-    assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Answer(..))), 0);
+    assert_eq!(app(&sim, 0).app.count(|heard| matches!(heard, Heard::Answer(..))), 0);
     assert_eq!(app(&sim, 0).node.stats().dropped(DropReason::Unasked), before + 1, "refused once: it is not repeated");
 }
 
@@ -507,7 +507,7 @@ fn only_those_who_listen_are_asked() {
     });
     ask(&mut sim, 8, u32::MAX, 2 * SECOND);
     sim.run_for(3 * SECOND);
-    assert_eq!(app(&sim, 8).count(|heard| matches!(heard, Heard::Answered(_, 4))), 1);
+    assert_eq!(app(&sim, 8).app.count(|heard| matches!(heard, Heard::Answered(_, 4))), 1);
 }
 
 #[test]
@@ -516,8 +516,8 @@ fn one_member_is_asked_alone() {
     let to = NodeId::new(5);
     sim.with(0, |app, now| _ = app.node.ask_one(now, to, NEWS, b"you?", SECOND).expect("there is room"));
     sim.run_for(2 * SECOND);
-    assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Answer(_, from, _) if *from == to)), 1);
-    assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Answered(_, 1))), 1);
-    let asked: usize = (1..9).map(|host| app(&sim, host).count(|heard| matches!(heard, Heard::Question(..)))).sum();
+    assert_eq!(app(&sim, 0).app.count(|heard| matches!(heard, Heard::Answer(_, from, _) if *from == to)), 1);
+    assert_eq!(app(&sim, 0).app.count(|heard| matches!(heard, Heard::Answered(_, 1))), 1);
+    let asked: usize = (1..9).map(|host| app(&sim, host).app.count(|heard| matches!(heard, Heard::Question(..)))).sum();
     assert_eq!(asked, 1);
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::common::app::{App, Heard};
+use crate::common::app::{App, Heard, Listener};
 use tidings::sim::{Conditions, Forger, Sim};
 use tidings::{BroadcastError, Config, DropReason, HeapNode, Instant, Limits, Topic};
 
@@ -17,7 +17,7 @@ fn listener(config: Config, members: usize, room: usize) -> App {
     let mut node = HeapNode::new(config, limits);
     let listens = node.subscribe(Instant::ZERO, NEWS);
     assert_eq!(listens.is_ok(), room > 0, "whoever has room listens");
-    App::new(node)
+    App::new(node, Listener::default())
 }
 
 fn cluster(nodes: usize, seed: u64, make: impl Fn(usize) -> App) -> Sim<App> {
@@ -43,7 +43,7 @@ fn say(sim: &mut Sim<App>, host: usize, payload: &[u8]) -> bool {
 
 /// How many numbers a host was told to be lost.
 fn lost(sim: &Sim<App>, host: usize) -> u32 {
-    app(sim, host).heard.iter().fold(0, |sum, (_, heard)| match heard {
+    app(sim, host).app.heard.iter().fold(0, |sum, (_, heard)| match heard {
         Heard::Gap { first, last, .. } => sum + (last - first) + 1,
         _ => sum,
     })
@@ -62,7 +62,7 @@ fn what_one_member_can_never_hold_is_a_gap_there_and_costs_no_more_than_elsewher
             sim.run_for(SECOND / 20);
         }
         sim.run_for(5 * SECOND);
-        let told = app(&sim, 2).payloads().len();
+        let told = app(&sim, 2).app.payloads().len();
         let few = room < 30_000;
         assert_eq!((told, lost(&sim, 2)), if few { (200, 27) } else { (201, 0) }, "room for {room}");
         sent
@@ -84,7 +84,7 @@ fn a_node_without_room_for_messages_refuses_its_own_and_asks_for_none() {
     }
     sim.run_for(100 * SECOND);
     // It does not listen, so that it misses nothing; what comes by is counted.
-    assert_eq!((app(&sim, 2).payloads().len(), lost(&sim, 2)), (0, 0));
+    assert_eq!((app(&sim, 2).app.payloads().len(), lost(&sim, 2)), (0, 0));
     let stats = app(&sim, 2).node.stats();
     assert_eq!((stats.pulls, stats.dropped(DropReason::MessageRoom)), (0, 20));
 }
@@ -97,7 +97,7 @@ fn a_direct_message_whose_sender_died_leaves_its_room() {
     sim.run_for(Duration::from_millis(40));
     sim.crash(0);
     sim.run_for(60 * SECOND);
-    assert!(app(&sim, 1).heard.is_empty(), "it did not come");
+    assert!(app(&sim, 1).app.heard.is_empty(), "it did not come");
     assert!(say(&mut sim, 1, &[1; 6_000]));
 }
 
@@ -120,7 +120,7 @@ fn whoever_begins_to_listen_amid_a_long_message_hears_those_behind_it() {
             sim.run_for(SECOND / 10);
         }
         sim.run_for(SECOND);
-        let short = app(&sim, 1).payloads().iter().filter(|payload| payload.len() == 1).count();
+        let short = app(&sim, 1).app.payloads().iter().filter(|payload| payload.len() == 1).count();
         assert_eq!(short, 20, "{millis} ms in");
     }
 }
@@ -139,7 +139,7 @@ fn who_was_cut_off_for_longer_than_messages_are_tried_is_given_what_peers_still_
         sim.run_for(15 * SECOND);
         sim.set_plugged(4, true);
         sim.run_for(60 * SECOND);
-        assert_eq!((app(&sim, 4).payloads().len(), lost(&sim, 4)), (40, 0), "seed {seed}");
+        assert_eq!((app(&sim, 4).app.payloads().len(), lost(&sim, 4)), (40, 0), "seed {seed}");
     }
 }
 
@@ -153,8 +153,8 @@ fn a_stalled_sender_holds_it_against_nobody() {
     sim.run_for(11 * SECOND);
     sim.resume(4);
     sim.run_for(20 * SECOND);
-    assert_eq!(app(&sim, 4).count(|heard| matches!(heard, Heard::Sent(..))), 1);
-    assert_eq!(app(&sim, 2).payloads().len(), 1);
+    assert_eq!(app(&sim, 4).app.count(|heard| matches!(heard, Heard::Sent(..))), 1);
+    assert_eq!(app(&sim, 2).app.payloads().len(), 1);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn small_tables_tell_no_direct_message_twice() {
             sim.with(0, |app, now| _ = app.node.send(now, to, NEWS, &[number]).expect("there is room"));
         }
         sim.run_for(15 * SECOND);
-        let mut told = app(&sim, 1).payloads();
+        let mut told = app(&sim, 1).app.payloads();
         told.sort();
         assert_eq!(told, (0..16u8).map(|number| vec![number]).collect::<Vec<_>>(), "tables of {members}");
     }
@@ -186,7 +186,7 @@ fn with_the_smallest_datagrams_many_origins_are_repaired() {
     sim.run_for(10 * SECOND);
     sim.set_plugged(23, true);
     sim.run_for(120 * SECOND);
-    assert_eq!((app(&sim, 23).payloads().len(), lost(&sim, 23)), (22, 0));
+    assert_eq!((app(&sim, 23).app.payloads().len(), lost(&sim, 23)), (22, 0));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn no_lie_about_a_member_that_was_forgotten_makes_others_deaf_to_it() {
             sim.run_for(SECOND);
         }
         for host in 0..3 {
-            let told = app(&sim, host).payloads().iter().filter(|payload| payload.len() == 2).count();
+            let told = app(&sim, host).app.payloads().iter().filter(|payload| payload.len() == 2).count();
             assert!(told >= 98, "lie {lie}: host {host} is told {told} of 100");
         }
     }
@@ -231,5 +231,5 @@ fn a_leaver_is_told_what_became_of_its_messages() {
         app.node.leave(now);
     });
     sim.run_for(10 * SECOND);
-    assert_eq!(app(&sim, 0).count(|heard| matches!(heard, Heard::Unreachable(_, id) if *id == to)), 1);
+    assert_eq!(app(&sim, 0).app.count(|heard| matches!(heard, Heard::Unreachable(_, id) if *id == to)), 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::cluster::{SECOND, cluster, fresh, reported, said, status_of};
 const MILLIS: Duration = Duration::from_millis(1);
 
-use tidings::sim::{Conditions, Forger, Machine, Report, Reported, Scenario, Sim, SimRng};
+use tidings::sim::{Conditions, Forger, Layer, Report, Reported, Scenario, Sim, SimRng};
 use tidings::{Config, DropReason, Event, HeapNode, Instant, Limits, NodeId, Phase, SendFailure, Status};
 
 #[test]
@@ -268,47 +268,22 @@ struct Coarse {
     tick: u64,
 }
 
-impl Machine for Coarse {
-    type Addr = u32;
+impl Layer for Coarse {
+    type Inner = HeapNode<u32>;
 
-    fn addr_of(host: u32) -> u32 {
-        host
+    fn inner(&self) -> &HeapNode<u32> {
+        &self.node
     }
-    fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
-        self.node.start(now, id, addr, rng);
+
+    fn inner_mut(&mut self) -> &mut HeapNode<u32> {
+        &mut self.node
     }
-    fn join(&mut self, now: Instant, seed: u32) {
-        self.node.join(now, seed).unwrap();
-    }
-    fn leave(&mut self, now: Instant) {
-        self.node.leave(now);
-    }
-    fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
-        self.node.handle_datagram(now, from, datagram);
-    }
-    fn handle_timeout(&mut self, now: Instant) {
-        self.node.handle_timeout(now);
-    }
-    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
-        Machine::poll_transmit(&mut self.node, buf)
-    }
-    fn poll_report(&mut self) -> Option<Report> {
-        self.node.poll_report()
-    }
+
     fn poll_timeout(&self) -> Instant {
         match self.node.poll_timeout() {
             Instant::FAR_FUTURE => Instant::FAR_FUTURE,
             due => Instant::from_micros(due.as_micros().next_multiple_of(self.tick)),
         }
-    }
-    fn status(&self, id: NodeId) -> Option<Status> {
-        Machine::status(&self.node, id)
-    }
-    fn live(&self) -> usize {
-        Machine::live(&self.node)
-    }
-    fn has_left(&self) -> bool {
-        self.node.has_left()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidings::sim::{Conditions, Machine, Report, Sim, SimRng};
-use tidings::{Config, HeapNode, Instant, Limits, NodeId, SendFailure, Status};
+use tidings::sim::{Conditions, Layer, Machine, Sim};
+use tidings::{Config, HeapNode, Instant, Limits, SendFailure};
 
 /// Where the kind of a datagram's first frame stands, while the sender's incarnation is below 128; and that of a ping.
 const FIRST_KIND: usize = 19;
@@ -46,7 +46,7 @@ impl Ailing {
     /// Blocks it, or lets everything that waits go on in a burst.
     pub fn set_blocked(&mut self, now: Instant, blocked: bool) {
         self.blocked = blocked;
-        self.handle_timeout(now);
+        Layer::handle_timeout(self, now);
     }
 
     /// What the socket says of a datagram, if anything.
@@ -58,21 +58,17 @@ impl Ailing {
     }
 }
 
-impl Machine for Ailing {
-    type Addr = u32;
+impl Layer for Ailing {
+    type Inner = HeapNode<u32>;
 
-    fn addr_of(host: u32) -> u32 {
-        host
+    fn inner(&self) -> &HeapNode<u32> {
+        &self.node
     }
-    fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
-        self.node.start(now, id, addr, rng);
+
+    fn inner_mut(&mut self) -> &mut HeapNode<u32> {
+        &mut self.node
     }
-    fn join(&mut self, now: Instant, seed: u32) {
-        self.node.join(now, seed).unwrap();
-    }
-    fn leave(&mut self, now: Instant) {
-        self.node.leave(now);
-    }
+
     fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
         self.now = now;
         if self.deaf_to > 0 && datagram.get(FIRST_KIND) == Some(&PING) {
@@ -83,6 +79,7 @@ impl Machine for Ailing {
             self.node.handle_datagram(now, from, datagram);
         }
     }
+
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
         while !self.blocked && self.inbox.front().is_some_and(|(at, ..)| *at <= now) {
@@ -91,6 +88,7 @@ impl Machine for Ailing {
         }
         self.node.handle_timeout(now);
     }
+
     fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
         while let Some((to, len)) = Machine::poll_transmit(&mut self.node, buf) {
             match self.refused(to, len) {
@@ -102,21 +100,10 @@ impl Machine for Ailing {
         buf[..datagram.len()].copy_from_slice(&datagram);
         Some((to, datagram.len()))
     }
-    fn poll_report(&mut self) -> Option<Report> {
-        self.node.poll_report()
-    }
+
     fn poll_timeout(&self) -> Instant {
         let waiting = self.inbox.front().filter(|_| !self.blocked).map_or(Instant::FAR_FUTURE, |(at, ..)| *at);
         self.node.poll_timeout().min(waiting)
-    }
-    fn status(&self, id: NodeId) -> Option<Status> {
-        Machine::status(&self.node, id)
-    }
-    fn live(&self) -> usize {
-        self.node.live()
-    }
-    fn has_left(&self) -> bool {
-        self.node.has_left()
     }
 }
 

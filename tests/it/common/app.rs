@@ -1,7 +1,6 @@
 //! An application around a node: it keeps what it is told, and answers questions.
 
-use tidings::sim::{HostAddress, Machine, Report, SimRng};
-use tidings::{Event, HeapNode, Instant, MessageId, NodeId, Question, Status, Topic};
+use tidings::{HeapNode, Hosted, Instant, MessageId, NodeId, OwnedEvent, Question, Topic};
 
 /// An event of messages, kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,19 +14,18 @@ pub enum Heard {
     Answered(MessageId, u32),
 }
 
-pub struct App {
-    pub node: HeapNode<u32>,
+/// Keeps what it is told.
+#[derive(Default)]
+pub struct Listener {
     pub heard: Vec<(Instant, Heard)>,
     /// What it answers to every question, so many times.
     pub answers: Option<(Vec<u8>, usize)>,
-    now: Instant,
 }
 
-impl App {
-    pub fn new(node: HeapNode<u32>) -> Self {
-        App { node, heard: Vec::new(), answers: None, now: Instant::ZERO }
-    }
+/// A node with such an application.
+pub type App = Hosted<Listener, u32>;
 
+impl Listener {
     /// The payloads of the messages that it was told, in order.
     pub fn payloads(&self) -> Vec<&[u8]> {
         let payload = |(_, heard): &'_ (Instant, Heard)| matches!(heard, Heard::Message { .. });
@@ -41,81 +39,25 @@ impl App {
     pub fn count(&self, wanted: impl Fn(&Heard) -> bool) -> usize {
         self.heard.iter().filter(|(_, heard)| wanted(heard)).count()
     }
-
-    fn keep(&mut self, heard: Heard) {
-        self.heard.push((self.now, heard));
-    }
 }
 
-impl Machine for App {
-    type Addr = u32;
-
-    fn addr_of(host: u32) -> u32 {
-        u32::of_host(host)
-    }
-
-    fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
-        self.now = now;
-        self.node.start(now, id, addr, rng);
-    }
-
-    fn join(&mut self, now: Instant, seed: u32) {
-        self.node.join(now, seed).expect("there is room for the seed");
-    }
-
-    fn leave(&mut self, now: Instant) {
-        self.node.leave(now);
-    }
-
-    fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
-        self.now = now;
-        self.node.handle_datagram(now, from, datagram);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
-        self.node.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
-        Machine::poll_transmit(&mut self.node, buf)
-    }
-
-    fn poll_report(&mut self) -> Option<Report> {
-        let heard = match self.node.poll_event()? {
-            Event::Message { origin, topic, id, payload, .. } => {
-                Heard::Message { origin, topic, id, payload: payload.to_vec() }
-            }
-            Event::Gap { origin, first, last } => Heard::Gap { origin, first, last },
-            Event::Sent { id, to } => Heard::Sent(id, to),
-            Event::Unreachable { id, to } => Heard::Unreachable(id, to),
-            Event::Question { question, payload, .. } => Heard::Question(question, payload.to_vec()),
-            Event::Answer { id, from, payload } => Heard::Answer(id, from, payload.to_vec()),
-            Event::Answered { id, answers } => Heard::Answered(id, answers),
-            _ => return Some(Report::Other),
+impl tidings::App<u32> for Listener {
+    fn on_event(&mut self, node: &mut HeapNode<u32>, event: &OwnedEvent<u32>) {
+        let heard = match event.clone() {
+            OwnedEvent::Message { origin, topic, id, payload, .. } => Heard::Message { origin, topic, id, payload },
+            OwnedEvent::Gap { origin, first, last } => Heard::Gap { origin, first, last },
+            OwnedEvent::Sent { id, to } => Heard::Sent(id, to),
+            OwnedEvent::Unreachable { id, to } => Heard::Unreachable(id, to),
+            OwnedEvent::Question { question, payload, .. } => Heard::Question(question, payload),
+            OwnedEvent::Answer { id, from, payload } => Heard::Answer(id, from, payload),
+            OwnedEvent::Answered { id, answers } => Heard::Answered(id, answers),
+            _ => return,
         };
         if let (Heard::Question(question, _), Some((answer, times))) = (&heard, &self.answers) {
             for _ in 0..*times {
-                self.node.answer(self.now, *question, answer).expect("there is room for an answer");
+                node.answer(node.now(), *question, answer).expect("there is room for an answer");
             }
         }
-        self.keep(heard);
-        Some(Report::Other)
-    }
-
-    fn poll_timeout(&self) -> Instant {
-        self.node.poll_timeout()
-    }
-
-    fn status(&self, id: NodeId) -> Option<Status> {
-        Machine::status(&self.node, id)
-    }
-
-    fn live(&self) -> usize {
-        self.node.live()
-    }
-
-    fn has_left(&self) -> bool {
-        Machine::has_left(&self.node)
+        self.heard.push((node.now(), heard));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tidings::sim::{Conditions, HostAddress, Machine, Report, Sim, SimRng};
-use tidings::{Class, Config, Event, HeapNode, Instant, Limits, NodeId, Status};
+use tidings::sim::{Conditions, Sim};
+use tidings::{App, Class, Config, Event, HeapNode, Hosted, Limits, NodeId, OwnedEvent};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -16,16 +16,19 @@ pub enum Told {
     Gone(NodeId),
 }
 
-/// A node that watches all keys, and what it was told.
-pub struct Watcher {
-    pub node: HeapNode<u32>,
+/// Keeps what it is told of keys.
+#[derive(Default)]
+pub struct Keeper {
     pub told: Vec<Told>,
 }
+
+/// A node that watches all keys, and what it was told.
+pub type Watcher = Hosted<Keeper, u32>;
 
 pub fn watcher(config: Config, limits: Limits) -> Watcher {
     let mut node = HeapNode::new(config, limits.with_members(1_100));
     node.watch("").expect("it watches nothing yet");
-    Watcher { node, told: Vec::new() }
+    Watcher::new(node, Keeper::default())
 }
 
 /// A settled cluster of such as `make` gives.
@@ -73,62 +76,14 @@ pub fn equal(sim: &Sim<Watcher>) -> bool {
     })
 }
 
-impl Machine for Watcher {
-    type Addr = u32;
-
-    fn addr_of(host: u32) -> u32 {
-        u32::of_host(host)
-    }
-
-    fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
-        self.node.start(now, id, addr, rng);
-    }
-
-    fn join(&mut self, now: Instant, seed: u32) {
-        self.node.join(now, seed).expect("there is room for the seed");
-    }
-
-    fn leave(&mut self, now: Instant) {
-        self.node.leave(now);
-    }
-
-    fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
-        self.node.handle_datagram(now, from, datagram);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.node.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
-        Machine::poll_transmit(&mut self.node, buf)
-    }
-
-    fn poll_report(&mut self) -> Option<Report> {
-        let told = match self.node.poll_event()? {
+impl App<u32> for Keeper {
+    fn on_event(&mut self, _: &mut HeapNode<u32>, event: &OwnedEvent<u32>) {
+        self.told.push(match event.as_event() {
             Event::KeySet { owner, entry } => Told::Set(owner, entry.key().to_string(), entry.value().to_vec()),
             Event::KeyDeleted { owner, key } => Told::Deleted(owner, key.to_string()),
             Event::MapReplaced { owner } => Told::Replaced(owner),
             Event::MapGone { owner } => Told::Gone(owner),
-            _ => return Some(Report::Other),
-        };
-        self.told.push(told);
-        Some(Report::Other)
-    }
-
-    fn poll_timeout(&self) -> Instant {
-        self.node.poll_timeout()
-    }
-
-    fn status(&self, id: NodeId) -> Option<Status> {
-        Machine::status(&self.node, id)
-    }
-
-    fn live(&self) -> usize {
-        self.node.live()
-    }
-
-    fn has_left(&self) -> bool {
-        Machine::has_left(&self.node)
+            _ => return,
+        });
     }
 }

@@ -27,8 +27,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tidings::rand_core::Rng;
-use tidings::sim::{HostAddress, Machine, Report, SimRng};
-use tidings::{Instant, Node, NodeId, Status, Storage};
+use tidings::sim::{Layer, Machine, Report, SimRng};
+use tidings::{Instant, Node, NodeId, Storage};
 
 /// The lives that were recorded, in the order in which they began.
 #[derive(Clone, Default)]
@@ -84,11 +84,15 @@ fn write(bytes: &mut Vec<u8>, kind: u8, fields: &[&[u8]]) {
     bytes.extend_from_slice(&fields);
 }
 
-impl<S: Storage> Machine for Recorder<S> {
-    type Addr = u16;
+impl<S: Storage> Layer for Recorder<S> {
+    type Inner = Node<u16, S>;
 
-    fn addr_of(host: u32) -> u16 {
-        u16::of_host(host)
+    fn inner(&self) -> &Node<u16, S> {
+        &self.node
+    }
+
+    fn inner_mut(&mut self) -> &mut Node<u16, S> {
+        &mut self.node
     }
 
     fn start(&mut self, now: Instant, id: NodeId, addr: u16, rng: &mut SimRng) {
@@ -138,17 +142,5 @@ impl<S: Storage> Machine for Recorder<S> {
         let due = self.node.poll_timeout();
         self.note_at(b'W', due, &[]);
         due
-    }
-
-    fn status(&self, id: NodeId) -> Option<Status> {
-        Machine::status(&self.node, id)
-    }
-
-    fn live(&self) -> usize {
-        self.node.live()
-    }
-
-    fn has_left(&self) -> bool {
-        self.node.has_left()
     }
 }
