@@ -1,6 +1,7 @@
 //! The settings of a node: presets, const setters, and a checked builder for values that are known only at run time.
 
 use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
 
 use crate::hash;
@@ -32,6 +33,7 @@ const SECOND: u64 = 1_000_000;
 /// Members of one cluster may run with different settings, except for the cluster name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use = "a setter gives a new value and changes nothing"]
 pub struct Config {
     pub(crate) cluster: u64,
     pub(crate) max_datagram: u16,
@@ -388,6 +390,35 @@ impl Config {
         self
     }
 }
+
+/// A preset by its name: `lan`, `wan`, `local` or `low-power`.
+impl FromStr for Config {
+    type Err = ParsePresetError;
+
+    fn from_str(name: &str) -> Result<Config, ParsePresetError> {
+        match name {
+            "lan" => Ok(Config::LAN),
+            "wan" => Ok(Config::WAN),
+            "local" => Ok(Config::LOCAL),
+            "low-power" => Ok(Config::LOW_POWER),
+            _ => Err(ParsePresetError),
+        }
+    }
+}
+
+/// No preset of [`Config`] has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct ParsePresetError;
+
+impl fmt::Display for ParsePresetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected lan (one data centre), wan (several continents), local (one host) or low-power (radios)")
+    }
+}
+
+impl core::error::Error for ParsePresetError {}
 
 impl Default for Config {
     /// [`Config::LAN`].

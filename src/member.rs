@@ -191,6 +191,7 @@ impl fmt::Display for Life {
 /// What this node holds a member to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Status {
     /// Answers, or nobody has reason to doubt that it does.
     Alive,

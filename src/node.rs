@@ -30,6 +30,8 @@ mod send;
 mod talk;
 mod weigh;
 
+use core::fmt;
+
 use crate::broadcast::Broadcasts;
 use crate::budget::{Budget, Class};
 use crate::challenge::Challenges;
@@ -46,7 +48,7 @@ use crate::relay::Relays;
 use crate::rival::{Begun, Rival};
 use crate::rng::Rng;
 use crate::state::State;
-use crate::storage::{Breadth, Empty, Fixed, Storage, Width};
+use crate::storage::{Bare, Breadth, Empty, Fixed, Storage, Width};
 use crate::sync::Sync;
 use crate::time::Instant;
 use crate::turns::Turns;
@@ -71,8 +73,8 @@ use crate::storage::{Heap, Limited, Limits};
 /// something in or giving a command, poll until both give `None`; polling with nothing to do is cheap and changes
 /// nothing.
 ///
-/// A clone behaves exactly as the original would.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A clone behaves exactly as the original would. `Debug` gives a few lines; for members and counters, ask for them.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Node<A: Address, S: Storage> {
     config: Config,
     now: Instant,
@@ -102,6 +104,18 @@ pub struct Node<A: Address, S: Storage> {
     stats: Stats,
 }
 
+impl<A: Address, S: Storage> fmt::Debug for Node<A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id())
+            .field("addr", &self.addr())
+            .field("phase", &self.phase())
+            .field("live", &self.live())
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A node that keeps everything in itself and touches no allocator: for firmware, and for a `static`.
 ///
 /// `MEMBERS` counts the node itself and the dead that it remembers; at least 2. What the last two parameters are for is
@@ -112,6 +126,9 @@ pub type FixedNode<
     const STATE_BYTES: usize = 1024,
     const BROADCAST_BYTES: usize = 1024,
 > = Node<A, Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES>>;
+
+/// A node that keeps members and nothing else, in itself: the smallest there is. See [`Bare`].
+pub type BareNode<const MEMBERS: usize, A = core::net::SocketAddr> = Node<A, Fixed<MEMBERS, 0, 0, Bare>>;
 
 /// A node whose tables grow on the heap, up to the limits given to [`new`](HeapNode::new). Its methods are those of
 /// [`Node`].
@@ -186,8 +203,18 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// has been started before, everything that it knew is forgotten but its seeds and its own map, and under
     /// the same id its next life begins.
     pub fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut impl rand_core::Rng) {
+        self.begin(now, id, addr, Rng::seeded(rng));
+    }
+
+    /// The same with 16 random bytes, wherever they come from. They must differ between any two starts of any two nodes, and
+    /// nobody else may be able to guess them.
+    pub fn start_with_seed(&mut self, now: Instant, id: NodeId, addr: A, seed: [u8; 16]) {
+        self.begin(now, id, addr, Rng::from_seed(seed));
+    }
+
+    fn begin(&mut self, now: Instant, id: NodeId, addr: A, rng: Rng) {
         self.tell_time(now);
-        self.rng = Rng::seeded(rng);
+        self.rng = rng;
         let past = self.members.myself().filter(|past| past.id == id);
         let generation = past.map_or(0, |past| past.life.generation.saturating_add(1));
         let life = Life { generation, nonce: self.rng.next_u32() };

@@ -19,6 +19,11 @@ impl Rng {
         Rng { key: (source.next_u64(), source.next_u64()), count: 0 }
     }
 
+    pub(crate) fn from_seed(seed: [u8; 16]) -> Self {
+        let key = u128::from_le_bytes(seed);
+        Rng { key: (key as u64, (key >> 64) as u64), count: 0 }
+    }
+
     pub(crate) fn next_u64(&mut self) -> u64 {
         // Wraps after 2^64 numbers; the sequence then repeats.
         self.count = self.count.wrapping_add(1);

@@ -280,6 +280,7 @@ mod heap {
     /// assert_eq!(Limits::DEFAULT.with_members(500).members(), 500);
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[must_use = "a setter gives a new value and changes nothing"]
     pub struct Limits {
         members: usize,
         broadcast_bytes: usize,

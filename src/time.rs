@@ -1,7 +1,7 @@
 //! Time as the caller tells it.
 
 use core::fmt;
-use core::ops::Add;
+use core::ops::{Add, Sub};
 use core::time::Duration;
 
 /// A point in time: microseconds since an epoch of the caller's choice.
@@ -36,6 +36,11 @@ impl Instant {
         self.0
     }
 
+    /// Whole milliseconds since the epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000
+    }
+
     /// The time from `earlier` to this instant, or zero if `earlier` is in fact later.
     pub const fn duration_since(self, earlier: Instant) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -58,6 +63,24 @@ impl Add<Duration> for Instant {
     /// Rounds a part of a microsecond up, so that a deadline is never early.
     fn add(self, duration: Duration) -> Instant {
         self.after(micros(duration))
+    }
+}
+
+/// As [`Instant::duration_since`]: zero if the other is later.
+impl Sub<Instant> for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Instant) -> Duration {
+        self.duration_since(earlier)
+    }
+}
+
+/// Saturates at the epoch. Rounds a part of a microsecond up, as adding does, so that one undoes the other.
+impl Sub<Duration> for Instant {
+    type Output = Instant;
+
+    fn sub(self, duration: Duration) -> Instant {
+        Instant(self.0.saturating_sub(micros(duration)))
     }
 }
 

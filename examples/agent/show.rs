@@ -27,7 +27,7 @@ pub fn members(node: &HeapNode, name: impl Fn(NodeId) -> Option<String>) -> Tabl
             Status::Alive => Color::Green,
             Status::Suspect => Color::Yellow,
             Status::Down => Color::Red,
-            Status::Left => Color::Blue,
+            _ => Color::Blue,
         };
         let addr = member.addr().to_string();
         let name = name(member.id()).filter(|name| *name != addr);

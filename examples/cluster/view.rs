@@ -138,7 +138,7 @@ impl Seen {
             Seen::As(Status::Alive) => "alive",
             Seen::As(Status::Suspect) => "silent",
             Seen::As(Status::Down) => "down",
-            Seen::As(Status::Left) => "left",
+            Seen::As(_) => "left",
             Seen::InAnotherLife => "alive in another life",
             Seen::Not => "unknown",
         }
@@ -149,7 +149,7 @@ impl Seen {
             Seen::As(Status::Alive) => ("+", Color::Green),
             Seen::As(Status::Suspect) => ("?", Color::Yellow),
             Seen::As(Status::Down) => ("x", Color::Red),
-            Seen::As(Status::Left) => ("-", Color::Blue),
+            Seen::As(_) => ("-", Color::Blue),
             Seen::InAnotherLife => ("!", Color::Red),
             Seen::Not => (".", Color::Red),
         };

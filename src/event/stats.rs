@@ -92,9 +92,39 @@ impl DropReason {
     ];
 }
 
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl DropReason {
+    /// A name for metrics: lower case, words joined by underscores. It stays the same in later versions.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DropReason::NotRunning => "not_running",
+            DropReason::Truncated => "truncated",
+            DropReason::WireVersion => "wire_version",
+            DropReason::Sealed => "sealed",
+            DropReason::OtherCluster => "other_cluster",
+            DropReason::Check => "check",
+            DropReason::Malformed => "malformed",
+            DropReason::UnknownFrame => "unknown_frame",
+            DropReason::Stranger => "stranger",
+            DropReason::Unasked => "unasked",
+            DropReason::Cookie => "cookie",
+            DropReason::TableFull => "table_full",
+            DropReason::CounterJump => "counter_jump",
+            DropReason::Busy => "busy",
+            DropReason::TooManyClaims => "too_many_claims",
+            DropReason::Contradicted => "contradicted",
+            DropReason::OwnId => "own_id",
+            DropReason::SmallBuffer => "small_buffer",
+            DropReason::UnknownOrigin => "unknown_origin",
+            DropReason::BeyondWindow => "beyond_window",
+            DropReason::Hollow => "hollow",
+            DropReason::MessageRoom => "message_room",
+            DropReason::UnknownOwner => "unknown_owner",
+            DropReason::StateRoom => "state_room",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
             DropReason::NotRunning => "not running",
             DropReason::Truncated => "truncated",
             DropReason::WireVersion => "unknown wire version",
@@ -119,7 +149,13 @@ impl fmt::Display for DropReason {
             DropReason::MessageRoom => "no room for the message",
             DropReason::UnknownOwner => "map of no member",
             DropReason::StateRoom => "no room for the map",
-        })
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
     }
 }
 
@@ -209,6 +245,37 @@ impl Stats {
         if let Some(count) = self.drops.get_mut(reason as usize) {
             *count = count.wrapping_add(1);
         }
+    }
+
+    /// Every counter but those of refusals, by its name and in a fixed order; later versions may have more. For refusals see
+    /// [`dropped`](Self::dropped).
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("datagrams_in", self.datagrams_in),
+            ("bytes_in", self.bytes_in),
+            ("datagrams_out", self.datagrams_out),
+            ("bytes_out", self.bytes_out),
+            ("probes", self.probes),
+            ("retries", self.retries),
+            ("questions", self.questions),
+            ("suspicions", self.suspicions),
+            ("declared_down", self.declared_down),
+            ("refutations", self.refutations),
+            ("late_ticks", self.late_ticks),
+            ("news_out", self.news_out),
+            ("syncs", self.syncs),
+            ("forgotten", self.forgotten),
+            ("send_errors", self.send_errors),
+            ("held_back", self.held_back),
+            ("broadcasts", self.broadcasts),
+            ("casts_in", self.casts_in),
+            ("duplicates", self.duplicates),
+            ("pulls", self.pulls),
+            ("messages_lost", self.messages_lost),
+            ("chunks_in", self.chunks_in),
+            ("maps_lost", self.maps_lost),
+        ]
+        .into_iter()
     }
 
     /// How often something was refused for `reason`.

@@ -68,6 +68,7 @@ pub enum Class {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use = "a setter gives a new value and changes nothing"]
 pub struct SetOptions {
     class: Class,
     ttl: Option<Duration>,

@@ -50,7 +50,7 @@ impl From<Status> for End {
         match status {
             Status::Alive | Status::Suspect => End::Alive,
             Status::Down => End::Down,
-            Status::Left => End::Left,
+            _ => End::Left,
         }
     }
 }
