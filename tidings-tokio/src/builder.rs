@@ -1,0 +1,178 @@
+//! What a node is to be, and its start.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tidings::{App, Class, Config, HeapNode, Limits, NodeId, SetOptions};
+use tokio::sync::{mpsc, watch};
+
+use crate::cluster::{Cluster, Shared};
+use crate::core::{Core, Standing};
+use crate::driver::{Driver, Sending};
+use crate::error::StartError;
+use crate::socket::{Socket, own_address, resolve};
+use crate::{Members, NAME, seeds};
+
+/// How many commands may wait for the task before those who give them wait.
+const COMMANDS: usize = 256;
+
+/// Describes a node; [`start`](Self::start) makes it run. See [`Cluster::builder`].
+#[must_use = "nothing runs before `start`"]
+pub struct Builder {
+    cluster: String,
+    name: Option<String>,
+    bind: String,
+    advertise: Option<String>,
+    seeds: Vec<String>,
+    config: Config,
+    limits: Limits,
+    keys: Vec<(String, Vec<u8>, SetOptions)>,
+    app: Option<Box<dyn App + Send>>,
+}
+
+impl Builder {
+    pub(crate) fn new(cluster: &str) -> Self {
+        Builder {
+            cluster: cluster.to_owned(),
+            name: None,
+            bind: "0.0.0.0:0".to_owned(),
+            advertise: None,
+            seeds: Vec::new(),
+            config: Config::LAN,
+            limits: Limits::DEFAULT,
+            keys: Vec::new(),
+            app: None,
+        }
+    }
+
+    /// The node's name, by which its id is the same after a restart: [`NodeId::from_name`]. No two that run may have the
+    /// same. All members can read it under the key [`NAME`]. Without a name, the id is made of the address.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The address of the socket, such as `0.0.0.0:7946`, `[::]:7946` or `localhost:0`. Port 0 stands for any free one,
+    /// which is the default. `[::]` serves IPv4 and IPv6.
+    pub fn bind(mut self, addr: impl Into<String>) -> Self {
+        self.bind = addr.into();
+        self
+    }
+
+    /// The address at which others reach this node, with or without a port, if that is not where it is bound: behind NAT, in
+    /// a container, or with a wildcard in [`bind`](Self::bind). Without this, a wildcard is replaced by the address from
+    /// which this host reaches the first of its seeds.
+    pub fn advertise(mut self, addr: impl Into<String>) -> Self {
+        self.advertise = Some(addr.into());
+        self
+    }
+
+    /// Nodes to join through, as `host:port`; one that answers is enough. A name may stand for several addresses, and is
+    /// looked up at the start, every few seconds while this node is alone, and every minute. This node's own address may
+    /// be among them.
+    pub fn seeds<T: Into<String>>(mut self, seeds: impl IntoIterator<Item = T>) -> Self {
+        self.seeds.extend(seeds.into_iter().map(Into::into));
+        self
+    }
+
+    /// How the protocol behaves: [`Config::LAN`] if this is not called. The cluster's name is set for you.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How much memory the node may take.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A key that the node publishes from its first moment on.
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.keys.push((key.into(), value.into(), SetOptions::DEFAULT));
+        self
+    }
+
+    /// An application that is called in the node's own task: the one that the simulator has tested.
+    pub fn app(mut self, app: impl App + Send + 'static) -> Self {
+        self.app = Some(Box::new(app));
+        self
+    }
+
+    /// Binds the socket and starts the node in a task of its own. Does not wait until it has joined:
+    /// [`Cluster::joined`] does.
+    pub async fn start(self) -> Result<Cluster, StartError> {
+        let socket = bind_first(&find(&self.bind).await?)?;
+        let bound = socket.local_addr();
+        let peers = seeds::resolve_all(&self.seeds).await;
+        let addr = self.own_address(bound, &peers).await?;
+        let id = NodeId::from_name(&self.name.clone().unwrap_or_else(|| addr.to_string()));
+        let node = self.node()?;
+        let mut seed = [0; 16];
+        getrandom::fill(&mut seed).map_err(|_| StartError::Random)?;
+
+        let (commands, obeyed) = mpsc::channel(COMMANDS);
+        let (standing, standing_read) = watch::channel(Standing::IDLE);
+        let (members, members_read) = watch::channel(Members::from([]));
+        let (found, seeds) = mpsc::channel(1);
+        let mut core = Core::new(node, self.app, !self.seeds.is_empty(), standing, members);
+        core.join(&socket, &peers);
+        core.start(id, addr, seed);
+        if !self.seeds.is_empty() {
+            tokio::spawn(seeds::look_up(self.seeds, found, members_read.clone()));
+        }
+        tokio::spawn(Driver { core, socket, commands: obeyed, seeds, sending: Sending::new() }.run());
+        Ok(Cluster { shared: Arc::new(Shared { commands, standing: standing_read, members: members_read, id, addr }) })
+    }
+
+    async fn own_address(&self, bound: SocketAddr, peers: &[SocketAddr]) -> Result<SocketAddr, StartError> {
+        let Some(advertise) = &self.advertise else {
+            return own_address(bound, peers).ok_or(StartError::Advertise(bound));
+        };
+        // An IPv6 address has colons, but no port.
+        let with_port = match advertise.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, 0).to_string(),
+            Err(_) if advertise.contains(':') => advertise.clone(),
+            Err(_) => format!("{advertise}:0"),
+        };
+        let found = find(&with_port).await?;
+        let same = found.iter().find(|addr| addr.is_ipv4() == bound.is_ipv4());
+        let addr = *same.unwrap_or(&found[0]);
+        let port = if addr.port() == 0 { bound.port() } else { addr.port() };
+        let addr = SocketAddr::new(addr.ip().to_canonical(), port);
+        if addr.ip().is_unspecified() { Err(StartError::Advertise(addr)) } else { Ok(addr) }
+    }
+
+    /// The node with what it publishes from the first.
+    fn node(&self) -> Result<HeapNode, StartError> {
+        let mut node = HeapNode::new(self.config.with_cluster(&self.cluster), self.limits);
+        let now = tidings::Instant::ZERO;
+        if let Some(name) = &self.name {
+            let vital = SetOptions::DEFAULT.with_class(Class::Vital);
+            node.set_with(now, NAME, name.as_bytes(), vital).map_err(StartError::State)?;
+        }
+        for (key, value, options) in &self.keys {
+            node.set_with(now, key, value, *options).map_err(StartError::State)?;
+        }
+        Ok(node)
+    }
+}
+
+async fn find(name: &str) -> Result<Vec<SocketAddr>, StartError> {
+    match resolve(name).await {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(StartError::Resolve(name.to_owned(), std::io::ErrorKind::NotFound.into())),
+        Err(error) => Err(StartError::Resolve(name.to_owned(), error)),
+    }
+}
+
+/// Binds the first of these that can be bound. There is one at least.
+fn bind_first(addrs: &[SocketAddr]) -> Result<Socket, StartError> {
+    let mut bound = Socket::bind(addrs[0]);
+    for addr in &addrs[1..] {
+        if bound.is_err() {
+            bound = Socket::bind(*addr);
+        }
+    }
+    bound
+}

@@ -1,0 +1,285 @@
+//! The node, and those who wait for it: no sockets and nothing to await, so that all of this is plain calls.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tidings::{App, Clock, HeapNode, Instant, NodeId, OwnedEntry, Phase, Topic};
+use tokio::sync::watch;
+
+use crate::error::{Error, Stopped};
+use crate::feed::Tap;
+use crate::observe::Meters;
+use crate::socket::Socket;
+use crate::{Change, Event, Member};
+
+/// What a handle has the task do.
+pub(crate) type Command = Box<dyn FnOnce(&mut Core) + Send>;
+
+/// Something that is tried again until it can be done.
+pub(crate) trait Attempt: Send {
+    /// Whether anybody still waits for it.
+    fn is_wanted(&self) -> bool;
+    /// Tries it. False if there was no room.
+    fn attempt(&mut self, core: &mut Core) -> bool;
+}
+
+/// What has room of its own in the node: who waits for one of these does not wait for the others.
+#[derive(Clone, Copy)]
+pub(crate) enum Lane {
+    Broadcast,
+    Direct,
+    State,
+}
+
+/// What a handle reads without asking the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) phase: Phase,
+    /// It is a member, and not only because it has found nobody to join.
+    pub(crate) joined: bool,
+    pub(crate) stopped: Option<Stopped>,
+}
+
+impl Standing {
+    pub(crate) const IDLE: Self = Standing { phase: Phase::Idle, joined: false, stopped: None };
+}
+
+pub(crate) struct Core {
+    pub(crate) node: HeapNode,
+    pub(crate) clock: Clock,
+    app: Option<Box<dyn App + Send>>,
+    /// None of the names of its seeds has been found yet.
+    nameless: bool,
+    taps: Vec<Tap>,
+    /// Who reads of changed keys: those of others come as events, own ones from where they are written.
+    watchers: Vec<Watcher>,
+    lanes: [VecDeque<Box<dyn Attempt>>; 3],
+    /// Own keys that run out, and when.
+    fading: Vec<(Instant, String)>,
+    standing: watch::Sender<Standing>,
+    members: watch::Sender<Arc<[Member]>>,
+    members_changed: bool,
+    meters: Meters,
+}
+
+type Watcher = Box<dyn FnMut(&Change) -> bool + Send>;
+
+impl Core {
+    pub(crate) fn new(
+        node: HeapNode,
+        app: Option<Box<dyn App + Send>>,
+        has_seeds: bool,
+        standing: watch::Sender<Standing>,
+        members: watch::Sender<Arc<[Member]>>,
+    ) -> Self {
+        Core {
+            node,
+            clock: Clock::start(),
+            app,
+            nameless: has_seeds,
+            taps: Vec::new(),
+            watchers: Vec::new(),
+            lanes: Default::default(),
+            fading: Vec::new(),
+            standing,
+            members,
+            members_changed: true,
+            meters: Meters::new(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn start(&mut self, id: NodeId, addr: SocketAddr, seed: [u8; 16]) {
+        let now = self.now();
+        self.node.start_with_seed(now, id, addr, seed);
+        if let Some(app) = &mut self.app {
+            app.on_start(&mut self.node);
+        }
+        self.publish(None);
+    }
+
+    /// Joins through those of these that the socket can reach.
+    pub(crate) fn join(&mut self, socket: &Socket, found: &[SocketAddr]) {
+        let now = self.now();
+        self.nameless &= found.is_empty();
+        if self.node.phase() != Phase::Leaving {
+            for seed in found.iter().filter(|seed| socket.reaches(**seed)) {
+                // If they are more than a node keeps, those that it has are asked.
+                let _ = self.node.join(now, *seed);
+            }
+        }
+    }
+
+    /// When time is to be handed in next.
+    pub(crate) fn due(&self) -> Instant {
+        let app = self.app.as_ref().map_or(Instant::FAR_FUTURE, |app| app.next_timer());
+        let fading = self.fading.iter().map(|(at, _)| *at).min().unwrap_or(Instant::FAR_FUTURE);
+        self.node.poll_timeout().min(app).min(fading)
+    }
+
+    pub(crate) fn handle_timeout(&mut self) {
+        let now = self.now();
+        self.node.handle_timeout(now);
+        if let Some(app) = &mut self.app
+            && now >= app.next_timer()
+        {
+            app.on_timer(&mut self.node);
+        }
+        self.tell_faded(now);
+    }
+
+    // Events.
+
+    /// Shows all that happened to the application and to those who read of it. How the node's life ended, if it did.
+    pub(crate) fn tell(&mut self) -> Option<Stopped> {
+        let mut stopped = None;
+        while let Some(event) = self.node.poll_event() {
+            let event = event.to_owned();
+            crate::observe::event(&event);
+            match event {
+                Event::Left => stopped = Some(Stopped::Left),
+                Event::IdTaken => stopped = Some(Stopped::IdTaken),
+                _ => self.members_changed |= event.member().is_some(),
+            }
+            if let Some(app) = &mut self.app {
+                app.on_event(&mut self.node, &event);
+            }
+            self.show(&event);
+        }
+        stopped
+    }
+
+    fn show(&mut self, event: &Event) {
+        let mut unread = Vec::new();
+        self.taps.retain_mut(|tap| {
+            let stays = tap.see(event);
+            unread.extend(tap.topic.filter(|_| !stays));
+            stays
+        });
+        for topic in unread {
+            self.unsubscribe(topic);
+        }
+        if let Some(change) = Change::of(event) {
+            self.change(&change);
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        self.watchers.retain_mut(|see| see(change));
+    }
+
+    /// Hands out what handles read without asking.
+    pub(crate) fn publish(&mut self, stopped: Option<Stopped>) {
+        self.meters.update(&self.node);
+        if std::mem::take(&mut self.members_changed) {
+            let mut members: Vec<Member> = self.node.members().collect();
+            members.sort_unstable_by_key(|member| member.id());
+            self.members.send_replace(members.into());
+        }
+        let phase = self.node.phase();
+        let joined = matches!(phase, Phase::Member | Phase::Isolated) && (!self.nameless || self.node.live() > 1);
+        let standing = Standing { phase, joined, stopped };
+        self.standing.send_if_modified(|held| std::mem::replace(held, standing.clone()) != standing);
+    }
+
+    // Readers.
+
+    pub(crate) fn tap(&mut self, tap: Tap) {
+        self.taps.push(tap);
+    }
+
+    /// Adds one for which the node listens to a topic.
+    pub(crate) fn subscribe(&mut self, topic: Topic, in_order: bool, tap: Tap) -> Result<(), Error> {
+        let now = self.now();
+        if in_order {
+            self.node.subscribe_in_order(now, topic)?;
+        } else if !self.taps.iter().any(|tap| tap.topic == Some(topic)) {
+            self.node.subscribe(now, topic)?;
+        }
+        self.taps.push(tap);
+        Ok(())
+    }
+
+    /// Listens no more to a topic of which nobody reads. An application may have subscribed to it itself, and keeps it.
+    fn unsubscribe(&mut self, topic: Topic) {
+        if self.app.is_none() && !self.taps.iter().any(|tap| tap.topic == Some(topic)) {
+            self.node.unsubscribe(self.clock.now(), topic);
+        }
+    }
+
+    /// Adds one that reads of changed keys, which this closure is shown until it gives false.
+    pub(crate) fn watch(&mut self, see: impl FnMut(&Change) -> bool + Send + 'static) -> Result<(), Error> {
+        if self.watchers.is_empty() {
+            self.node.watch("")?;
+        }
+        self.watchers.push(Box::new(see));
+        Ok(())
+    }
+
+    // Own keys.
+
+    /// An own key has been written, to run out then if ever.
+    pub(crate) fn has_set(&mut self, key: &str, runs_out: Option<Instant>) {
+        let owner = self.node.id();
+        self.fading.retain(|(_, held)| held != key);
+        self.fading.extend(runs_out.map(|at| (at, key.to_owned())));
+        let entry = self.node.entry(owner, key).map(|entry| entry.to_owned());
+        if let Some(entry) = entry {
+            self.change(&Change::Set { owner, entry });
+        }
+    }
+
+    /// An own key is gone.
+    pub(crate) fn has_deleted(&mut self, key: &str) {
+        self.fading.retain(|(_, held)| held != key);
+        let owner = self.node.id();
+        self.change(&Change::Deleted { owner, key: key.to_owned() });
+    }
+
+    fn tell_faded(&mut self, now: Instant) {
+        let (over, fading) = std::mem::take(&mut self.fading).into_iter().partition(|(at, _)| *at <= now);
+        self.fading = fading;
+        let over: Vec<(Instant, String)> = over;
+        for (_, key) in over {
+            if self.node.get(self.node.id(), &key).is_none() {
+                self.has_deleted(&key);
+            } else {
+                // The node's own deadline is a little later.
+                self.fading.push((now + std::time::Duration::from_millis(100), key));
+            }
+        }
+    }
+
+    // Those who wait for room.
+
+    pub(crate) fn submit(&mut self, lane: Lane, mut attempt: Box<dyn Attempt>) {
+        let waiting = &mut self.lanes[lane as usize];
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|attempt| attempt.is_wanted());
+        }
+        if !waiting.is_empty() || !attempt.attempt(self) {
+            self.lanes[lane as usize].push_back(attempt);
+        }
+    }
+
+    /// Goes on with those who wait for room, first come first served.
+    pub(crate) fn resume(&mut self) {
+        for lane in 0..self.lanes.len() {
+            while let Some(mut first) = self.lanes[lane].pop_front() {
+                if first.is_wanted() && !first.attempt(self) {
+                    self.lanes[lane].push_front(first);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// All keys of this member that begin so.
+pub(crate) fn entries(node: &HeapNode, owner: NodeId, prefix: &str) -> Vec<OwnedEntry> {
+    node.entries(owner).filter(|entry| entry.key().starts_with(prefix)).map(|entry| entry.to_owned()).collect()
+}

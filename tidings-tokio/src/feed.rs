@@ -1,0 +1,126 @@
+//! Streams of what happens, each to one reader, and what feeds them.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use tidings::{NodeId, Topic};
+use tokio::sync::mpsc;
+
+use crate::Event;
+
+/// How much a reader may lag behind.
+pub(crate) const LAG: usize = 1_024;
+
+/// Something that a stream does not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Missed {
+    /// The reader was too slow: so many items were dropped. Read what there is now with the methods of the handle.
+    Lagged(u64),
+    /// Broadcasts of this member from the number `first` to `last` cannot be had any more. They need not have been on this
+    /// topic.
+    Gap {
+        /// Who broadcast them.
+        origin: NodeId,
+        /// The number of the first.
+        first: u32,
+        /// The number of the last.
+        last: u32,
+    },
+}
+
+impl std::fmt::Display for Missed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Missed::Lagged(count) => write!(f, "this reader was too slow and missed {count}"),
+            Missed::Gap { origin, first, last } => write!(f, "{origin}: lost {first} to {last}"),
+        }
+    }
+}
+
+impl std::error::Error for Missed {}
+
+/// A stream with one reader, which may be moved to any task. It ends when the node has stopped; it does not keep the node
+/// running.
+///
+/// At most 1,024 items wait to be read. What comes then is dropped until the reader has caught up, and it is told how many
+/// that were.
+#[derive(Debug)]
+pub struct Feed<T> {
+    items: mpsc::Receiver<Result<T, Missed>>,
+    /// How many were dropped since the reader last had read all.
+    lost: Arc<AtomicU64>,
+}
+
+impl<T> Feed<T> {
+    /// The next item; `None` when the node has stopped. Cancel safe.
+    pub async fn recv(&mut self) -> Option<Result<T, Missed>> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Missed>>> {
+        match self.items.poll_recv(cx) {
+            Poll::Ready(Some(item)) => Poll::Ready(Some(item)),
+            empty => match self.lost.swap(0, Relaxed) {
+                0 => empty,
+                lost => Poll::Ready(Some(Err(Missed::Lagged(lost)))),
+            },
+        }
+    }
+}
+
+impl<T> futures_core::Stream for Feed<T> {
+    type Item = Result<T, Missed>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(cx)
+    }
+}
+
+/// The end of a stream at which items go in.
+pub(crate) struct Outlet<T> {
+    items: mpsc::Sender<Result<T, Missed>>,
+    lost: Arc<AtomicU64>,
+}
+
+impl<T> Outlet<T> {
+    pub(crate) fn new() -> (Self, Feed<T>) {
+        let (sender, items) = mpsc::channel(LAG);
+        let lost = Arc::new(AtomicU64::new(0));
+        (Outlet { items: sender, lost: lost.clone() }, Feed { items, lost })
+    }
+
+    /// Hands an item to the reader. False if there is no reader any more.
+    pub(crate) fn offer(&mut self, item: Result<T, Missed>) -> bool {
+        // A reader that has missed something is told so before it gets anything later.
+        if self.lost.load(Relaxed) > 0 || self.items.try_send(item).is_err() {
+            self.lost.fetch_add(1, Relaxed);
+        }
+        self.is_read()
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        !self.items.is_closed()
+    }
+}
+
+/// Something that looks at every event, for one reader.
+pub(crate) struct Tap {
+    /// What the node listens to for it.
+    pub(crate) topic: Option<Topic>,
+    see: Box<dyn FnMut(&Event) -> bool + Send>,
+}
+
+impl Tap {
+    /// Shows every event to this closure until it gives false.
+    pub(crate) fn new(topic: Option<Topic>, see: impl FnMut(&Event) -> bool + Send + 'static) -> Self {
+        Tap { topic, see: Box::new(see) }
+    }
+
+    pub(crate) fn see(&mut self, event: &Event) -> bool {
+        (self.see)(event)
+    }
+}

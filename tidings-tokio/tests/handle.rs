@@ -1,0 +1,342 @@
+//! Handles on nodes with sockets of this machine. No test judges by the clock: a limit only ends one that hangs.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use tidings::sim::{Conditions, Sim};
+use tidings::{Hosted, OwnedEvent};
+use tidings_tokio::{
+    App, Builder, Change, Cluster, Config, Error, Feed, HeapNode, Limits, Missed, NodeId, Phase, SetOptions,
+    StartError, Stopped, Topic,
+};
+use tokio::time::timeout;
+
+const ALARMS: Topic = Topic::from_name("alarms");
+
+/// Ends a test that hangs.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(30);
+    timeout(limit, future).await.unwrap_or_else(|_| panic!("{what}: nothing in {limit:?}"))
+}
+
+fn builder(name: &str, seeds: &[SocketAddr]) -> Builder {
+    let seeds = seeds.iter().map(ToString::to_string);
+    Cluster::builder("test").name(name).bind("127.0.0.1:0").config(Config::LOCAL).seeds(seeds)
+}
+
+/// Nodes that all know each other.
+async fn cluster(count: usize) -> Vec<Cluster> {
+    let first = builder("n0", &[]).start().await.unwrap();
+    let mut nodes = vec![first];
+    for at in 1..count {
+        nodes.push(builder(&format!("n{at}"), &[nodes[0].addr()]).start().await.unwrap());
+    }
+    for node in &nodes {
+        soon("joined", node.joined()).await.unwrap();
+        see(node, count).await;
+    }
+    nodes
+}
+
+/// Waits until a node holds so many to be alive.
+async fn see(node: &Cluster, count: usize) {
+    let mut members = node.watch_members();
+    let live = |members: &tidings_tokio::Members| members.iter().filter(|member| member.status().is_live()).count();
+    soon("members", members.wait_for(|members| live(members) == count)).await.unwrap();
+}
+
+async fn next<T>(feed: &mut Feed<T>) -> Result<T, Missed> {
+    soon("the next item", feed.recv()).await.expect("the node runs")
+}
+
+#[tokio::test]
+async fn what_one_node_says_and_writes_the_others_hear_and_read() {
+    let nodes = cluster(3).await;
+    let [a, b, c] = &nodes[..] else { unreachable!() };
+    let mut heard = b.subscribe(ALARMS).await.unwrap();
+    let mut asked = c.questions(ALARMS).await.unwrap();
+    let mut watched = c.watch("load").await.unwrap();
+
+    a.set("load/cpu", "0.7").await.unwrap();
+    let Ok(Change::Set { owner, entry }) = next(&mut watched).await else { panic!("a key is set") };
+    assert_eq!((owner, entry.key(), entry.value()), (a.id(), "load/cpu", &b"0.7"[..]));
+    assert_eq!(c.get(a.id(), "load/cpu").await.unwrap().unwrap().value(), b"0.7");
+    assert_eq!(c.get(a.id(), "name").await.unwrap().unwrap().value(), b"n0", "a name can be read");
+
+    a.broadcast(ALARMS, "fire").await.unwrap();
+    let message = next(&mut heard).await.unwrap();
+    assert_eq!((message.origin, &message.payload[..]), (a.id(), &b"fire"[..]));
+
+    a.send(b.id(), ALARMS, "you").await.unwrap();
+    assert_eq!(next(&mut heard).await.unwrap().payload, b"you");
+
+    let answers = async {
+        let question = next(&mut asked).await.unwrap();
+        c.answer(question.question, "fine").await.unwrap();
+    };
+    let (got, ()) = tokio::join!(a.ask(ALARMS, "how?", 1, Duration::from_secs(10)), answers);
+    let got = got.unwrap();
+    assert_eq!((got.len(), got[0].from, &got[0].payload[..]), (1, c.id(), &b"fine"[..]));
+
+    a.delete("load/cpu").await.unwrap();
+    let Ok(Change::Deleted { key, .. }) = next(&mut watched).await else { panic!("a key is deleted") };
+    assert_eq!(key, "load/cpu");
+}
+
+#[tokio::test]
+async fn a_watch_begins_with_what_is_there_and_shows_own_keys() {
+    let nodes = cluster(2).await;
+    nodes[0].set("job/1", "a").await.unwrap();
+    nodes[1].set("job/2", "b").await.unwrap();
+    nodes[1].set("other", "c").await.unwrap();
+    let mut all = nodes[1].watch("job/").await.unwrap();
+    let mut seen = BTreeSet::new();
+    while seen.len() < 2 {
+        let change = next(&mut all).await.unwrap();
+        seen.insert((change.owner(), change.key().unwrap().to_owned()));
+    }
+    assert_eq!(seen, BTreeSet::from([(nodes[0].id(), "job/1".to_owned()), (nodes[1].id(), "job/2".to_owned())]));
+    nodes[1].set_with("job/3", "d", SetOptions::DEFAULT.with_ttl(Duration::from_millis(300))).await.unwrap();
+    let set = next(&mut all).await.unwrap();
+    assert_eq!((set.owner(), set.key()), (nodes[1].id(), Some("job/3")), "an own key");
+    let gone = next(&mut all).await.unwrap();
+    assert_eq!(gone, Change::Deleted { owner: nodes[1].id(), key: "job/3".to_owned() }, "which runs out");
+}
+
+#[tokio::test]
+async fn whoever_leaves_or_drops_its_last_handle_is_seen_to_leave() {
+    let mut nodes = cluster(3).await;
+    let mut events = nodes[0].events().await.unwrap();
+    let (b, c) = (nodes.remove(1), nodes.remove(1));
+    let left = [b.id(), c.id()];
+    let other_handle = b.clone();
+    soon("leave", b.leave()).await.unwrap();
+    assert_eq!(other_handle.phase(), Phase::Left);
+    assert_eq!(other_handle.set("key", "late").await, Err(Error::Stopped(Stopped::Left)));
+    drop(c);
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        if let OwnedEvent::MemberLeft(member) = next(&mut events).await.unwrap() {
+            seen.push(member.id());
+        }
+    }
+    assert_eq!(seen, left, "both left in order, and neither is down");
+}
+
+#[tokio::test]
+async fn more_than_there_is_room_for_waits_and_none_is_lost() {
+    let nodes = cluster(2).await;
+    let mut heard = nodes[1].subscribe_in_order(ALARMS).await.unwrap();
+    let told = async {
+        for number in 0..1_000u32 {
+            nodes[0].broadcast(ALARMS, number.to_le_bytes()).await.unwrap();
+        }
+    };
+    let read = async {
+        for number in 0..1_000u32 {
+            assert_eq!(next(&mut heard).await.unwrap().payload, number.to_le_bytes());
+        }
+    };
+    soon("all of them", async { tokio::join!(told, read) }).await;
+}
+
+#[tokio::test]
+async fn without_waiting_what_has_no_room_is_refused() {
+    let nodes = cluster(2).await;
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let node = nodes[0].clone();
+        tries.spawn(async move { node.try_broadcast(ALARMS, [7; 1_000]).await });
+    }
+    let (mut taken, mut refused) = (0, 0);
+    while let Some(tried) = tries.join_next().await {
+        match tried.unwrap() {
+            Ok(_) => taken += 1,
+            Err(error) if error.would_block() => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(taken > 0 && refused > 0, "of 200 at once {taken} were taken, {refused} refused");
+}
+
+#[tokio::test]
+async fn a_reader_that_lags_is_told_how_much_it_missed() {
+    let node = builder("alone", &[]).start().await.unwrap();
+    let mut changes = node.watch("k").await.unwrap();
+    let most = 3_000;
+    for number in 0..most {
+        node.set("k", format!("{number}")).await.unwrap();
+    }
+    let (mut read, mut missed) = (0, 0);
+    while read + missed < most {
+        match next(&mut changes).await {
+            Ok(_) => read += 1,
+            Err(Missed::Lagged(count)) => missed += count,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(missed > 0 && read + missed == most, "{read} read and {missed} missed of {most}");
+    node.set("k", "again").await.unwrap();
+    assert!(next(&mut changes).await.is_ok(), "it goes on");
+}
+
+#[tokio::test]
+async fn seeds_are_names_and_a_wildcard_finds_its_address_through_them() {
+    let first = builder("first", &[]).start().await.unwrap();
+    let seed = format!("localhost:{}", first.addr().port());
+    let second = Cluster::builder("test").name("second").bind("0.0.0.0:0").config(Config::LOCAL).seeds([seed]);
+    let second = second.start().await.unwrap();
+    assert!(second.addr().ip().is_loopback(), "it is reached where its seed is: {}", second.addr());
+    soon("joined", second.joined()).await.unwrap();
+    see(&first, 2).await;
+}
+
+#[tokio::test]
+async fn a_wildcard_that_nothing_explains_is_refused_in_a_sentence() {
+    let started = Cluster::builder("test").bind("0.0.0.0:0").start().await;
+    let Err(error @ StartError::Advertise(_)) = started else { panic!("{started:?}") };
+    assert!(error.to_string().contains("give advertise()"), "{error}");
+    let given = Cluster::builder("test").bind("0.0.0.0:0").advertise("127.0.0.1").start().await.unwrap();
+    assert!(given.addr().port() > 0, "the port is that of the socket");
+    let unknown = Cluster::builder("test").bind("nobody.invalid:1").start().await;
+    assert!(matches!(unknown, Err(StartError::Resolve(..))), "{unknown:?}");
+    let taken = Cluster::builder("test").bind(given.addr().to_string()).start().await;
+    // The wildcard socket has the port, on every address.
+    let Err(error @ StartError::Bind(..)) = taken else { panic!("{taken:?}") };
+    assert!(error.to_string().contains("in use"), "{error}");
+}
+
+#[tokio::test]
+async fn names_that_stand_for_nothing_yet_keep_a_node_from_having_joined() {
+    let lost = Cluster::builder("test").bind("127.0.0.1:0").seeds(["nobody.invalid:7946"]).start().await.unwrap();
+    // It waits for its seeds, so only another that joins through it ends that.
+    let other = builder("other", &[lost.addr()]).start().await.unwrap();
+    soon("joined", other.joined()).await.unwrap();
+    soon("joined by another", lost.joined()).await.unwrap();
+    see(&lost, 2).await;
+}
+
+#[tokio::test]
+async fn one_socket_serves_both_families() {
+    let both = Cluster::builder("test").name("both").bind("[::]:0").advertise("::1").config(Config::LOCAL);
+    let both = match both.start().await {
+        Ok(both) => both,
+        // A machine without IPv6.
+        Err(StartError::Bind(..)) => return,
+        Err(error) => panic!("{error}"),
+    };
+    let seed = format!("127.0.0.1:{}", both.addr().port());
+    // An IPv4 node hears the other's IPv4 datagrams, but cannot send to ::1: it must be bound to both as well.
+    let second = Cluster::builder("test").name("second").bind("[::]:0").advertise("127.0.0.1").seeds([seed]);
+    let second = second.config(Config::LOCAL).start().await.unwrap();
+    soon("joined", second.joined()).await.unwrap();
+    see(&both, 2).await;
+    see(&second, 2).await;
+}
+
+#[tokio::test]
+async fn a_second_node_of_one_name_stops_and_says_why() {
+    let nodes = cluster(2).await;
+    let twin = builder("n1", &[nodes[0].addr()]).start().await.unwrap();
+    assert_eq!(soon("the end", twin.joined()).await, Err(Stopped::IdTaken));
+    assert!(soon("the end", twin.set("key", "value")).await.is_err());
+    see(&nodes[0], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_at_the_socket_keeps_off_neither_commands_nor_the_cluster() {
+    let nodes = cluster(3).await;
+    let (target, stop) = (nodes[1].addr(), Arc::new(AtomicBool::new(false)));
+    let ended = stop.clone();
+    let flood = std::thread::spawn(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        while !ended.load(Relaxed) {
+            let _ = socket.send_to(&[7; 64], target);
+        }
+    });
+    let refused = async || nodes[1].stats().await.unwrap().dropped_in_all();
+    let flooded = async { while refused().await < 1_000 {} };
+    soon("the flood", flooded).await;
+    let mut watched = nodes[2].watch("beat").await.unwrap();
+    for beat in 0..200u32 {
+        soon("a command", nodes[1].set("beat", beat.to_le_bytes())).await.unwrap();
+    }
+    let last = 199u32.to_le_bytes();
+    loop {
+        if let Change::Set { entry, .. } = next(&mut watched).await.unwrap()
+            && entry.value() == last
+        {
+            break;
+        }
+    }
+    let after = refused().await;
+    assert!(after > 1_000, "it goes on: {after}");
+    stop.store(true, Relaxed);
+    flood.join().unwrap();
+    for node in &nodes {
+        see(node, 3).await;
+    }
+}
+
+/// Follows the smallest live id, and publishes whom it follows.
+#[derive(Default)]
+struct Follower {
+    leader: Option<NodeId>,
+}
+
+impl<A: tidings::Address> App<A> for Follower {
+    fn on_event(&mut self, node: &mut HeapNode<A>, event: &OwnedEvent<A>) {
+        let living = node.members().filter(|member| member.status().is_live());
+        let leader = living.map(|member| member.id()).min();
+        if event.member().is_some() && leader != self.leader {
+            self.leader = leader;
+            let text = leader.map_or(String::new(), |id| id.to_string());
+            node.set(node.now(), "follows", text.as_bytes()).expect("there is room for one key");
+        }
+    }
+}
+
+#[test]
+fn an_application_in_the_simulator_agrees_on_a_leader() {
+    let mut sim = Sim::new(7, Conditions::LAN.with_loss(0.05));
+    for _ in 0..5 {
+        let host = sim.add(Hosted::new(HeapNode::<u32>::new(Config::LAN, Limits::DEFAULT), Follower::default()));
+        sim.start(host, &[0]);
+    }
+    let agrees = |sim: &Sim<Hosted<Follower, u32>>| {
+        sim.running().all(|host| sim.machine(host).is_some_and(|it| it.app.leader == Some(sim.id(0))))
+    };
+    assert!(sim.run_until_true(agrees, Duration::from_millis(50), Duration::from_secs(30)).is_some());
+}
+
+#[tokio::test]
+async fn the_same_application_on_sockets_agrees_on_a_leader() {
+    let first = builder("n0", &[]).app(Follower::default()).start().await.unwrap();
+    let mut nodes = vec![first];
+    for at in 1..3 {
+        let node = builder(&format!("n{at}"), &[nodes[0].addr()]).app(Follower::default());
+        nodes.push(node.start().await.unwrap());
+    }
+    let leader = nodes.iter().map(Cluster::id).min().unwrap().to_string();
+    // The first node reads of all whom they follow, and of itself by asking.
+    let agreed = async {
+        loop {
+            let follows = nodes[0].values("follows").await.unwrap();
+            if follows.len() == 3 && follows.iter().all(|(_, entry)| entry.value() == leader.as_bytes()) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("one leader", agreed).await;
+}
+
+#[test]
+fn a_handle_can_be_shared_by_all_threads() {
+    fn is<T: Clone + Send + Sync + 'static>() {}
+    is::<Cluster>();
+}
