@@ -338,10 +338,12 @@ impl<S: Storage> State<S> {
         self.tree.clear();
         (self.handed, self.doubted, self.tells_floor) = ([0; LOGS], [0; LOGS], [false; LOGS]);
         (self.deleted, self.floor_mark) = (0, ([0; LOGS], Instant::FAR_FUTURE));
+        let mut kept = 0u32;
         for log in [BULK, VITAL_LOG] {
             self.forget_deleted(MYSELF, log, u32::MAX, members);
             let last = members.map(MYSELF).log(log).last;
             let count = self.back_from(last).count() as u32;
+            kept = kept.saturating_add(count);
             let (mut at, mut version) = (last, count);
             while let Some(head) = self.store.get(at) {
                 self.store.set(at, Head { version, ..head });
@@ -353,6 +355,7 @@ impl<S: Storage> State<S> {
                 (log.version, log.floor, log.told) = (count, 0, count);
             });
         }
+        self.pace.begin(kept);
     }
 }
 

@@ -79,6 +79,12 @@ impl Pace {
         (self.written, self.began) = (0, now);
     }
 
+    /// A life begins with so many writes from before it, which nobody else has: that they are to be handed out is no reason
+    /// to write less.
+    pub(crate) fn begin(&mut self, total: u32) {
+        (self.total, self.marks) = (total, [0; BACK]);
+    }
+
     pub(crate) fn note_write(&mut self) {
         (self.written, self.total) = (self.written.saturating_add(1), self.total.wrapping_add(1));
     }

@@ -705,6 +705,28 @@ fn a_value_goes_on_in_pieces_where_datagrams_have_become_smaller() {
 }
 
 #[test]
+fn keys_from_before_the_start_hold_back_no_write_of_this_life() {
+    for kept in [0, 1, 20] {
+        let mut sim = cluster_of(16, 1, Conditions::LAN, |_| {
+            let mut it = watcher(Config::LAN, Limits::DEFAULT);
+            for key in 0..kept {
+                it.node.set(Instant::ZERO, &format!("kept/{key}"), b"from before").expect("there is room");
+            }
+            it
+        });
+        for number in 0..300u32 {
+            sim.run_for(SECOND / 50);
+            sim.with(0, |it, now| {
+                let set = it.node.set(now, "hot", &number.to_le_bytes());
+                assert!(set.is_ok(), "{kept} kept, write {number}: {set:?}");
+            });
+        }
+        sim.run_for(SECOND);
+        assert!((1..16).all(|host| has(&sim, host, 0, "hot", &299u32.to_le_bytes())), "{kept} kept");
+    }
+}
+
+#[test]
 fn the_longest_time_to_live_is_years() {
     let mut sim = cluster(1, 35);
     sim.with(0, |it, now| _ = it.node.set_with_ttl(now, "k", b"v", Duration::MAX).expect("there is room"));
