@@ -51,7 +51,7 @@ pub const TRIALS: [Trial; 8] = [
     Trial {
         name: "a crash, and copies and delays",
         faults: Faults { crashes: 1, copies: 1, delays: 1, ..NOTHING },
-        least: 500_000,
+        least: 1_500_000,
         ..PLAIN
     },
     Trial {
@@ -59,7 +59,7 @@ pub const TRIALS: [Trial; 8] = [
         seeds: &[1],
         faults: Faults { crashes: 1, restarts: 1, losses: 1, swaps: 1, ..NOTHING },
         window: tenths(10),
-        least: 700_000,
+        least: 2_000_000,
         ..PLAIN
     },
     CUT,
@@ -73,10 +73,10 @@ pub const TRIALS: [Trial; 8] = [
     Trial {
         name: "a stall",
         seeds: &[1],
-        faults: Faults { stalls: 1, swaps: 0, ..NOTHING },
+        faults: Faults { stalls: 1, swaps: 1, ..NOTHING },
         window: tenths(10),
         horizon: tenths(45),
-        least: 500_000,
+        least: 6_000_000,
         ..PLAIN
     },
 ];
