@@ -34,7 +34,8 @@ const HERTZ: u32 = 25_000_000;
 const UNPLUGGED: Duration = Duration::from_secs(20);
 const JUDGED: Duration = Duration::from_secs(120);
 
-/// How many reports that a member is up or down there were.
+/// Who has been seen up by whom, a bit each: one that is suspect for a moment is up again. And how many reports that a member
+/// is down there were.
 static UP: AtomicU32 = AtomicU32::new(0);
 static DOWN: AtomicU32 = AtomicU32::new(0);
 
@@ -56,7 +57,10 @@ async fn member(number: u8, node: &'static mut Member, stack: Stack<'static>) ->
     gossip(node, stack, PORT, |event| {
         hprintln!("{}: {} at {}: {}", now(), id, number, event);
         match event {
-            Event::MemberUp(_) => UP.fetch_add(1, Ordering::Relaxed),
+            Event::MemberUp(seen) => {
+                let bit = MEMBERS as u32 * (u32::from(number) - 1) + (seen.id().get() as u32 - 1);
+                UP.fetch_or(1 << bit, Ordering::Relaxed)
+            }
             Event::MemberDown(lost) if lost.id() == NodeId::new(MEMBERS as u64) => DOWN.fetch_add(1, Ordering::Relaxed),
             Event::MemberDown(_) => panic!("it is there all the time"),
             Event::Isolated if number < MEMBERS as u8 => panic!("another is there all the time"),
@@ -90,7 +94,7 @@ async fn main(spawner: Spawner) {
     spawner.spawn(cables(ports).expect("there is one"));
 
     Timer::after(JUDGED).await;
-    let (up, down) = (UP.load(Ordering::Relaxed), DOWN.load(Ordering::Relaxed));
+    let (up, down) = (UP.load(Ordering::Relaxed).count_ones(), DOWN.load(Ordering::Relaxed));
     assert_eq!((up, down), (6, 2), "each sees two others up, and two of them the third down");
     hprintln!("{}: all saw what there was, with nodes of {} bytes", now(), size_of::<Member>());
     debug::exit(debug::EXIT_SUCCESS);
