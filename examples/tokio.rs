@@ -34,8 +34,8 @@ struct Options {
     /// Join the cluster through the nodes at these addresses
     #[arg(long, value_name = "ADDR", num_args = 1.., value_parser = address)]
     join: Vec<SocketAddr>,
-    /// How far apart the nodes are: lan, wan or local
-    #[arg(long, default_value = "lan", value_parser = preset)]
+    /// How far apart the nodes are: lan, wan, local or low-power
+    #[arg(long, default_value = "lan")]
     preset: Config,
     /// Name of the cluster; nodes of other clusters are ignored
     #[arg(long, value_name = "NAME", default_value = "demo")]
@@ -127,13 +127,4 @@ fn print(text: impl Display) {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:7001 or [::1]:7001".to_string())
-}
-
-fn preset(name: &str) -> Result<Config, String> {
-    match name {
-        "lan" => Ok(Config::LAN),
-        "wan" => Ok(Config::WAN),
-        "local" => Ok(Config::LOCAL),
-        _ => Err("expected lan (one data centre), wan (several continents) or local (one host)".to_string()),
-    }
 }

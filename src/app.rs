@@ -1,5 +1,6 @@
 //! One application for the simulator and for real sockets.
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use crate::event::OwnedEvent;
@@ -53,6 +54,29 @@ pub trait App<A: Address = SocketAddr, S: Storage = Heap> {
     }
 }
 
+/// No application: nothing is done.
+impl<A: Address, S: Storage> App<A, S> for () {
+    fn on_event(&mut self, _: &mut Node<A, S>, _: &OwnedEvent<A>) {}
+}
+
+impl<A: Address, S: Storage, P: App<A, S> + ?Sized> App<A, S> for Box<P> {
+    fn on_start(&mut self, node: &mut Node<A, S>) {
+        (**self).on_start(node);
+    }
+
+    fn on_event(&mut self, node: &mut Node<A, S>, event: &OwnedEvent<A>) {
+        (**self).on_event(node, event);
+    }
+
+    fn on_timer(&mut self, node: &mut Node<A, S>) {
+        (**self).on_timer(node);
+    }
+
+    fn next_timer(&self) -> Instant {
+        (**self).next_timer()
+    }
+}
+
 /// A node with its application, behind the node's own verbs. [`Sim`](crate::sim::Sim) drives it as it does a bare node.
 #[derive(Clone, Debug)]
 pub struct Hosted<P, A: Address = SocketAddr, S: Storage = Heap> {
@@ -71,6 +95,12 @@ impl<A: Address, S: Storage, P: App<A, S>> Hosted<P, A, S> {
     /// As [`Node::start`], then [`App::on_start`].
     pub fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut impl rand_core::Rng) {
         self.node.start(now, id, addr, rng);
+        self.app.on_start(&mut self.node);
+    }
+
+    /// As [`Node::start_with_seed`], then [`App::on_start`].
+    pub fn start_with_seed(&mut self, now: Instant, id: NodeId, addr: A, seed: [u8; 16]) {
+        self.node.start_with_seed(now, id, addr, seed);
         self.app.on_start(&mut self.node);
     }
 

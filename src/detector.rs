@@ -326,7 +326,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
             // datagram would cost a second jury.
             Some(_) => 2 * self.unit(cx.config),
             None if cx.members.is_proved(index) => 6 * self.unit(cx.config),
-            // Of one that somebody has only named, once is enough: when there may be a verdict.
+            // Of a member that others have only named, jurors are asked once, shortly before a verdict is due: it may be made up,
+            // and each question costs a datagram.
             None => self.allowed(cx.config) / 8 * 5,
         };
         let case = Case {
@@ -337,7 +338,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             question: 0,
             asked: cx.now,
             jurors: Vec::new(),
-            // Nobody else is bothered before the target has had its chance, whatever others claim.
+            // The target is pinged before others are asked, also where somebody claims that it is dead.
             next_jury: cx.now.after(patience),
             claim,
         };
@@ -349,7 +350,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let Some(case) = self.cases.get_mut(at) else { return };
         let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
-            // At an address that somebody has only named there may be nobody, or somebody who wants no pings.
+            // A member that has not proved its address gets every second of the later pings: whoever is there may not want any.
             case.tries.owed &= cx.members.is_proved(index) || case.tries.step <= 8 || case.tries.step.is_multiple_of(2);
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
             // Every second time, and not at once: a juror takes longer to answer than its target.

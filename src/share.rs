@@ -33,6 +33,7 @@
 //!
 //! | table | places | who fills it | what a full table stops, for how long, and why it has no shares |
 //! |---|---|---|---|
+//! | `Members::slots` | as many as the caller says | newcomers, and whoever names one | newcomers, until others leave or are found dead; an address brings in one, and none for half a minute after a crash there, or four by hearsay (`Node::is_crowded`) |
 //! | `Relays::parcels`, with their legs | 4 (2) | whoever passes news on; this node | news on its way, until delegates acknowledge; one place is this node's own, half at most a member's, and one all strangers' (`relay.rs`) |
 //! | own `Detector::cases` | 6 (2) at least | this node, one a probe period | probes of others, until a verdict; claims never take these places |
 //! | `Detector::unanswered`, `Case::jurors` | 3 | this node | nothing: three are enough |

@@ -94,9 +94,9 @@ impl Sync {
         self.newcomer && !self.lanes.is_empty()
     }
 
-    /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they were within this gap. It
-    /// doubles each time that a comparison has changed nothing here: whoever lacks something asks for itself, and roots that
-    /// stay unequal, because somebody lies or refuses what others hold, shall not cost a comparison with each ping.
+    /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they were within this gap. The
+    /// gap doubles with each comparison that has changed nothing here, because roots may stay unequal: somebody lies, or
+    /// refuses what others hold. The peer that lacks something asks for itself.
     pub(crate) fn compare(&mut self, peer: NodeId, equal: bool, root: u64, now: Instant, (gap, most): (u64, u64)) {
         if equal {
             self.unfinished = None;

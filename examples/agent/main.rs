@@ -68,8 +68,8 @@ struct Options {
     /// Name of the cluster; nodes of other clusters are ignored
     #[arg(long, value_name = "NAME", default_value = "demo")]
     cluster: String,
-    /// How far apart the nodes are: lan, wan or local
-    #[arg(long, default_value = "lan", value_parser = preset)]
+    /// How far apart the nodes are: lan, wan, local or low-power
+    #[arg(long, default_value = "lan")]
     preset: Config,
     /// Show what is said and asked on this topic; may be given several times, for 15 topics
     #[arg(long, value_name = "TOPIC")]
@@ -120,13 +120,4 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let parsed = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     parsed.filter(|span| !span.is_zero()).ok_or("expected a number of seconds, such as 10 or 0.5".to_string())
-}
-
-fn preset(name: &str) -> Result<Config, String> {
-    match name {
-        "lan" => Ok(Config::LAN),
-        "wan" => Ok(Config::WAN),
-        "local" => Ok(Config::LOCAL),
-        _ => Err("expected lan (one data centre), wan (several continents) or local (one host)".to_string()),
-    }
 }

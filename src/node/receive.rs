@@ -540,9 +540,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
 /// Whether a frame calls for a look at all members, or at all messages, or for pings to another.
 fn is_laborious(frame: &Frame<'_>) -> bool {
-    let tables =
-        matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Progress { .. } | Frame::Steps { .. });
-    let tables = tables || matches!(frame, Frame::Want { .. });
+    let compared = matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Want { .. });
+    let tables = compared || matches!(frame, Frame::Progress { .. } | Frame::Steps { .. });
     let messages = matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. });
     // It has others sent pings: a datagram pays for one.
     let probes = matches!(frame, Frame::Ask { .. });

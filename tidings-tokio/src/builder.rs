@@ -99,8 +99,8 @@ impl Builder {
         self
     }
 
-    /// Binds the socket and starts the node in a task of its own. Does not wait until it has joined:
-    /// [`Cluster::joined`] does.
+    /// Binds the socket and starts the node in a task of its own. It looks up the names of the seeds first, for five seconds
+    /// each at most. It does not wait until the node has joined: [`Cluster::joined`] does.
     pub async fn start(self) -> Result<Cluster, StartError> {
         let socket = bind_first(&find(&self.bind).await?)?;
         let bound = socket.local_addr();

@@ -101,7 +101,7 @@ impl Cluster {
     /// [`Config::leave_timeout`](tidings::Config::leave_timeout) has passed, which is five seconds by default. Fails if the
     /// node has stopped for another reason.
     pub async fn leave(&self) -> Result<(), Stopped> {
-        let leave = |core: &mut Core| core.node.leave(core.now());
+        let leave = |core: &mut Core| core.hosted.node.leave(core.now());
         // A node that has stopped says below why.
         let _ = self.call(leave).await;
         match self.stopped().await {
@@ -132,7 +132,7 @@ impl Cluster {
         &self,
         closure: impl FnOnce(&mut HeapNode) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        Ok(self.call(|core| closure(&mut core.node)).await?)
+        Ok(self.call(|core| closure(&mut core.hosted.node)).await?)
     }
 
     // Members.
@@ -188,7 +188,7 @@ impl Cluster {
     pub async fn delete(&self, key: &str) -> Result<Version, Error> {
         let key = key.to_owned();
         let delete = move |core: &mut Core| {
-            let version = core.node.delete(core.now(), &key)?;
+            let version = core.hosted.node.delete(core.now(), &key)?;
             core.has_deleted(&key);
             Ok(version)
         };
@@ -216,22 +216,22 @@ impl Cluster {
     /// The same key comes once for several changes that follow each other closely. What an [`App`](tidings::App) writes
     /// itself does not come.
     pub async fn watch(&self, prefix: &str) -> Result<Feed<Change>, Error> {
-        let (mut outlet, feed) = Outlet::new();
         let prefix = prefix.to_owned();
         let watch = move |core: &mut Core| {
-            let owners: Vec<NodeId> = core.node.owners().collect();
-            for owner in owners {
-                for entry in entries(&core.node, owner, &prefix) {
-                    outlet.offer(Ok(Change::Set { owner, entry }));
-                }
+            let node = &core.hosted.node;
+            let of = |owner| entries(node, owner, &prefix).into_iter().map(move |entry| Change::Set { owner, entry });
+            let there: Vec<Change> = node.owners().flat_map(of).collect();
+            let (mut outlet, feed) = Outlet::with_room(there.len());
+            for change in there {
+                outlet.offer(Ok(change));
             }
             core.watch(move |change| match change.key() {
                 Some(key) if !key.starts_with(&prefix) => outlet.is_read(),
                 _ => outlet.offer(Ok(change.clone())),
-            })
+            })?;
+            Ok(feed)
         };
-        self.call(watch).await??;
-        Ok(feed)
+        self.call(watch).await?
     }
 
     // How a handle reaches the node.
@@ -279,7 +279,7 @@ fn setting(
     let (key, value): (String, Box<[u8]>) = (key.to_owned(), value.as_ref().into());
     move |core| {
         let now = core.now();
-        let version = core.node.set_with(now, &key, &value, options)?;
+        let version = core.hosted.node.set_with(now, &key, &value, options)?;
         core.has_set(&key, options.ttl().map(|ttl: Duration| now + ttl));
         Ok(version)
     }

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidings::{App, Clock, HeapNode, Instant, NodeId, OwnedEntry, Phase, Topic};
+use tidings::{App, Clock, HeapNode, Hosted, Instant, NodeId, OwnedEntry, Phase, Topic};
 use tokio::sync::watch;
 
 use crate::error::{Error, Stopped};
@@ -46,9 +47,10 @@ impl Standing {
 }
 
 pub(crate) struct Core {
-    pub(crate) node: HeapNode,
+    pub(crate) hosted: Hosted<Box<dyn App + Send>>,
     pub(crate) clock: Clock,
-    app: Option<Box<dyn App + Send>>,
+    /// The application may have subscribed and watched itself, and keeps that.
+    has_app: bool,
     /// None of the names of its seeds has been found yet.
     nameless: bool,
     taps: Vec<Tap>,
@@ -74,9 +76,9 @@ impl Core {
         members: watch::Sender<Arc<[Member]>>,
     ) -> Self {
         Core {
-            node,
+            has_app: app.is_some(),
+            hosted: Hosted::new(node, app.unwrap_or(Box::new(()))),
             clock: Clock::start(),
-            app,
             nameless: has_seeds,
             taps: Vec::new(),
             watchers: Vec::new(),
@@ -95,10 +97,7 @@ impl Core {
 
     pub(crate) fn start(&mut self, id: NodeId, addr: SocketAddr, seed: [u8; 16]) {
         let now = self.now();
-        self.node.start_with_seed(now, id, addr, seed);
-        if let Some(app) = &mut self.app {
-            app.on_start(&mut self.node);
-        }
+        self.hosted.start_with_seed(now, id, addr, seed);
         self.publish(None);
     }
 
@@ -106,29 +105,23 @@ impl Core {
     pub(crate) fn join(&mut self, socket: &Socket, found: &[SocketAddr]) {
         let now = self.now();
         self.nameless &= found.is_empty();
-        if self.node.phase() != Phase::Leaving {
+        if self.hosted.node.phase() != Phase::Leaving {
             for seed in found.iter().filter(|seed| socket.reaches(**seed)) {
                 // If they are more than a node keeps, those that it has are asked.
-                let _ = self.node.join(now, *seed);
+                let _ = self.hosted.node.join(now, *seed);
             }
         }
     }
 
     /// When time is to be handed in next.
     pub(crate) fn due(&self) -> Instant {
-        let app = self.app.as_ref().map_or(Instant::FAR_FUTURE, |app| app.next_timer());
-        let fading = self.fading.iter().map(|(at, _)| *at).min().unwrap_or(Instant::FAR_FUTURE);
-        self.node.poll_timeout().min(app).min(fading)
+        let fading = self.fading.iter().map(|(at, _)| *at).min();
+        fading.unwrap_or(Instant::FAR_FUTURE).min(self.hosted.poll_timeout())
     }
 
     pub(crate) fn handle_timeout(&mut self) {
         let now = self.now();
-        self.node.handle_timeout(now);
-        if let Some(app) = &mut self.app
-            && now >= app.next_timer()
-        {
-            app.on_timer(&mut self.node);
-        }
+        self.hosted.handle_timeout(now);
         self.tell_faded(now);
     }
 
@@ -137,16 +130,12 @@ impl Core {
     /// Shows all that happened to the application and to those who read of it. How the node's life ended, if it did.
     pub(crate) fn tell(&mut self) -> Option<Stopped> {
         let mut stopped = None;
-        while let Some(event) = self.node.poll_event() {
-            let event = event.to_owned();
+        while let Some(event) = self.hosted.poll_event() {
             crate::observe::event(&event);
             match event {
                 Event::Left => stopped = Some(Stopped::Left),
                 Event::IdTaken => stopped = Some(Stopped::IdTaken),
                 _ => self.members_changed |= event.member().is_some(),
-            }
-            if let Some(app) = &mut self.app {
-                app.on_event(&mut self.node, &event);
             }
             self.show(&event);
         }
@@ -169,19 +158,24 @@ impl Core {
     }
 
     fn change(&mut self, change: &Change) {
+        let were_any = !self.watchers.is_empty();
         self.watchers.retain_mut(|see| see(change));
+        if were_any && self.watchers.is_empty() && !self.has_app {
+            self.hosted.node.unwatch("");
+        }
     }
 
     /// Hands out what handles read without asking.
     pub(crate) fn publish(&mut self, stopped: Option<Stopped>) {
-        self.meters.update(&self.node);
+        self.meters.update(&self.hosted.node);
         if std::mem::take(&mut self.members_changed) {
-            let mut members: Vec<Member> = self.node.members().collect();
+            let mut members: Vec<Member> = self.hosted.node.members().collect();
             members.sort_unstable_by_key(|member| member.id());
             self.members.send_replace(members.into());
         }
-        let phase = self.node.phase();
-        let joined = matches!(phase, Phase::Member | Phase::Isolated) && (!self.nameless || self.node.live() > 1);
+        let phase = self.hosted.node.phase();
+        let joined =
+            matches!(phase, Phase::Member | Phase::Isolated) && (!self.nameless || self.hosted.node.live() > 1);
         let standing = Standing { phase, joined, stopped };
         self.standing.send_if_modified(|held| std::mem::replace(held, standing.clone()) != standing);
     }
@@ -196,25 +190,25 @@ impl Core {
     pub(crate) fn subscribe(&mut self, topic: Topic, in_order: bool, tap: Tap) -> Result<(), Error> {
         let now = self.now();
         if in_order {
-            self.node.subscribe_in_order(now, topic)?;
+            self.hosted.node.subscribe_in_order(now, topic)?;
         } else if !self.taps.iter().any(|tap| tap.topic == Some(topic)) {
-            self.node.subscribe(now, topic)?;
+            self.hosted.node.subscribe(now, topic)?;
         }
         self.taps.push(tap);
         Ok(())
     }
 
-    /// Listens no more to a topic of which nobody reads. An application may have subscribed to it itself, and keeps it.
+    /// Listens no more to a topic of which nobody reads.
     fn unsubscribe(&mut self, topic: Topic) {
-        if self.app.is_none() && !self.taps.iter().any(|tap| tap.topic == Some(topic)) {
-            self.node.unsubscribe(self.clock.now(), topic);
+        if !self.has_app && !self.taps.iter().any(|tap| tap.topic == Some(topic)) {
+            self.hosted.node.unsubscribe(self.clock.now(), topic);
         }
     }
 
     /// Adds one that reads of changed keys, which this closure is shown until it gives false.
     pub(crate) fn watch(&mut self, see: impl FnMut(&Change) -> bool + Send + 'static) -> Result<(), Error> {
         if self.watchers.is_empty() {
-            self.node.watch("")?;
+            self.hosted.node.watch("")?;
         }
         self.watchers.push(Box::new(see));
         Ok(())
@@ -224,10 +218,10 @@ impl Core {
 
     /// An own key has been written, to run out then if ever.
     pub(crate) fn has_set(&mut self, key: &str, runs_out: Option<Instant>) {
-        let owner = self.node.id();
+        let owner = self.hosted.node.id();
         self.fading.retain(|(_, held)| held != key);
         self.fading.extend(runs_out.map(|at| (at, key.to_owned())));
-        let entry = self.node.entry(owner, key).map(|entry| entry.to_owned());
+        let entry = self.hosted.node.entry(owner, key).map(|entry| entry.to_owned());
         if let Some(entry) = entry {
             self.change(&Change::Set { owner, entry });
         }
@@ -236,20 +230,18 @@ impl Core {
     /// An own key is gone.
     pub(crate) fn has_deleted(&mut self, key: &str) {
         self.fading.retain(|(_, held)| held != key);
-        let owner = self.node.id();
+        let owner = self.hosted.node.id();
         self.change(&Change::Deleted { owner, key: key.to_owned() });
     }
 
     fn tell_faded(&mut self, now: Instant) {
-        let (over, fading) = std::mem::take(&mut self.fading).into_iter().partition(|(at, _)| *at <= now);
-        self.fading = fading;
-        let over: Vec<(Instant, String)> = over;
-        for (_, key) in over {
-            if self.node.get(self.node.id(), &key).is_none() {
+        let over: Vec<String> = self.fading.extract_if(.., |(at, _)| *at <= now).map(|(_, key)| key).collect();
+        for key in over {
+            if self.hosted.node.get(self.hosted.node.id(), &key).is_none() {
                 self.has_deleted(&key);
             } else {
                 // The node's own deadline is a little later.
-                self.fading.push((now + std::time::Duration::from_millis(100), key));
+                self.fading.push((now + Duration::from_millis(100), key));
             }
         }
     }

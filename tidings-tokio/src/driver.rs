@@ -37,13 +37,13 @@ impl Sending {
     fn flush(&mut self, core: &mut Core, socket: &Socket) {
         loop {
             if self.unsent.is_none() {
-                let next = core.node.poll_transmit(&mut self.buf);
+                let next = core.hosted.node.poll_transmit(&mut self.buf);
                 self.unsent = next.map(|datagram| (datagram.to, datagram.payload.len()));
             }
             let Some((to, len)) = self.unsent else { return };
             match socket.send(to, &self.buf[..len]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => core.node.handle_send_error(core.clock.now(), to, SendFailure::from(&error)),
+                Err(error) => core.hosted.node.handle_send_error(core.clock.now(), to, SendFailure::from(&error)),
                 Ok(()) => {}
             }
             self.unsent = None;
@@ -84,7 +84,7 @@ impl Driver {
                     // Nobody holds a handle any more.
                     None => {
                         handles = false;
-                        core.node.leave(core.clock.now());
+                        core.hosted.node.leave(core.clock.now());
                     }
                 },
                 found = seeds.recv(), if names => match found {
@@ -104,7 +104,7 @@ fn receive(core: &mut Core, socket: &Socket, sending: &mut Sending, inbox: &mut 
         match socket.receive(inbox) {
             Ok((len, from)) => {
                 let now = core.clock.now();
-                core.node.handle_datagram(now, from, &mut inbox[..len]);
+                core.hosted.handle_datagram(now, from, &mut inbox[..len]);
                 // A node remembers few answers: they go out before more is asked.
                 sending.flush(core, socket);
             }

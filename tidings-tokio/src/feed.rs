@@ -46,7 +46,7 @@ impl std::error::Error for Missed {}
 /// A stream with one reader, which may be moved to any task. It ends when the node has stopped; it does not keep the node
 /// running.
 ///
-/// At most 1,024 items wait to be read. What comes then is dropped until the reader has caught up, and it is told how many
+/// At most 1,024 items wait to be read, and what was there when it began. What comes then is dropped until the reader has caught up, and it is told how many
 /// that were.
 #[derive(Debug)]
 pub struct Feed<T> {
@@ -88,7 +88,12 @@ pub(crate) struct Outlet<T> {
 
 impl<T> Outlet<T> {
     pub(crate) fn new() -> (Self, Feed<T>) {
-        let (sender, items) = mpsc::channel(LAG);
+        Self::with_room(0)
+    }
+
+    /// One that takes so many items at once, beside those that its reader may lag behind.
+    pub(crate) fn with_room(first: usize) -> (Self, Feed<T>) {
+        let (sender, items) = mpsc::channel(LAG + first);
         let lost = Arc::new(AtomicU64::new(0));
         (Outlet { items: sender, lost: lost.clone() }, Feed { items, lost })
     }

@@ -91,7 +91,7 @@ impl Cluster {
     /// Answers a question. Done when the answer is on its way.
     pub async fn answer(&self, question: Question, payload: impl AsRef<[u8]>) -> Result<MessageId, Error> {
         let payload: Box<[u8]> = payload.as_ref().into();
-        let answer = move |core: &mut Core| Ok(core.node.answer(core.now(), question, &payload)?);
+        let answer = move |core: &mut Core| Ok(core.hosted.node.answer(core.now(), question, &payload)?);
         self.persist(Lane::Direct, answer).await
     }
 
@@ -112,7 +112,7 @@ impl Cluster {
         let (outcome, wait) = oneshot::channel();
         let (payload, mut outcome): (Box<[u8]>, _) = (payload.as_ref().into(), Some(outcome));
         let send = move |core: &mut Core| {
-            let sent = core.node.send(core.now(), to, topic, &payload)?;
+            let sent = core.hosted.node.send(core.now(), to, topic, &payload)?;
             let mut outcome = outcome.take();
             core.tap(Tap::new(None, move |event| {
                 let reached = match *event {
@@ -145,7 +145,7 @@ impl Cluster {
         within: Duration,
     ) -> Result<Vec<Answer>, Error> {
         let payload: Box<[u8]> = payload.as_ref().into();
-        let ask = move |core: &mut Core| Ok(core.node.ask(core.now(), topic, &payload, wanted, within)?);
+        let ask = move |core: &mut Core| Ok(core.hosted.node.ask(core.now(), topic, &payload, wanted, within)?);
         self.question(Lane::Broadcast, ask).await
     }
 
@@ -158,7 +158,7 @@ impl Cluster {
         within: Duration,
     ) -> Result<Option<Answer>, Error> {
         let payload: Box<[u8]> = payload.as_ref().into();
-        let ask = move |core: &mut Core| Ok(core.node.ask_one(core.now(), to, topic, &payload, within)?);
+        let ask = move |core: &mut Core| Ok(core.hosted.node.ask_one(core.now(), to, topic, &payload, within)?);
         Ok(self.question(Lane::Direct, ask).await?.pop())
     }
 
@@ -200,5 +200,5 @@ fn broadcasting(
     payload: impl AsRef<[u8]>,
 ) -> impl FnMut(&mut Core) -> Result<MessageId, Error> + Send + 'static {
     let payload: Box<[u8]> = payload.as_ref().into();
-    move |core| Ok(core.node.broadcast(core.now(), topic, &payload)?)
+    move |core| Ok(core.hosted.node.broadcast(core.now(), topic, &payload)?)
 }

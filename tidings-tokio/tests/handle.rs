@@ -108,6 +108,22 @@ async fn a_watch_begins_with_what_is_there_and_shows_own_keys() {
 }
 
 #[tokio::test]
+async fn a_watch_begins_with_more_than_its_reader_may_lag_behind() {
+    let node = builder("alone", &[]).start().await.unwrap();
+    for number in 0..1_500 {
+        node.set(&format!("k/{number}"), "v").await.unwrap();
+    }
+    let mut all = node.watch("k/").await.unwrap();
+    for _ in 0..1_500 {
+        assert!(matches!(next(&mut all).await, Ok(Change::Set { .. })));
+    }
+    drop(all);
+    node.set("k/0", "nobody reads of it").await.unwrap();
+    let mut again = node.watch("k/0").await.unwrap();
+    assert!(matches!(next(&mut again).await, Ok(Change::Set { .. })), "a later watch is told");
+}
+
+#[tokio::test]
 async fn whoever_leaves_or_drops_its_last_handle_is_seen_to_leave() {
     let mut nodes = cluster(3).await;
     let mut events = nodes[0].events().await.unwrap();
