@@ -57,9 +57,6 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     let &Options { bind, http, ref join, ref cluster } = options;
-    if bind.ip().is_unspecified() {
-        return Err(format!("nobody can send to {bind}: --bind needs an address at which others reach this node"));
-    }
     if let Some(seed) = join.iter().find(|seed| seed.is_ipv4() != bind.is_ipv4()) {
         return Err(format!("--join {seed} and --bind {bind} must both be IPv4, or both IPv6"));
     }
@@ -72,7 +69,8 @@ fn run(options: &Options) -> Result<(), String> {
     let mut node = HeapNode::new(Config::LAN.with_cluster(cluster), Limits::DEFAULT);
     let joined = join.iter().try_for_each(|seed| node.join(clock.now(), *seed));
     joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
-    node.start(clock.now(), id, addr, &mut rand::rng());
+    node.start(clock.now(), id, addr, &mut rand::rng())
+        .map_err(|_| format!("nobody can send to {addr}: --bind needs an address at which others reach this node"))?;
     leave_on_ctrl_c()?;
     print(format_args!("node {} at {addr}, its health at http://{page}/; Ctrl-C to leave", id.bold()));
 

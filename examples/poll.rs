@@ -126,9 +126,6 @@ impl Peer {
 /// Nodes of which the first is at the address asked for. All are given the same seeds, the first node among them.
 fn start(options: &Options, clock: Clock, poll: &Poll) -> Result<Vec<Peer>, String> {
     let &Options { bind, nodes, preset, ref join, ref cluster } = options;
-    if bind.ip().is_unspecified() {
-        return Err(format!("nobody can send to {bind}: --bind needs an address at which others reach the nodes"));
-    }
     if let Some(seed) = join.iter().find(|seed| seed.is_ipv4() != bind.is_ipv4()) {
         return Err(format!("--join {seed} and --bind {bind} must both be IPv4, or both IPv6"));
     }
@@ -147,7 +144,9 @@ fn start(options: &Options, clock: Clock, poll: &Poll) -> Result<Vec<Peer>, Stri
         let joined = seeds.iter().try_for_each(|seed| node.join(clock.now(), *seed));
         joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
         let id = NodeId::from_name(&addr.to_string());
-        node.start(clock.now(), id, addr, &mut rand::rng());
+        node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|_| {
+            format!("nobody can send to {addr}: --bind needs an address at which others reach the nodes")
+        })?;
         print(format_args!("node {} at {addr} in cluster \"{cluster}\"{asking}; Ctrl-C to leave", id.bold()));
         peers.push(Peer { node, socket, addr, ready: false });
     }

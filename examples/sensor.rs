@@ -111,7 +111,7 @@ impl House {
         let start = |addr| {
             let mut node = HouseNode::new(if addr == SENSOR { battery } else { MAINS });
             node.join(now, GATEWAY).expect("one seed finds room");
-            node.start(now, NodeId::new(u64::from(addr)), addr, &mut rng);
+            node.start(now, NodeId::new(u64::from(addr)), addr, &mut rng).expect("any number is an address");
             node
         };
         let nodes = STATIONS.map(start).into();

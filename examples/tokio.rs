@@ -50,9 +50,6 @@ async fn main() -> ExitCode {
 }
 
 async fn run(Options { bind, join, preset, cluster }: Options) -> Result<(), String> {
-    if bind.ip().is_unspecified() {
-        return Err(format!("nobody can send to {bind}: --bind needs an address at which others reach this node"));
-    }
     if let Some(seed) = join.iter().find(|seed| seed.is_ipv4() != bind.is_ipv4()) {
         return Err(format!("--join {seed} and --bind {bind} must both be IPv4, or both IPv6"));
     }
@@ -63,7 +60,8 @@ async fn run(Options { bind, join, preset, cluster }: Options) -> Result<(), Str
     let mut node = HeapNode::new(preset.with_cluster(&cluster), Limits::DEFAULT);
     let joined = join.iter().try_for_each(|seed| node.join(clock.now(), *seed));
     joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
-    node.start(clock.now(), id, addr, &mut rand::rng());
+    node.start(clock.now(), id, addr, &mut rand::rng())
+        .map_err(|_| format!("nobody can send to {addr}: --bind needs an address at which others reach this node"))?;
     let asking = if join.is_empty() { "" } else { ", asking to join" };
     print(format_args!("node {} at {addr} in cluster \"{cluster}\"{asking}; Ctrl-C to leave", id.bold()));
 

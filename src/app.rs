@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 
-use crate::event::OwnedEvent;
+use crate::event::{OwnedEvent, StartError};
 use crate::member::{Address, NodeId};
 use crate::node::Node;
 use crate::storage::{Heap, Storage};
@@ -93,15 +93,23 @@ impl<A: Address, S: Storage, P: App<A, S>> Hosted<P, A, S> {
     }
 
     /// As [`Node::start`], then [`App::on_start`].
-    pub fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut impl rand_core::Rng) {
-        self.node.start(now, id, addr, rng);
+    pub fn start(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        addr: A,
+        rng: &mut impl rand_core::Rng,
+    ) -> Result<(), StartError> {
+        self.node.start(now, id, addr, rng)?;
         self.app.on_start(&mut self.node);
+        Ok(())
     }
 
     /// As [`Node::start_with_seed`], then [`App::on_start`].
-    pub fn start_with_seed(&mut self, now: Instant, id: NodeId, addr: A, seed: [u8; 16]) {
-        self.node.start_with_seed(now, id, addr, seed);
+    pub fn start_with_seed(&mut self, now: Instant, id: NodeId, addr: A, seed: [u8; 16]) -> Result<(), StartError> {
+        self.node.start_with_seed(now, id, addr, seed)?;
         self.app.on_start(&mut self.node);
+        Ok(())
     }
 
     /// As [`Node::handle_datagram`].

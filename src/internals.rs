@@ -29,7 +29,7 @@ pub fn read_twice(bytes: &[u8]) {
 #[must_use]
 pub fn compiled_once(now: Instant, addr: SocketAddr, bytes: &mut [u8], rng: &mut SimRng) -> HeapNode {
     let mut node = HeapNode::new(Config::LAN, Limits::DEFAULT);
-    node.start(now, NodeId::new(1), addr, rng);
+    let _ = node.start(now, NodeId::new(1), addr, rng);
     node.handle_datagram(now, addr, bytes);
     node.handle_timeout(now);
     node.handle_send_error(now, addr, SendFailure::Local);

@@ -38,7 +38,9 @@ use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
 use crate::context::{Context, Deadline};
 use crate::detector::{Detector, scaled};
-use crate::event::{CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, Stats, WakeReason};
+use crate::event::{
+    CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, StartError, Stats, WakeReason,
+};
 use crate::gossip::{self, Gossip};
 use crate::join::{Leave, Seeds};
 use crate::member::{Address, Life, Liveness, Member, NodeId, Record};
@@ -199,17 +201,28 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Begins a life: as `id`, reached at `addr`, with randomness from `rng`, of which 16 bytes are drawn. `rng` is any
     /// generator of [`rand_core`](crate::rand_core) 0.10, such as `rand::rng()` of rand 0.10 or a hardware's own.
     ///
-    /// `addr` must be what others can send to, not a wildcard. Seeds given before are asked at once. On a node that
+    /// `addr` is what others send to. A wildcard or port 0 is refused, and then nothing has changed: see
+    /// [`Address::is_reachable`]. Seeds given before are asked at once. On a node that
     /// has been started before, everything that it knew is forgotten but its seeds and its own map, and under
     /// the same id its next life begins.
-    pub fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut impl rand_core::Rng) {
+    pub fn start(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        addr: A,
+        rng: &mut impl rand_core::Rng,
+    ) -> Result<(), StartError> {
+        reachable(addr)?;
         self.begin(now, id, addr, Rng::seeded(rng));
+        Ok(())
     }
 
     /// The same with 16 random bytes, wherever they come from. They must differ between any two starts of any two nodes, and
     /// nobody else may be able to guess them.
-    pub fn start_with_seed(&mut self, now: Instant, id: NodeId, addr: A, seed: [u8; 16]) {
+    pub fn start_with_seed(&mut self, now: Instant, id: NodeId, addr: A, seed: [u8; 16]) -> Result<(), StartError> {
+        reachable(addr)?;
         self.begin(now, id, addr, Rng::from_seed(seed));
+        Ok(())
     }
 
     fn begin(&mut self, now: Instant, id: NodeId, addr: A, rng: Rng) {
@@ -300,14 +313,16 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Moves this node to another address, in the same life: members are told, and report it as
-    /// [`Event::MemberMoved`]. Does nothing before `start`.
-    pub fn set_addr(&mut self, now: Instant, addr: A) {
+    /// [`Event::MemberMoved`]. Fails as [`start`](Self::start) does. Does nothing before `start`.
+    pub fn set_addr(&mut self, now: Instant, addr: A) -> Result<(), StartError> {
+        reachable(addr)?;
         self.advance(now);
         self.redescribe(|myself| Record { addr, ..myself });
         if self.phase == Phase::Joining && !self.seeds.any_but(addr) {
             self.phase = Phase::Member;
         }
         self.act();
+        Ok(())
     }
 
     /// Changes this node's own record, if that is a change, and tells the others; only the owner may, and it does so
@@ -423,7 +438,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// # use tidings::{Config, FixedNode, Instant};
     /// # let mut node = FixedNode::<2, u16>::new(Config::LAN);
     /// # assert_eq!(leader(&node), None);
-    /// # node.start(Instant::ZERO, NodeId::new(7), 7, &mut rand::rng());
+    /// # node.start(Instant::ZERO, NodeId::new(7), 7, &mut rand::rng()).unwrap();
     /// # assert_eq!(leader(&node), Some(NodeId::new(7)));
     /// ```
     ///
@@ -665,4 +680,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.stats.count(reason);
         self.notices.refused(reason);
     }
+}
+
+fn reachable<A: Address>(addr: A) -> Result<(), StartError> {
+    if addr.is_reachable() { Ok(()) } else { Err(StartError::Unreachable) }
 }

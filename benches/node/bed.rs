@@ -36,7 +36,7 @@ impl Bed {
         let (id, from) = (NodeId::new(1), address(2));
         let now = Instant::from_millis(1_000);
         let mut node = Node::new(Config::LAN, Limits::DEFAULT.with_members(members).with_state_bytes(1 << 30));
-        node.start(now, id, address(1), &mut SimRng::new(1));
+        node.start(now, id, address(1), &mut SimRng::new(1)).unwrap();
         let peer = Sender { id: 2, generation: 0, nonce: 2, incarnation: 0 };
         let mut bed = Bed { node, now, peer, from };
         let others = (2..=members as u64).map(|id| Sender { id, nonce: id as u32, ..peer });

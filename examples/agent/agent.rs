@@ -79,7 +79,9 @@ impl Agent {
             let listened = node.subscribe(clock.now(), desk.learn_topic(topic));
             listened.map_err(|_| "--listen names more topics than an agent can listen to, which is 15")?;
         }
-        node.start(clock.now(), id, addr, &mut rand::rng());
+        node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|_| {
+            format!("nobody can send to {addr}: --bind needs an address at which others reach this node")
+        })?;
         desk.jobs.extend(command.map(|command| Job { command, since: clock.now(), awaits: None }));
         (desk.heard, desk.joined) = (clock.now(), options.join.is_empty());
         if !terse {
@@ -317,9 +319,6 @@ impl Agent {
 
 /// What a socket at `bind` can be used for.
 fn check(bind: SocketAddr, seeds: &[SocketAddr]) -> Result<(), String> {
-    if bind.ip().is_unspecified() {
-        return Err(format!("nobody can send to {bind}: --bind needs an address at which others reach this node"));
-    }
     match seeds.iter().find(|seed| seed.is_ipv4() != bind.is_ipv4()) {
         Some(seed) => Err(format!("--join {seed} and --bind {bind} must both be IPv4, or both IPv6")),
         None => Ok(()),

@@ -196,8 +196,7 @@ impl Demo {
     // Nodes.
 
     fn start(&mut self, number: u64, (socket, addr): Bound, seeds: &[SocketAddr]) -> Result<(), String> {
-        let driver = Driver::start(self.setup, socket, (NodeId::new(number), addr), seeds);
-        let mut driver = driver.map_err(|error| error.to_string())?;
+        let mut driver = Driver::start(self.setup, socket, (NodeId::new(number), addr), seeds)?;
         driver.node.watch(KEY).map_err(|error| error.to_string())?;
         let (orders, inbox) = channel();
         let (reporter, clock) = (self.reporter.clone(), self.setup.clock);

@@ -5,8 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tidings::{
-    BroadcastError, CapacityError, Clock, Config, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, SendFailure,
-    StateError, Topic,
+    BroadcastError, Clock, Config, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, SendFailure, StateError, Topic,
 };
 
 /// The longest time in which the caller of [`Driver::listen`] cannot do anything else.
@@ -31,18 +30,19 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Begins the life of a node that others reach at `addr`. An error means more seeds than a node keeps.
+    /// Begins the life of a node that others reach at `addr`.
     pub fn start(
         setup: Setup,
         socket: UdpSocket,
         (id, addr): (NodeId, SocketAddr),
         seeds: &[SocketAddr],
-    ) -> Result<Driver, CapacityError> {
+    ) -> Result<Driver, String> {
         let mut node = HeapNode::new(setup.config, Limits::DEFAULT);
         let now = setup.clock.now();
-        seeds.iter().try_for_each(|seed| node.join(now, *seed))?;
-        node.subscribe(now, setup.topic)?;
-        node.start(now, id, addr, &mut rand::rng());
+        let joined = seeds.iter().try_for_each(|seed| node.join(now, *seed));
+        joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
+        node.subscribe(now, setup.topic).map_err(|error| error.to_string())?;
+        node.start(now, id, addr, &mut rand::rng()).map_err(|error| format!("{addr}: {error}"))?;
         Ok(Driver { node, setup, socket, buf: vec![0; MAX_DATAGRAM] })
     }
 

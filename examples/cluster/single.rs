@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use owo_colors::OwoColorize;
-use tidings::{Clock, Event, HeapNode, Instant, NodeId, Phase, Status, Topic};
+use tidings::{Address, Clock, Event, HeapNode, Instant, NodeId, Phase, Status, Topic};
 
 use crate::driver::{Driver, Setup};
 use crate::news::News;
@@ -63,8 +63,7 @@ pub fn run(bind: SocketAddr, options: &Options, network: &Network) -> Result<(),
     let id = NodeId::from_name(options.name.as_deref().unwrap_or(&addr.to_string()));
     let topic = Topic::from_name(&options.topic);
     let setup = Setup { clock: Clock::start(), config: network.config(), loss: network.loss, topic };
-    let mut driver = Driver::start(setup, socket, (id, addr), &seeds)
-        .map_err(|_| "--join names more addresses than a node keeps; one that answers is enough".to_string())?;
+    let mut driver = Driver::start(setup, socket, (id, addr), &seeds)?;
     if let Some(text) = &options.say {
         // It waits in the node until that has joined.
         driver.say(text).map_err(|error| format!("--say: {error}"))?;
@@ -154,10 +153,10 @@ fn reachable(bound: SocketAddr, advertise: Option<SocketAddr>) -> Result<SocketA
     if addr.is_ipv4() != bound.is_ipv4() {
         return Err(format!("--advertise {addr} and --bind {bound} must both be IPv4, or both IPv6"));
     }
-    match (addr.ip().is_unspecified() || addr.port() == 0, advertise) {
-        (false, _) => Ok(addr),
-        (true, None) => Err(format!("nobody can send to {addr}: say with --advertise where others reach this node")),
-        (true, Some(_)) => Err(format!("nobody can send to {addr}: --advertise needs a real address and port")),
+    match (addr.is_reachable(), advertise) {
+        (true, _) => Ok(addr),
+        (false, None) => Err(format!("nobody can send to {addr}: say with --advertise where others reach this node")),
+        (false, Some(_)) => Err(format!("nobody can send to {addr}: --advertise needs a real address and port")),
     }
 }
 

@@ -40,6 +40,26 @@ pub fn is_transient(error: &std::io::Error) -> bool {
     nothing_came || undelivered || matches!(kind, HostUnreachable | NetworkUnreachable | NetworkDown)
 }
 
+/// Why a node could not begin a life, or move, at an address. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum StartError {
+    /// Nobody can send to the address ([`Address::is_reachable`](crate::Address::is_reachable)). Give the one at which others
+    /// reach this node, which need not be the one that its socket is bound to.
+    Unreachable,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StartError::Unreachable => "nobody can send to this address",
+        })
+    }
+}
+
+impl core::error::Error for StartError {}
+
 /// Why a message could not be sent to all. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

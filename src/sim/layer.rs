@@ -154,7 +154,7 @@ impl<P: App<A, S>, A: HostAddress, S: Storage> Layer for Hosted<P, A, S> {
     }
 
     fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut SimRng) {
-        Hosted::start(self, now, id, addr, rng);
+        Hosted::start(self, now, id, addr, rng).expect("the simulator's addresses can be sent to");
     }
 
     fn handle_timeout(&mut self, now: Instant) {

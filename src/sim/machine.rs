@@ -213,7 +213,7 @@ impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
     }
 
     fn start(&mut self, now: Instant, id: NodeId, addr: A, rng: &mut SimRng) {
-        Node::start(self, now, id, addr, rng);
+        Node::start(self, now, id, addr, rng).expect("the simulator's addresses can be sent to");
     }
 
     fn join(&mut self, now: Instant, seed: A) {

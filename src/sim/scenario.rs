@@ -236,7 +236,7 @@ impl Scenario {
         sim.heal();
         for seed in [0, 1] {
             sim.move_host(seed, seed as u32);
-            sim.with(seed, |node, now| node.set_addr(now, seed as u32));
+            sim.with(seed, |node, now| node.set_addr(now, seed as u32).expect("a number is an address"));
         }
         let bound = Scenario::bound(&config, sim.hosts().max(self.invented()));
         let pace = Duration::from_millis(200);

@@ -53,7 +53,7 @@ fn age(sim: &mut Cluster, host: usize, times: u32) {
     for turn in 0..times {
         let place = if turn % 2 == 0 { 9_000 } else { host as u32 };
         sim.move_host(host, place);
-        sim.with(host, |node, now| node.set_addr(now, place));
+        sim.with(host, |node, now| node.set_addr(now, place).unwrap());
         sim.run_for(SECOND);
     }
 }

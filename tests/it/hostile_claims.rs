@@ -29,7 +29,7 @@ fn impostor(sim: &mut Cluster, victim: usize) -> usize {
     let life = |sim: &Cluster, host: usize| sim.machine(host).unwrap().member(sim.id(victim)).unwrap().life();
     while life(sim, host) <= life(sim, victim) {
         let (id, mut rng) = (sim.id(victim), SimRng::new(7));
-        sim.with(host, |node, now| node.start(now, id, host as u32, &mut rng));
+        sim.with(host, |node, now| node.start(now, id, host as u32, &mut rng).unwrap());
     }
     host
 }

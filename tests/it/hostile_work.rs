@@ -18,7 +18,7 @@ impl Victim {
     fn new(members: u32) -> Self {
         let mut node = HeapNode::new(Config::LAN, Limits::DEFAULT);
         let now = Instant::from_millis(1_000);
-        node.start(now, NodeId::new(1), 1, &mut SimRng::new(1));
+        node.start(now, NodeId::new(1), 1, &mut SimRng::new(1)).unwrap();
         let mut victim = Victim { node, now };
         for member in 2..=members {
             let mut cookie = 0;

@@ -120,7 +120,7 @@ fn law_3_a_clock_that_jumps_an_hour_accuses_nobody() {
 fn law_4_a_datagram_that_does_not_fit_the_buffer_is_kept_and_counted() {
     let mut node = heap();
     node.join(Instant::ZERO, 7).unwrap();
-    node.start(Instant::ZERO, NodeId::new(1), 1, &mut SimRng::new(1));
+    node.start(Instant::ZERO, NodeId::new(1), 1, &mut SimRng::new(1)).unwrap();
     let due = node.poll_timeout();
     for size in 0..40 {
         assert!(node.poll_transmit(&mut vec![0; size]).is_none());
@@ -139,7 +139,7 @@ fn law_4_news_that_does_not_fit_the_buffer_is_kept_and_counted() {
     sim.crash(1);
     // Something to tell.
     let now = node.now();
-    node.set_addr(now, 77);
+    node.set_addr(now, 77).unwrap();
     let before = node.stats().clone();
     for size in 0..36 {
         assert!(node.poll_transmit(&mut vec![0; size]).is_none(), "{size} bytes hold no record");
@@ -169,7 +169,7 @@ fn law_4_the_first_refusal_of_its_kind_is_told_and_the_rest_are_counted() {
     let mut nodes: [FixedNode<2, u16>; 4] = core::array::from_fn(|_| FixedNode::new(Config::LAN));
     for (addr, node) in (0..).zip(&mut nodes) {
         node.join(Instant::ZERO, 0).unwrap();
-        node.start(Instant::ZERO, NodeId::new(addr + 1), addr as u16, &mut SimRng::new(addr));
+        node.start(Instant::ZERO, NodeId::new(addr + 1), addr as u16, &mut SimRng::new(addr)).unwrap();
     }
     let mut told = Vec::new();
     for millis in 0..3_000 {
@@ -217,7 +217,7 @@ fn allocations_in_a_busy_cluster<S: Storage>(mut nodes: [Node<u16, S>; 6]) -> (u
     let before = counting::allocations();
     for (addr, node) in (0..).zip(&mut nodes) {
         node.join(Instant::ZERO, 0).unwrap();
-        node.start(Instant::ZERO, NodeId::new(addr + 1), addr as u16, &mut SimRng::new(addr));
+        node.start(Instant::ZERO, NodeId::new(addr + 1), addr as u16, &mut SimRng::new(addr)).unwrap();
     }
     let (mut halfway, mut carried) = (0, 0u32);
     for tick in 0..8_000u64 {
@@ -225,7 +225,7 @@ fn allocations_in_a_busy_cluster<S: Storage>(mut nodes: [Node<u16, S>; 6]) -> (u
         // Silent for 10 s of every 20.
         let mute = (tick / 1_000 % 2 == 1).then_some(3);
         if tick % 2_500 == 2_499 {
-            nodes[4].start(now, NodeId::new(5), 4, &mut SimRng::new(tick));
+            nodes[4].start(now, NodeId::new(5), 4, &mut SimRng::new(tick)).unwrap();
         }
         let at = (tick % 6) as usize;
         if tick % 10 == 0 {

@@ -24,7 +24,7 @@ fn life(sim: &Sim<HeapNode<u32>>, host: usize) -> Life {
 /// Gives a host another address and tells its node.
 fn relocate(sim: &mut Sim<HeapNode<u32>>, host: usize, place: u32) {
     sim.move_host(host, place);
-    sim.with(host, |node, now| node.set_addr(now, place));
+    sim.with(host, |node, now| node.set_addr(now, place).unwrap());
 }
 
 /// Whether all running hosts hold this one to be alive, at this address.

@@ -32,6 +32,7 @@ mod reading;
 mod repair;
 mod scenarios;
 mod simulator;
+mod starts;
 mod transcript;
 mod udp;
 mod widths;

@@ -635,7 +635,7 @@ fn a_second_life_of_the_same_node_is_read_after_its_first_had_deleted_something(
     sim.with(0, |it, now| _ = it.node.delete(now, "b").expect("it is there"));
     sim.run_for(SECOND);
     let (id, addr) = (sim.id(0), node(&sim, 0).addr().expect("it runs"));
-    sim.with(0, |it, now| it.node.start(now, id, addr, &mut tidings::sim::SimRng::new(9)));
+    sim.with(0, |it, now| it.node.start(now, id, addr, &mut tidings::sim::SimRng::new(9)).unwrap());
     sim.run_for(Duration::from_secs(150));
     set(&mut sim, 0, "new", b"life");
     assert!(sim.run_until_true(equal, PACE, 2 * LIMIT).is_some());

@@ -30,7 +30,7 @@ fn a_suspect_is_live_and_counts_as_such() {
 #[test]
 fn a_member_is_debugged_by_what_can_be_asked_of_it() {
     let mut node = HeapNode::<u16>::new(Config::LAN, Limits::DEFAULT);
-    node.start(Instant::ZERO, NodeId::new(0xa7), 9, &mut SimRng::new(1));
+    node.start(Instant::ZERO, NodeId::new(0xa7), 9, &mut SimRng::new(1)).unwrap();
     let member = node.member(node.id()).unwrap();
     let life = member.life();
     let expected =
@@ -50,7 +50,7 @@ fn settings_are_debugged_in_the_units_of_their_setters() {
 fn phases_and_reasons_to_wake_have_short_names_that_can_be_padded() {
     let mut node = HeapNode::<u16>::new(Config::LAN, Limits::DEFAULT);
     assert_eq!((node.phase().to_string(), node.wake_reason().to_string()), ("idle".into(), "idle".into()));
-    node.start(Instant::ZERO, NodeId::new(1), 1, &mut SimRng::new(1));
+    node.start(Instant::ZERO, NodeId::new(1), 1, &mut SimRng::new(1)).unwrap();
     assert_eq!(format!("{:8}|", node.phase()), "member  |");
     assert_eq!(format!("{:>9}|", WakeReason::Challenge), "challenge|");
     assert_eq!(Phase::Isolated.to_string(), "isolated");

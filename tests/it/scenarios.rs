@@ -100,7 +100,7 @@ fn a_node_that_moves_keeps_its_life_and_is_followed() {
     sim.crash(2);
     let there = sim.add(moved);
     sim.set_id(there, sim.id(2));
-    sim.with(there, |node, now| node.set_addr(now, there as u32));
+    sim.with(there, |node, now| node.set_addr(now, there as u32).unwrap());
     sim.run_for(2 * SECOND);
     let reports = sim.take_reports();
     let followed = reports.iter().filter(|told| told.report == Report::Moved(sim.id(2))).count();
@@ -140,8 +140,8 @@ fn members_that_describe_themselves_anew_do_so_once() {
             let patience = Config::LAN.with_patience(rng.below(200) as u32 * SECOND);
             sim.with(host, |node, now| node.set_config(now, patience).unwrap());
             // Elsewhere and back, so that the greater address is not always the later.
-            sim.with(host, |node, now| node.set_addr(now, 99));
-            sim.with(host, |node, now| node.set_addr(now, host as u32));
+            sim.with(host, |node, now| node.set_addr(now, 99).unwrap());
+            sim.with(host, |node, now| node.set_addr(now, host as u32).unwrap());
             changes += 3;
             sim.run_for(Duration::from_millis(rng.below(1_500)));
         }
@@ -685,7 +685,7 @@ fn a_node_that_moves_to_the_address_of_its_only_seed_stops_asking() {
     sim.start(0, &[5]);
     sim.run_for(SECOND);
     assert_eq!(sim.machine(0).unwrap().phase(), Phase::Joining);
-    sim.with(0, |node, now| node.set_addr(now, 5));
+    sim.with(0, |node, now| node.set_addr(now, 5).unwrap());
     assert_eq!(sim.machine(0).unwrap().phase(), Phase::Member);
 }
 

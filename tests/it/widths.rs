@@ -80,7 +80,7 @@ impl Machine for AnyNode {
     }
 
     fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
-        each!(self, node => node.start(now, id, addr, rng));
+        each!(self, node => node.start(now, id, addr, rng).unwrap());
     }
 
     fn join(&mut self, now: Instant, seed: u32) {

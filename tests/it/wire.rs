@@ -13,7 +13,7 @@ const CONFIG: Config = Config::LAN.with_cluster("golden");
 
 fn node(id: u64, addr: u16) -> HeapNode<u16> {
     let mut node = HeapNode::new(CONFIG, Limits::DEFAULT);
-    node.start(Instant::ZERO, NodeId::new(id), addr, &mut SimRng::new(id));
+    node.start(Instant::ZERO, NodeId::new(id), addr, &mut SimRng::new(id)).unwrap();
     node
 }
 

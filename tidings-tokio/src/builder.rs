@@ -117,7 +117,7 @@ impl Builder {
         let (found, seeds) = mpsc::channel(1);
         let mut core = Core::new(node, self.app, !self.seeds.is_empty(), standing, members);
         core.join(&socket, &peers);
-        core.start(id, addr, seed);
+        core.start(id, addr, seed)?;
         if !self.seeds.is_empty() {
             tokio::spawn(seeds::look_up(self.seeds, found, members_read.clone()));
         }
@@ -139,8 +139,7 @@ impl Builder {
         let same = found.iter().find(|addr| addr.is_ipv4() == bound.is_ipv4());
         let addr = *same.unwrap_or(&found[0]);
         let port = if addr.port() == 0 { bound.port() } else { addr.port() };
-        let addr = SocketAddr::new(addr.ip().to_canonical(), port);
-        if addr.ip().is_unspecified() { Err(StartError::Advertise(addr)) } else { Ok(addr) }
+        Ok(SocketAddr::new(addr.ip().to_canonical(), port))
     }
 
     /// The node with what it publishes from the first.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidings::{App, Clock, HeapNode, Hosted, Instant, NodeId, OwnedEntry, Phase, Topic};
 use tokio::sync::watch;
 
-use crate::error::{Error, Stopped};
+use crate::error::{Error, StartError, Stopped};
 use crate::feed::Tap;
 use crate::observe::Meters;
 use crate::socket::Socket;
@@ -95,10 +95,11 @@ impl Core {
         self.clock.now()
     }
 
-    pub(crate) fn start(&mut self, id: NodeId, addr: SocketAddr, seed: [u8; 16]) {
+    pub(crate) fn start(&mut self, id: NodeId, addr: SocketAddr, seed: [u8; 16]) -> Result<(), StartError> {
         let now = self.now();
-        self.hosted.start_with_seed(now, id, addr, seed);
+        self.hosted.start_with_seed(now, id, addr, seed).map_err(|_| StartError::Advertise(addr))?;
         self.publish(None);
+        Ok(())
     }
 
     /// Joins through those of these that the socket can reach.

@@ -13,7 +13,8 @@ pub enum StartError {
     Resolve(String, io::Error),
     /// The socket cannot be bound.
     Bind(SocketAddr, io::Error),
-    /// The socket is bound to a wildcard, and nothing shows at which address others reach it.
+    /// Nobody can send to this address: the socket is bound to a wildcard, and nothing shows where others reach it, or a
+    /// wildcard is advertised.
     Advertise(SocketAddr),
     /// More keys or a larger value than a node keeps.
     State(StateError),

@@ -200,7 +200,7 @@ fn newcomer(config: Config, number: u16, seed: u16) -> HeapNode<u16> {
     let mut node = HeapNode::new(config, Limits::DEFAULT);
     node.join(Instant::ZERO, seed).expect("there is room for a seed");
     let mut rng = StdRng::seed_from_u64(number.into());
-    node.start(Instant::ZERO, NodeId::new(number.into()), number, &mut rng);
+    node.start(Instant::ZERO, NodeId::new(number.into()), number, &mut rng).unwrap();
     node
 }
 

@@ -92,7 +92,7 @@ impl Action {
                 // A place of its own: hosts and places do not overlap.
                 let place = 1_000 * (1 + u32::from(host)) + sim.steps() as u32 % 1_000;
                 sim.move_host(host.into(), place);
-                sim.with(host.into(), |node, now| node.set_addr(now, place));
+                sim.with(host.into(), |node, now| node.set_addr(now, place).expect("a number is an address"));
             }
             // Without an account.
             Action::Say(host, len) => {

@@ -100,7 +100,7 @@ impl<S: Storage> Layer for Recorder<S> {
         rng.clone().fill_bytes(&mut drawn);
         self.lives.0.borrow_mut()[self.life].addr = addr;
         self.note_at(b'S', now, &[&id.get().to_le_bytes()[..], &addr.to_le_bytes(), &drawn].concat());
-        self.node.start(now, id, addr, rng);
+        self.node.start(now, id, addr, rng).unwrap();
     }
 
     fn join(&mut self, now: Instant, seed: u16) {

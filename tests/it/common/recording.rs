@@ -152,7 +152,7 @@ impl<'a> Input<'a> {
     /// `None` if it cannot be given.
     fn give<S: Storage>(self, now: Instant, node: &mut Node<u16, S>, buf: &mut [u8]) -> Option<()> {
         match self {
-            Input::Start { id, addr, random } => node.start(now, id, addr, &mut Drawn(&random)),
+            Input::Start { id, addr, random } => node.start(now, id, addr, &mut Drawn(&random)).unwrap(),
             Input::Join(seed) => node.join(now, seed).ok()?,
             Input::Leave => node.leave(now),
             Input::Datagram { from, payload } => {

@@ -133,7 +133,7 @@ impl Call {
                 let taken = both!(pair, node => node.set_config(now, config)).is_ok();
                 assert_eq!(*pair.fixed.config(), if taken { config } else { before });
             }
-            Call::SetAddr(addr) => both!(pair, node => node.set_addr(now, addr)),
+            Call::SetAddr(addr) => both!(pair, node => node.set_addr(now, addr).unwrap()),
             Call::HandleDatagram { from, ref bytes } => {
                 both!(pair, node => node.handle_datagram(now, from, &mut bytes.clone()));
             }

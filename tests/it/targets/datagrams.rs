@@ -116,7 +116,7 @@ impl World {
                 // One of the four addresses that this node has.
                 let addr = at as u16 | u16::from(choice >> 6) << 2;
                 if step.twist {
-                    both!(self.nodes[at], node => node.set_addr(now, addr));
+                    both!(self.nodes[at], node => node.set_addr(now, addr).unwrap());
                 } else {
                     // Perhaps with the id of another.
                     self.start(at, 1 + u64::from(choice & 7), addr);

@@ -125,7 +125,7 @@ impl World {
     fn start(&mut self, at: usize) {
         self.starts += 1;
         let (now, id, addr, seed) = (self.now(), NodeId::new(at as u64 + 1), at as u16, self.starts);
-        on!(&mut self.hosts[at].node, node => node.start(now, id, addr, &mut SimRng::new(seed)));
+        on!(&mut self.hosts[at].node, node => node.start(now, id, addr, &mut SimRng::new(seed)).unwrap());
         self.hosts[at].reader.begin_anew();
         self.said.note_life(at, self.tag(at));
         self.settle(at);

@@ -55,7 +55,7 @@ impl Pair {
     }
 
     pub fn start(&mut self, now: Instant, id: u64, addr: u16, seed: u64) {
-        both!(self, node => node.start(now, NodeId::new(id), addr, &mut Seeded(seed)));
+        both!(self, node => node.start(now, NodeId::new(id), addr, &mut Seeded(seed)).unwrap());
         // A new life knows nobody, and does not speak of those whom the last one knew.
         self.told.clear();
     }

@@ -69,7 +69,7 @@ impl Host {
             node.join(now, id_of(other) as u16).expect("a node keeps more seeds than there are hosts");
         }
         let mut rng = SimRng::new(seed << 16 | (place as u64) << 8 | u64::from(life));
-        node.start(now, NodeId::new(id_of(place)), id_of(place) as u16, &mut rng);
+        node.start(now, NodeId::new(id_of(place)), id_of(place) as u16, &mut rng).unwrap();
         Host { node, grounds: Default::default(), digest: 0 }
     }
 

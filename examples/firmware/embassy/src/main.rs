@@ -53,7 +53,8 @@ async fn cables(ports: [Port; MEMBERS]) -> ! {
 async fn member(number: u8, node: &'static mut Member, stack: Stack<'static>) -> ! {
     let id = NodeId::new(number.into());
     node.join(now(), SocketAddrV4::new(addr(1), PORT)).expect("one seed finds room");
-    node.start(now(), id, SocketAddrV4::new(addr(number), PORT), &mut Entropy(number.into()));
+    let addr = SocketAddrV4::new(addr(number), PORT);
+    node.start(now(), id, addr, &mut Entropy(number.into())).expect("it has an address and a port");
     gossip(node, stack, PORT, |event| {
         hprintln!("{}: {} at {}: {}", now(), id, number, event);
         match event {

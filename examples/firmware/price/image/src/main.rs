@@ -96,7 +96,7 @@ macro_rules! verb {
     };
 }
 
-verb!(start, |node, _buffer| node.start(now(), NodeId::new(device().into()), addr(), &mut Noise));
+verb!(start, |node, _buffer| node.start(now(), NodeId::new(device().into()), addr(), &mut Noise).is_ok());
 verb!(join, |node, _buffer| node.join(now(), addr()).is_ok());
 verb!(leave, |node, _buffer| node.leave(now()));
 verb!(handle_timeout, |node, _buffer| node.handle_timeout(now()));

@@ -1,0 +1,49 @@
+//! A node is told where others reach it; where they cannot, it is not started.
+
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use tidings::sim::SimRng;
+use tidings::{Address, Config, FixedNode, HeapNode, Instant, Limits, Node, NodeId, StartError, Storage};
+
+const ID: NodeId = NodeId::new(7);
+
+/// Hands in addresses that nobody can send to by every way there is, and compares the node with what it was.
+fn refuses<A: Address, S: Storage>(node: &mut Node<A, S>, addr: A) {
+    let now = node.now();
+    let before = node.clone();
+    let refused = Err(StartError::Unreachable);
+    assert!(!addr.is_reachable());
+    assert_eq!(node.start(now, ID, addr, &mut SimRng::new(1)), refused, "{addr:?}");
+    assert_eq!(node.start_with_seed(now, ID, addr, [1; 16]), refused, "{addr:?}");
+    assert_eq!(node.set_addr(now, addr), refused, "{addr:?}");
+    assert!(*node == before, "{addr:?} has changed something");
+}
+
+/// The same before the node's life and in it.
+fn refuses_always<A: Address, S: Storage>(mut node: Node<A, S>, good: &str, bad: &[&str])
+where
+    A: std::str::FromStr<Err: std::fmt::Debug>,
+{
+    let addr = |text: &str| text.parse::<A>().unwrap();
+    bad.iter().for_each(|bad| refuses(&mut node, addr(bad)));
+    node.start(Instant::from_micros(9), ID, addr(good), &mut SimRng::new(1)).unwrap();
+    bad.iter().for_each(|bad| refuses(&mut node, addr(bad)));
+    assert_eq!(node.addr(), Some(addr(good)));
+}
+
+#[test]
+fn an_address_that_nobody_can_send_to_is_refused_and_nothing_changes() {
+    let v4 = ["0.0.0.0:7946", "0.0.0.0:0", "10.0.0.7:0"];
+    let v6 = ["[::]:7946", "[::]:0", "[fe80::1]:0", "[::ffff:0.0.0.0]:7946"];
+    let both = [&v4[..], &v6[..]].concat();
+    refuses_always(HeapNode::<SocketAddr>::new(Config::LAN, Limits::DEFAULT), "10.0.0.7:7946", &both);
+    refuses_always(FixedNode::<2, SocketAddr>::new(Config::LAN), "[fe80::1]:7946", &both);
+    refuses_always(FixedNode::<2, SocketAddrV4>::new(Config::LAN), "10.0.0.7:7946", &v4);
+    refuses_always(FixedNode::<2, SocketAddrV6>::new(Config::LAN), "[fe80::1]:7946", &v6);
+}
+
+#[test]
+fn every_number_is_an_address() {
+    assert!(0u8.is_reachable() && 0u64.is_reachable() && [0u8; 6].is_reachable());
+    assert!(FixedNode::<2, u16>::new(Config::LAN).start(Instant::ZERO, ID, 0, &mut SimRng::new(1)).is_ok());
+}
