@@ -3,6 +3,7 @@
 use core::fmt;
 use core::hash::Hash;
 use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::str::FromStr;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -96,11 +97,14 @@ impl FromStr for NodeId {
 }
 
 /// Where a member is reached. Implemented for socket addresses, for the unsigned integers (radio addresses) and for
-/// byte arrays; implement it for your own type by naming its greatest encoded length.
+/// byte arrays; implement it for your own type by naming its greatest encoded length. The other traits ask for plain data,
+/// which any thread may have.
 ///
 /// An IPv6 scope does not travel: the receiver of a `SocketAddrV6` sees scope 0, so link-local addresses work only
 /// where the socket binds to one interface.
-pub trait Address: Copy + Ord + Hash + fmt::Debug + Serialize + DeserializeOwned {
+pub trait Address:
+    Copy + Ord + Hash + fmt::Debug + Serialize + DeserializeOwned + Send + Sync + Unpin + UnwindSafe + RefUnwindSafe
+{
     /// The most bytes that postcard writes for any value; at most 28, so that a record fits the smallest datagram.
     const MAX_LEN: usize;
 

@@ -7,10 +7,18 @@ use core::marker::PhantomData;
 use core::ops::DerefMut;
 
 mod sealed {
+    use core::panic::{RefUnwindSafe, UnwindSafe};
+
     use super::{Debug, DerefMut, Hash};
 
+    /// What lists are made of, and lists themselves. That all of them can be sent anywhere is said here, once: where the
+    /// compiler had to find that out, the documentation of `Node` would name each of its lists for each of these traits.
+    pub trait Element: Clone + Debug + Eq + Hash + Send + Sync + Unpin + UnwindSafe + RefUnwindSafe {}
+
+    impl<T: Clone + Debug + Eq + Hash + Send + Sync + Unpin + UnwindSafe + RefUnwindSafe> Element for T {}
+
     /// A list with a limit, which refuses beyond it.
-    pub trait List<T>: Clone + Debug + Eq + Hash {
+    pub trait List<T>: Element {
         /// All elements.
         fn all(&self) -> &[T];
         /// All elements, to be changed.
@@ -31,7 +39,7 @@ mod sealed {
     }
 
     /// A short list of what is under way, in the node itself. Reading it is reading a slice.
-    pub trait Few<T>: Clone + Debug + Eq + Hash + DerefMut<Target = [T]> {
+    pub trait Few<T>: Element + DerefMut<Target = [T]> {
         /// No elements.
         const EMPTY: Self;
         /// Adds an element at the end, or gives it back if there is no room.
@@ -55,13 +63,13 @@ mod sealed {
     }
 
     /// How many things may be under way at a time.
-    pub trait Breadth: Clone + Debug + Eq + Hash {
+    pub trait Breadth: Element {
         /// One or the other of the two limits, for what concerns members.
-        type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize>: Few<T>;
+        type Few<T: Element, const WIDE: usize, const NARROW: usize>: Few<T>;
         /// The same, for what concerns messages and maps.
-        type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize>: Few<T>;
+        type FewData<T: Element, const WIDE: usize, const NARROW: usize>: Few<T>;
         /// So many elements, if messages and maps are kept.
-        type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize>: List<T> + Empty;
+        type Data<T: Element, const MEMBERS: usize>: List<T> + Empty;
         /// Whether they are.
         const KEEPS_DATA: bool;
     }
@@ -73,13 +81,13 @@ mod sealed {
     }
 
     /// The associated types of a storage.
-    pub trait Kind: Clone + Debug + Eq + Hash {
+    pub trait Kind: Element {
         /// How much is under way at a time.
         type Width: Breadth;
         /// One element a member.
-        type PerMember<T: Clone + Debug + Eq + Hash>: List<T>;
+        type PerMember<T: Element>: List<T>;
         /// One element a member, if messages and maps are kept.
-        type DataPerMember<T: Clone + Debug + Eq + Hash>: List<T>;
+        type DataPerMember<T: Element>: List<T>;
         /// The payloads of messages.
         type Bytes: List<u8>;
         /// The entries of maps.
@@ -87,9 +95,9 @@ mod sealed {
     }
 }
 
-pub(crate) use sealed::Breadth;
 use sealed::Kind;
 pub(crate) use sealed::List;
+pub(crate) use sealed::{Breadth, Element};
 
 /// A list of what is under way: of `WIDE` elements at most, or of `NARROW` in a storage that is. Where it is used, the second
 /// is named as the first, with `FEW` before it.
@@ -124,23 +132,23 @@ pub enum Narrow {}
 pub enum Bare {}
 
 impl Breadth for Wide {
-    type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
-    type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
-    type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
+    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
+    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
+    type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
 
 impl Breadth for Narrow {
-    type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
-    type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
-    type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
+    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
+    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
+    type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
 
 impl Breadth for Bare {
-    type Few<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
-    type FewData<T: Clone + Debug + Eq + Hash, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, 0, u8>;
-    type Data<T: Clone + Debug + Eq + Hash, const MEMBERS: usize> = heapless::Vec<T, 0>;
+    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
+    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, 0, u8>;
+    type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, 0>;
     const KEEPS_DATA: bool = false;
 }
 
@@ -148,7 +156,7 @@ impl<T, const N: usize> Empty for heapless::Vec<T, N> {
     const EMPTY: Self = heapless::Vec::new();
 }
 
-impl<T: Clone + Debug + Eq + Hash, const N: usize> FewOf<T> for heapless::Vec<T, N, u8> {
+impl<T: Element, const N: usize> FewOf<T> for heapless::Vec<T, N, u8> {
     const EMPTY: Self = heapless::Vec::new();
 
     fn push(&mut self, element: T) -> Result<(), T> {
@@ -213,13 +221,13 @@ impl<const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usiz
     for Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES, W>
 {
     type Width = W;
-    type PerMember<T: Clone + Debug + Eq + Hash> = heapless::Vec<T, MEMBERS>;
-    type DataPerMember<T: Clone + Debug + Eq + Hash> = W::Data<T, MEMBERS>;
+    type PerMember<T: Element> = heapless::Vec<T, MEMBERS>;
+    type DataPerMember<T: Element> = W::Data<T, MEMBERS>;
     type Bytes = heapless::Vec<u8, BROADCAST_BYTES>;
     type State = heapless::Vec<u8, STATE_BYTES>;
 }
 
-impl<T: Clone + Debug + Eq + Hash, const N: usize> List<T> for heapless::Vec<T, N> {
+impl<T: Element, const N: usize> List<T> for heapless::Vec<T, N> {
     fn all(&self) -> &[T] {
         self
     }
@@ -259,7 +267,7 @@ pub use heap::{Heap, Limits};
 mod heap {
     use alloc::vec::Vec;
 
-    use super::{Debug, Hash, Infallible, List, PhantomData, Wide, Width, sealed};
+    use super::{Element, Infallible, List, PhantomData, Wide, Width, sealed};
 
     /// Tables on the heap, which grow up to their [`Limits`] and then refuse as [`Fixed`](super::Fixed) does.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -267,8 +275,8 @@ mod heap {
 
     impl<W: Width> sealed::Kind for Heap<W> {
         type Width = W;
-        type PerMember<T: Clone + Debug + Eq + Hash> = Limited<T>;
-        type DataPerMember<T: Clone + Debug + Eq + Hash> = Limited<T>;
+        type PerMember<T: Element> = Limited<T>;
+        type DataPerMember<T: Element> = Limited<T>;
         type Bytes = Limited<u8>;
         type State = Limited<u8>;
     }
@@ -363,7 +371,7 @@ mod heap {
         }
     }
 
-    impl<T: Clone + Debug + Eq + Hash> List<T> for Limited<T> {
+    impl<T: Element> List<T> for Limited<T> {
         fn all(&self) -> &[T] {
             &self.elements
         }

@@ -1,4 +1,4 @@
-//! A node is told where others reach it; where they cannot, it is not started.
+//! Where a node begins: at an address that others can send to, in any thread.
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -40,6 +40,16 @@ fn an_address_that_nobody_can_send_to_is_refused_and_nothing_changes() {
     refuses_always(FixedNode::<2, SocketAddr>::new(Config::LAN), "[fe80::1]:7946", &both);
     refuses_always(FixedNode::<2, SocketAddrV4>::new(Config::LAN), "10.0.0.7:7946", &v4);
     refuses_always(FixedNode::<2, SocketAddrV6>::new(Config::LAN), "[fe80::1]:7946", &v6);
+}
+
+#[test]
+fn a_node_can_be_handed_to_any_thread_whatever_its_address_and_storage() {
+    fn is_plain<T: Send + Sync + Unpin + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    // Without a word on what tables are made of: it holds for all that there are.
+    fn is<A: Address, S: Storage>() {
+        is_plain::<Node<A, S>>();
+    }
+    is::<SocketAddr, tidings::Heap>();
 }
 
 #[test]
