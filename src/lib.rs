@@ -4,6 +4,8 @@
 #![deny(missing_docs, unreachable_pub, clippy::incompatible_msrv)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+// What only the unit tests use is unused where they are not.
+#![cfg_attr(all(test, not(unit_tests)), allow(unused))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "alloc")]
@@ -23,7 +25,7 @@ mod detector;
 mod event;
 mod gossip;
 mod hash;
-#[cfg(feature = "internals")]
+#[cfg(all(unit_tests, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals;
 mod join;
@@ -47,7 +49,7 @@ mod sync;
 mod time;
 mod tree;
 mod turns;
-#[cfg(any(test, feature = "internals"))]
+#[cfg(all(unit_tests, any(test, feature = "internals")))]
 #[path = "../tests/unit/mod.rs"]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod unit;
