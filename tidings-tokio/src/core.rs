@@ -168,7 +168,7 @@ impl Core {
 
     /// Hands out what handles read without asking.
     pub(crate) fn publish(&mut self, stopped: Option<Stopped>) {
-        self.meters.update(&self.hosted.node);
+        self.meters.update(&self.hosted.node, stopped.is_some());
         if std::mem::take(&mut self.members_changed) {
             let mut members: Vec<Member> = self.hosted.node.members().collect();
             members.sort_unstable_by_key(|member| member.id());

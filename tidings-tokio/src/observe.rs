@@ -18,7 +18,7 @@ impl Meters {
         Meters
     }
 
-    pub(crate) fn update(&mut self, _: &tidings::HeapNode) {}
+    pub(crate) fn update(&mut self, _: &tidings::HeapNode, _is_last: bool) {}
 }
 
 #[cfg(not(feature = "tracing"))]

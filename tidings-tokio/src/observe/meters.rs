@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use metrics::{Counter, Gauge, Label};
+use metrics::{Counter, Gauge, Label, Unit};
 use tidings::{DropReason, HeapNode, Phase, Status};
 
 /// How often they are brought up to date.
@@ -21,8 +21,21 @@ struct Handles {
     is_member: Gauge,
 }
 
+/// Says what each is, which exporters show.
+fn describe(node: &HeapNode) {
+    for (name, _) in node.stats().iter() {
+        let unit = if name.starts_with("bytes") { Unit::Bytes } else { Unit::Count };
+        let text = format!("The counter `{name}` of `tidings::Stats`");
+        metrics::describe_counter!(format!("tidings_{name}_total"), unit, text);
+    }
+    metrics::describe_counter!("tidings_refused_total", Unit::Count, "What this node refused, by reason");
+    metrics::describe_gauge!("tidings_members", Unit::Count, "Members that this node knows, by status");
+    metrics::describe_gauge!("tidings_is_member", "1 while this node is a member and others answer it, else 0");
+}
+
 impl Handles {
     fn new(node: &HeapNode) -> Self {
+        describe(node);
         let labels = vec![Label::new("node", node.id().to_string())];
         let with = |key: &'static str, value: String| {
             let mut labels = labels.clone();
@@ -54,10 +67,10 @@ impl Meters {
         Meters { handles: None, next: None }
     }
 
-    /// Brings all up to date, once a second.
-    pub(crate) fn update(&mut self, node: &HeapNode) {
+    /// Brings all up to date, once a second, and for the last time.
+    pub(crate) fn update(&mut self, node: &HeapNode, is_last: bool) {
         let now = Instant::now();
-        if self.next.is_some_and(|next| now < next) {
+        if !is_last && self.next.is_some_and(|next| now < next) {
             return;
         }
         self.next = Some(now + EVERY);

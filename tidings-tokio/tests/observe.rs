@@ -1,0 +1,208 @@
+//! What operators see of a node: records of what happens, and counters.
+#![cfg(all(feature = "metrics", feature = "tracing"))]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
+use tidings_tokio::{Cluster, Config, Topic, tidings::DropReason};
+use tokio::time::timeout;
+use tracing::field::{Field, Visit};
+use tracing::{Event, span};
+
+const ALARMS: Topic = Topic::from_name("alarms");
+
+/// Ends a test that hangs.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(30), future).await.expect("this takes no half minute")
+}
+
+async fn start(name: &str, seed: Option<&Cluster>) -> Cluster {
+    let seeds = seed.map(|seed| seed.addr().to_string());
+    let node = Cluster::builder("test").name(name).bind("127.0.0.1:0").config(Config::LOCAL).seeds(seeds);
+    let node = node.start().await.unwrap();
+    soon(node.joined()).await.unwrap();
+    node
+}
+
+// Records.
+
+/// The fields of every record, by their names.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<BTreeMap<&'static str, String>>>>);
+
+struct Fields(BTreeMap<&'static str, String>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("tidings_tokio")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(BTreeMap::from([("level", event.metadata().level().to_string())]));
+        event.record(&mut fields);
+        self.0.lock().unwrap().push(fields.0);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+impl Log {
+    /// A record of this message that has these fields; it panics if there is none.
+    fn expect(&self, message: &str, fields: &[(&str, String)]) {
+        let log = self.0.lock().unwrap();
+        let fits = |record: &BTreeMap<&str, String>| {
+            record["message"] == message && fields.iter().all(|(name, value)| record.get(name) == Some(value))
+        };
+        assert!(log.iter().any(fits), "no \"{message}\" with {fields:?} in {log:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_logged_in_fields_and_no_payload_is() {
+    const SECRET: &str = "open sesame";
+    let log = Log::default();
+    // The runtime has this one thread.
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let a = start("a", None).await;
+    let b = start("b", Some(&a)).await;
+    let (mut heard, mut watched) = (b.subscribe(ALARMS).await.unwrap(), b.watch("door").await.unwrap());
+    a.set("door", SECRET).await.unwrap();
+    soon(watched.recv()).await.unwrap().unwrap();
+    a.broadcast(ALARMS, SECRET).await.unwrap();
+    soon(heard.recv()).await.unwrap().unwrap();
+    a.delete("door").await.unwrap();
+    soon(watched.recv()).await.unwrap().unwrap();
+    soon(b.leave()).await.unwrap();
+
+    let member = |of: &Cluster, level: &str| {
+        [("id", of.id().to_string()), ("addr", of.addr().to_string()), ("level", level.to_owned())]
+    };
+    let bytes = ("bytes", SECRET.len().to_string());
+    log.expect("joined", &[("level", "INFO".to_owned())]);
+    log.expect("member up", &member(&a, "INFO"));
+    log.expect("member up", &member(&b, "INFO"));
+    log.expect("key set", &[("owner", a.id().to_string()), ("key", "door".to_owned()), bytes.clone()]);
+    log.expect("key deleted", &[("owner", a.id().to_string()), ("key", "door".to_owned())]);
+    log.expect("message", &[("origin", a.id().to_string()), ("topic", ALARMS.to_string()), bytes]);
+    log.expect("left", &[("level", "INFO".to_owned())]);
+    let all = format!("{:?}", log.0.lock().unwrap());
+    let as_numbers = format!("{:?}", SECRET.as_bytes());
+    assert!(!all.contains(SECRET) && !all.contains(as_numbers.trim_matches(['[', ']'])), "a payload is in {all}");
+}
+
+// Metrics.
+
+/// All that was registered, by name and labels.
+#[derive(Default)]
+struct Board {
+    counters: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+    gauges: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+    described: Mutex<Vec<String>>,
+}
+
+fn text(key: &Key) -> String {
+    let labels = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect::<Vec<_>>();
+    format!("{}{{{}}}", key.name(), labels.join(","))
+}
+
+impl metrics::Recorder for Board {
+    fn describe_counter(&self, key: KeyName, _: Option<Unit>, _: SharedString) {
+        self.described.lock().unwrap().push(key.as_str().to_owned());
+    }
+
+    fn describe_gauge(&self, key: KeyName, _: Option<Unit>, _: SharedString) {
+        self.described.lock().unwrap().push(key.as_str().to_owned());
+    }
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        self.counters.lock().unwrap().entry(text(key)).or_default().clone().into()
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        self.gauges.lock().unwrap().entry(text(key)).or_default().clone().into()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+impl Board {
+    fn counter(&self, name: &str) -> u64 {
+        self.counters.lock().unwrap()[name].load(Relaxed)
+    }
+
+    fn gauge(&self, name: &str) -> f64 {
+        f64::from_bits(self.gauges.lock().unwrap()[name].load(Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn every_counter_is_a_metric_and_the_last_values_are_those_of_the_end() {
+    let board = Board::default();
+    // The runtime has this one thread.
+    let _guard = metrics::set_default_local_recorder(&board);
+    let a = start("a", None).await;
+    let node = format!("node={}", a.id());
+    let is_member = format!("tidings_is_member{{{node}}}");
+    let stats = a.stats().await.unwrap();
+    let named = stats.iter().map(|(name, _)| format!("tidings_{name}_total{{{node}}}"));
+    let refused = DropReason::ALL.map(|reason| format!("tidings_refused_total{{{node},reason={}}}", reason.name()));
+    let mut wanted: Vec<String> = named.chain(refused).collect();
+    wanted.sort_unstable();
+    let counters: Vec<String> = board.counters.lock().unwrap().keys().cloned().collect();
+    assert_eq!(counters, wanted, "every counter, and nothing else");
+    assert_eq!(board.gauge(&is_member), 1.0);
+    for gauge in board.gauges.lock().unwrap().keys() {
+        assert!(gauge.starts_with("tidings_members{") || *gauge == is_member, "{gauge}");
+    }
+
+    let b = start("b", Some(&a)).await;
+    let alive = format!("tidings_members{{{node},status=alive}}");
+    // They are brought up to date once a second.
+    soon(async {
+        while board.gauge(&alive) < 2.0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let before = a.stats().await.unwrap();
+    soon(b.leave()).await.unwrap();
+    soon(a.leave()).await.unwrap();
+    for (name, count) in before.iter() {
+        assert!(board.counter(&format!("tidings_{name}_total{{{node}}}")) >= count, "{name} stands still");
+    }
+    assert!(board.counter(&format!("tidings_datagrams_out_total{{{node}}}")) > before.datagrams_out);
+    assert_eq!(board.gauge(&is_member), 0.0, "whoever has left is no member");
+    let described = board.described.lock().unwrap();
+    for name in counters.iter().map(|counter| &counter[..counter.find('{').unwrap()]) {
+        assert!(described.iter().any(|it| it == name), "{name} is not described");
+    }
+}
