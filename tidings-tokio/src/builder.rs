@@ -27,6 +27,7 @@ pub struct Builder {
     config: Config,
     limits: Limits,
     keys: Vec<(String, Vec<u8>, SetOptions)>,
+    exported: Vec<u8>,
     app: Option<Box<dyn App + Send>>,
 }
 
@@ -41,6 +42,7 @@ impl Builder {
             config: Config::LAN,
             limits: Limits::DEFAULT,
             keys: Vec::new(),
+            exported: Vec::new(),
             app: None,
         }
     }
@@ -93,6 +95,12 @@ impl Builder {
         self
     }
 
+    /// The keys of a former life, from [`Cluster::export`]. Those that [`set`](Self::set) gives stay as they are.
+    pub fn import(mut self, exported: impl Into<Vec<u8>>) -> Self {
+        self.exported = exported.into();
+        self
+    }
+
     /// An application that is called in the node's own task: the one that the simulator has tested.
     pub fn app(mut self, app: impl App + Send + 'static) -> Self {
         self.app = Some(Box::new(app));
@@ -104,8 +112,9 @@ impl Builder {
     pub async fn start(self) -> Result<Cluster, StartError> {
         let socket = bind_first(&find(&self.bind).await?)?;
         let bound = socket.local_addr();
-        let peers = seeds::resolve_all(&self.seeds).await;
-        let addr = self.own_address(bound, &peers).await?;
+        let names: Arc<[String]> = self.seeds.as_slice().into();
+        let peers = seeds::resolve_all(names.clone()).await;
+        let addr = reached_at(self.advertise.as_deref(), bound, &peers).await?;
         let id = NodeId::from_name(&self.name.clone().unwrap_or_else(|| addr.to_string()));
         let node = self.node()?;
         let mut seed = [0; 16];
@@ -119,27 +128,11 @@ impl Builder {
         core.join(&socket, &peers);
         core.start(id, addr, seed)?;
         if !self.seeds.is_empty() {
-            tokio::spawn(seeds::look_up(self.seeds, found, members_read.clone()));
+            let look = move || seeds::resolve_all(names.clone());
+            tokio::spawn(seeds::look_up(look, found, members_read.clone()));
         }
         tokio::spawn(Driver { core, socket, commands: obeyed, seeds, sending: Sending::new() }.run());
         Ok(Cluster { shared: Arc::new(Shared { commands, standing: standing_read, members: members_read, id, addr }) })
-    }
-
-    async fn own_address(&self, bound: SocketAddr, peers: &[SocketAddr]) -> Result<SocketAddr, StartError> {
-        let Some(advertise) = &self.advertise else {
-            return own_address(bound, peers).ok_or(StartError::Advertise(bound));
-        };
-        // An IPv6 address has colons, but no port.
-        let with_port = match advertise.parse::<IpAddr>() {
-            Ok(ip) => SocketAddr::new(ip, 0).to_string(),
-            Err(_) if advertise.contains(':') => advertise.clone(),
-            Err(_) => format!("{advertise}:0"),
-        };
-        let found = find(&with_port).await?;
-        let same = found.iter().find(|addr| addr.is_ipv4() == bound.is_ipv4());
-        let addr = *same.unwrap_or(&found[0]);
-        let port = if addr.port() == 0 { bound.port() } else { addr.port() };
-        Ok(SocketAddr::new(addr.ip().to_canonical(), port))
     }
 
     /// The node with what it publishes from the first.
@@ -153,8 +146,31 @@ impl Builder {
         for (key, value, options) in &self.keys {
             node.set_with(now, key, value, *options).map_err(StartError::State)?;
         }
+        node.import(now, &self.exported).map_err(StartError::State)?;
         Ok(node)
     }
+}
+
+/// The address that others are told.
+async fn reached_at(
+    advertise: Option<&str>,
+    bound: SocketAddr,
+    peers: &[SocketAddr],
+) -> Result<SocketAddr, StartError> {
+    let Some(advertise) = advertise else {
+        return own_address(bound, peers).ok_or(StartError::Advertise(bound));
+    };
+    // An IPv6 address has colons, but no port.
+    let with_port = match advertise.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, 0).to_string(),
+        Err(_) if advertise.contains(':') => advertise.to_owned(),
+        Err(_) => format!("{advertise}:0"),
+    };
+    let found = find(&with_port).await?;
+    let same = found.iter().find(|addr| addr.is_ipv4() == bound.is_ipv4());
+    let addr = *same.unwrap_or(&found[0]);
+    let port = if addr.port() == 0 { bound.port() } else { addr.port() };
+    Ok(SocketAddr::new(addr.ip().to_canonical(), port))
 }
 
 async fn find(name: &str) -> Result<Vec<SocketAddr>, StartError> {

@@ -154,6 +154,17 @@ impl Cluster {
         self.members().iter().filter(|member| member.status().is_live()).copied().collect()
     }
 
+    /// The living member of the smallest id. `None` while this node is not among others, as it would only find itself.
+    ///
+    /// All members name the same one as soon as they agree on who lives. This is no lock: in a partition each side has a
+    /// leader of its own, after a crash there is none until it has been noticed, and one that was stopped for a while
+    /// believes all along that it leads. It suits work that two may do at once without harm.
+    pub fn leader(&self) -> Option<NodeId> {
+        let members = self.members();
+        let living = members.iter().find(|member| member.status().is_live()).map(|member| member.id());
+        living.filter(|_| self.phase() == Phase::Member)
+    }
+
     /// The members whenever they change. A reader sees the latest ones, and not each change.
     pub fn watch_members(&self) -> watch::Receiver<Members> {
         self.shared.members.clone()
@@ -206,10 +217,23 @@ impl Cluster {
         self.with(move |node| entries(node, owner, "")).await
     }
 
-    /// This key of every member that has it.
+    /// This key of every member that has it. Versions are each owner's own: where the latest of all counts, put the time into
+    /// the values.
     pub async fn values(&self, key: &str) -> Result<Vec<(NodeId, OwnedEntry)>, Error> {
         let key = key.to_owned();
         self.with(move |node| node.values(&key).map(|(owner, entry)| (owner, entry.to_owned())).collect()).await
+    }
+
+    /// All of this node's own keys, for [`Builder::import`] at its next start: without that, a node that restarts begins with
+    /// none, and its former ones are gone everywhere. Call it before [`leave`](Self::leave).
+    pub async fn export(&self) -> Result<Vec<u8>, Error> {
+        let export = |node: &mut HeapNode| {
+            let mut exported = vec![0; node.export_len()];
+            let len = node.export(&mut exported);
+            debug_assert_eq!(len, Some(exported.len()));
+            exported
+        };
+        self.with(export).await
     }
 
     /// All keys of all members, this one included, that begin with `prefix`: first those that there are, then every change.

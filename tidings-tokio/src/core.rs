@@ -14,6 +14,10 @@ use crate::observe::Meters;
 use crate::socket::Socket;
 use crate::{Change, Event, Member};
 
+/// How often whoever waits to write a key tries again. How much may be written grows with time alone, and of that the node
+/// has no deadline.
+const PACE: Duration = Duration::from_millis(10);
+
 /// What a handle has the task do.
 pub(crate) type Command = Box<dyn FnOnce(&mut Core) + Send>;
 
@@ -102,22 +106,37 @@ impl Core {
         Ok(())
     }
 
-    /// Joins through those of these that the socket can reach.
+    /// Joins through those of these that the socket can reach. Where they are more than a node keeps, they take the places of
+    /// those that their names stood for before.
     pub(crate) fn join(&mut self, socket: &Socket, found: &[SocketAddr]) {
         let now = self.now();
         self.nameless &= found.is_empty();
         if self.hosted.node.phase() != Phase::Leaving {
             for seed in found.iter().filter(|seed| socket.reaches(**seed)) {
-                // If they are more than a node keeps, those that it has are asked.
-                let _ = self.hosted.node.join(now, *seed);
+                self.join_through(now, *seed, found);
             }
+        }
+    }
+
+    fn join_through(&mut self, now: Instant, seed: SocketAddr, found: &[SocketAddr]) {
+        let node = &mut self.hosted.node;
+        if node.seeds().any(|kept| kept == seed) || node.join(now, seed).is_ok() {
+            return;
+        }
+        let former = node.seeds().find(|kept| !found.contains(kept));
+        if let Some(former) = former {
+            node.forget_seed(now, former);
+            let joined = node.join(now, seed);
+            debug_assert!(joined.is_ok(), "there is room for one");
         }
     }
 
     /// When time is to be handed in next.
     pub(crate) fn due(&self) -> Instant {
         let fading = self.fading.iter().map(|(at, _)| *at).min();
-        fading.unwrap_or(Instant::FAR_FUTURE).min(self.hosted.poll_timeout())
+        let waits = !self.lanes[Lane::State as usize].is_empty();
+        let retry = if waits { self.now() + PACE } else { Instant::FAR_FUTURE };
+        fading.unwrap_or(Instant::FAR_FUTURE).min(retry).min(self.hosted.poll_timeout())
     }
 
     pub(crate) fn handle_timeout(&mut self) {
@@ -275,4 +294,61 @@ impl Core {
 /// All keys of this member that begin so.
 pub(crate) fn entries(node: &HeapNode, owner: NodeId, prefix: &str) -> Vec<OwnedEntry> {
     node.entries(owner).filter(|entry| entry.key().starts_with(prefix)).map(|entry| entry.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings::sim::HostAddress;
+    use tidings::{Config, Limits, MAX_SEEDS};
+
+    use super::*;
+
+    fn core() -> Core {
+        let node = HeapNode::new(Config::LAN, Limits::DEFAULT);
+        let (standing, members) = (watch::channel(Standing::IDLE).0, watch::channel(Arc::from([])).0);
+        Core::new(node, None, true, standing, members)
+    }
+
+    /// Finds room when it has tried so often.
+    struct Tries(u32);
+
+    impl Attempt for Tries {
+        fn is_wanted(&self) -> bool {
+            true
+        }
+
+        fn attempt(&mut self, _: &mut Core) -> bool {
+            self.0 -= 1;
+            self.0 == 0
+        }
+    }
+
+    #[test]
+    fn whoever_waits_to_write_tries_again_soon_though_nothing_comes() {
+        let mut core = core();
+        assert_eq!(core.due(), Instant::FAR_FUTURE);
+        core.submit(Lane::State, Box::new(Tries(2)));
+        assert!(core.due() <= core.now() + PACE);
+        core.resume();
+        assert_eq!(core.due(), Instant::FAR_FUTURE, "there was room");
+    }
+
+    #[tokio::test]
+    async fn where_names_stand_for_other_addresses_than_before_those_are_asked() {
+        let mut core = core();
+        let socket = Socket::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let hosts = |from: usize| (from..from + MAX_SEEDS).map(|host| SocketAddr::of_host(host as u32)).collect();
+        for found in [hosts(0), hosts(0), hosts(100), hosts(103)] {
+            let mut found: Vec<SocketAddr> = found;
+            found.push(SocketAddr::of_host(9_999));
+            core.join(&socket, &found);
+            let mut kept: Vec<SocketAddr> = core.hosted.node.seeds().collect();
+            kept.sort_unstable();
+            assert_eq!(kept, found[..MAX_SEEDS], "the last of them finds no room");
+        }
+        core.join(&socket, &[]);
+        assert_eq!(core.hosted.node.seeds().count(), MAX_SEEDS, "what nobody finds is kept");
+        core.join(&socket, &["[::1]:7".parse().unwrap()]);
+        assert!(core.hosted.node.seeds().all(|seed| seed.is_ipv4()), "a socket of IPv4 reaches no other");
+    }
 }

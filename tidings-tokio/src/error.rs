@@ -16,7 +16,7 @@ pub enum StartError {
     /// Nobody can send to this address: the socket is bound to a wildcard, and nothing shows where others reach it, or a
     /// wildcard is advertised.
     Advertise(SocketAddr),
-    /// More keys or a larger value than a node keeps.
+    /// More keys or a larger value than a node keeps, or what is imported is nothing that was exported.
     State(StateError),
     /// The operating system has no randomness to give.
     Random,

@@ -46,8 +46,8 @@ impl std::error::Error for Missed {}
 /// A stream with one reader, which may be moved to any task. It ends when the node has stopped; it does not keep the node
 /// running.
 ///
-/// At most 1,024 items wait to be read, and what was there when it began. What comes then is dropped until the reader has caught up, and it is told how many
-/// that were.
+/// At most 1,024 items wait to be read, and what was there when it began. What comes then is dropped until the reader has
+/// caught up, and it is told how many that were.
 #[derive(Debug)]
 pub struct Feed<T> {
     items: mpsc::Receiver<Result<T, Missed>>,
