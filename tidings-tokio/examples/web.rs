@@ -68,13 +68,12 @@ async fn metrics(State(cluster): State<Cluster>) -> Result<String, StatusCode> {
     Ok(stats.iter().map(counter).collect())
 }
 
-/// Members by their names, the one that leads, which is the living one of the smallest id, and the colour of all.
+/// Members by their names, the one that leads, and the colour of all.
 async fn page(State(cluster): State<Cluster>) -> Html<String> {
-    let leader = cluster.live().iter().map(|member| member.id()).min();
     let colours = cluster.values("config/colour").await.unwrap_or_default();
     let newest = colours.iter().map(|(_, entry)| entry.value()).max().and_then(|value| value.get(21..));
     let names = cluster.values(NAME).await.unwrap_or_default();
-    let rows = names.iter().map(|(id, name)| row(&cluster, *id, name.value(), leader)).collect::<String>();
+    let rows = names.iter().map(|(id, name)| row(&cluster, *id, name.value())).collect::<String>();
     Html(format!("{HEAD}<p>colour: {}<table>{rows}</table>", text(newest.unwrap_or(b"none"))))
 }
 
@@ -82,10 +81,10 @@ async fn page(State(cluster): State<Cluster>) -> Html<String> {
 
 const HEAD: &str = "<!doctype html><meta charset=utf-8><title>web</title><style>td { padding-right: 2em }</style>";
 
-fn row(cluster: &Cluster, id: NodeId, name: &[u8], leader: Option<NodeId>) -> String {
+fn row(cluster: &Cluster, id: NodeId, name: &[u8]) -> String {
     let member = cluster.member(id);
     let (addr, status) = member.map(|member| (member.addr().to_string(), member.status().to_string())).unzip();
-    let leads = if leader == Some(id) { "leads" } else { "" };
+    let leads = if cluster.leader() == Some(id) { "leads" } else { "" };
     let cells = [text(name), addr.unwrap_or_default(), status.unwrap_or_default(), leads.to_owned()];
     format!("<tr><td>{}", cells.join("<td>"))
 }

@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 
 use tidings::{MAX_DATAGRAM, SendFailure, is_transient};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::core::{Command, Core};
 use crate::error::Stopped;
 use crate::socket::Socket;
 
-/// How many datagrams, or commands, are taken before the others have a turn.
+/// How many datagrams, or commands, are taken before the others have a turn. Each datagram is a call of the system: to read
+/// many by one call, as `quinn-udp` does, takes as much of the processor's time for datagrams as short as these.
 const BATCH: usize = 64;
 
 pub(crate) struct Driver {
@@ -71,9 +73,11 @@ impl Driver {
             // Of those that are ready one is taken at random, and each does no more than a batch: none keeps off another.
             tokio::select! {
                 ready = socket.readable() => {
-                    let received = ready.and_then(|()| receive(core, socket, sending, &mut inbox));
-                    if let Err(error) = received {
-                        break Stopped::Socket(error.to_string());
+                    match ready.and_then(|()| receive(core, socket, sending, &mut inbox)) {
+                        // A socket that never runs dry would keep this thread from its other tasks.
+                        Ok(BATCH) => yield_now().await,
+                        Ok(_) => {}
+                        Err(error) => break Stopped::Socket(error.to_string()),
                     }
                 }
                 // Only to go round: the datagram is tried again.
@@ -98,9 +102,9 @@ impl Driver {
     }
 }
 
-/// Hands in what has come.
-fn receive(core: &mut Core, socket: &Socket, sending: &mut Sending, inbox: &mut [u8]) -> io::Result<()> {
-    for _ in 0..BATCH {
+/// Hands in what has come: how many datagrams, at most a batch.
+fn receive(core: &mut Core, socket: &Socket, sending: &mut Sending, inbox: &mut [u8]) -> io::Result<usize> {
+    for count in 0..BATCH {
         match socket.receive(inbox) {
             Ok((len, from)) => {
                 let now = core.clock.now();
@@ -108,12 +112,12 @@ fn receive(core: &mut Core, socket: &Socket, sending: &mut Sending, inbox: &mut 
                 // A node remembers few answers: they go out before more is asked.
                 sending.flush(core, socket);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(count),
             Err(error) if is_transient(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(BATCH)
 }
 
 fn obey(core: &mut Core, first: Command, commands: &mut mpsc::Receiver<Command>) {

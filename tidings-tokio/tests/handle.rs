@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tidings::sim::{Conditions, Sim};
@@ -180,6 +180,79 @@ async fn without_waiting_what_has_no_room_is_refused() {
 }
 
 #[tokio::test]
+async fn keys_are_listed_by_their_owner_and_owners_by_their_key() {
+    let nodes = cluster(3).await;
+    let [a, b, c] = &nodes[..] else { unreachable!() };
+    let mut watched = c.watch("port/").await.unwrap();
+    a.set("port/http", "80").await.unwrap();
+    a.try_set("port/https", "443", SetOptions::DEFAULT).await.unwrap();
+    b.set("port/http", "8080").await.unwrap();
+    for _ in 0..3 {
+        next(&mut watched).await.unwrap();
+    }
+    let of_a = c.entries(a.id()).await.unwrap();
+    let keys: BTreeSet<_> = of_a.iter().map(|entry| entry.key()).collect();
+    assert_eq!(keys, BTreeSet::from(["name", "port/http", "port/https"]));
+    let ports = c.values("port/http").await.unwrap();
+    let ports: BTreeSet<_> = ports.iter().map(|(owner, entry)| (*owner, entry.value())).collect();
+    assert_eq!(ports, BTreeSet::from([(a.id(), &b"80"[..]), (b.id(), b"8080")]));
+    assert_eq!(c.member(a.id()).map(|member| member.addr()), Some(a.addr()));
+    assert_eq!(c.member(NodeId::new(1)), None);
+    let least = nodes.iter().map(Cluster::id).min();
+    assert!(nodes.iter().all(|node| node.leader() == least), "all follow the smallest id");
+}
+
+#[tokio::test]
+async fn a_node_that_is_started_again_has_the_keys_that_it_exported() {
+    let nodes = cluster(2).await;
+    nodes[1].set("colour", "blue").await.unwrap();
+    nodes[1].set("shape", "round").await.unwrap();
+    let exported = nodes[1].export().await.unwrap();
+    soon("leave", nodes[1].leave()).await.unwrap();
+    let mut watched = nodes[0].watch("").await.unwrap();
+    let again = builder("n1", &[nodes[0].addr()]).set("shape", "square").import(exported).start().await.unwrap();
+    assert_eq!(again.get(again.id(), "colour").await.unwrap().unwrap().value(), b"blue");
+    assert_eq!(again.get(again.id(), "shape").await.unwrap().unwrap().value(), b"square", "what is given is newer");
+    let shape = async || nodes[0].get(again.id(), "shape").await.unwrap();
+    while shape().await.is_none_or(|entry| entry.value() != b"square") {
+        next(&mut watched).await.unwrap();
+    }
+    let broken = builder("n2", &[]).import("no map").start().await;
+    assert!(matches!(broken, Err(StartError::State(_))), "{broken:?}");
+}
+
+#[tokio::test]
+async fn one_member_can_be_asked_and_need_not_answer() {
+    let nodes = cluster(2).await;
+    let mut asked = nodes[1].questions(ALARMS).await.unwrap();
+    let answer = async {
+        let asked = next(&mut asked).await.unwrap();
+        nodes[1].answer(asked.question, "here").await.unwrap();
+    };
+    let second = Duration::from_secs(10);
+    let (answered, ()) = tokio::join!(nodes[0].ask_one(nodes[1].id(), ALARMS, "there?", second), answer);
+    assert_eq!(answered.unwrap().map(|answer| answer.payload), Some(b"here".to_vec()));
+    let silence = nodes[0].ask_one(nodes[1].id(), ALARMS, "and now?", Duration::from_millis(100));
+    assert_eq!(soon("nothing", silence).await, Ok(None));
+    let nobody = nodes[0].ask_one(NodeId::new(1), ALARMS, "who?", second).await;
+    assert_eq!(nobody, Err(Error::Send(tidings::SendError::Unknown)));
+}
+
+#[tokio::test]
+async fn whom_nobody_answers_leaves_all_the_same() {
+    let other = tokio::runtime::Runtime::new().unwrap();
+    let config = Config::LOCAL.with_leave_timeout(Duration::from_millis(200));
+    let a = builder("a", &[]).config(config).start().await.unwrap();
+    let b = other.spawn(builder("b", &[a.addr()]).start()).await.unwrap().unwrap();
+    see(&a, 2).await;
+    // Its task ends where it stands, as in a crash.
+    other.shutdown_background();
+    assert_eq!(soon("the end of its task", b.stopped()).await, Stopped::Aborted);
+    assert_eq!(soon("leave", a.leave()).await, Ok(()));
+    assert_eq!(b.set("key", "value").await, Err(Error::Stopped(Stopped::Aborted)));
+}
+
+#[tokio::test]
 async fn a_reader_that_lags_is_told_how_much_it_missed() {
     let node = builder("alone", &[]).start().await.unwrap();
     let mut changes = node.watch("k").await.unwrap();
@@ -298,6 +371,38 @@ async fn a_flood_at_the_socket_keeps_off_neither_commands_nor_the_cluster() {
     }
 }
 
+/// Counts how often its node's task goes round.
+struct Rounds(Arc<AtomicUsize>);
+
+impl App for Rounds {
+    fn on_event(&mut self, _: &mut HeapNode, _: &OwnedEvent<SocketAddr>) {}
+
+    // Asked once a round.
+    fn next_timer(&self) -> tidings::Instant {
+        self.0.fetch_add(1, Relaxed);
+        tidings::Instant::FAR_FUTURE
+    }
+}
+
+#[tokio::test]
+async fn a_full_socket_leaves_the_other_tasks_of_its_thread_their_turn() {
+    let rounds = Arc::new(AtomicUsize::new(0));
+    let node = builder("alone", &[]).app(Rounds(rounds.clone())).start().await.unwrap();
+    let flood = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut most = 0;
+    for _ in 0..20 {
+        // Nothing else runs on this thread meanwhile: the socket fills.
+        for _ in 0..200 {
+            flood.send_to(&[7; 64], node.addr()).unwrap();
+        }
+        let before = rounds.load(Relaxed);
+        tokio::task::yield_now().await;
+        most = most.max(rounds.load(Relaxed) - before);
+    }
+    let taken = node.stats().await.unwrap().datagrams_in;
+    assert!(taken > 1_000 && most <= 2, "of {taken} its task took {most} batches in one turn");
+}
+
 /// Follows the smallest live id, and publishes whom it follows.
 #[derive(Default)]
 struct Follower {
@@ -355,4 +460,14 @@ async fn the_same_application_on_sockets_agrees_on_a_leader() {
 fn a_handle_can_be_shared_by_all_threads() {
     fn is<T: Clone + Send + Sync + 'static>() {}
     is::<Cluster>();
+    fn can_be_spawned<T: Send>(_: impl FnOnce(&'static Cluster) -> T) {}
+    can_be_spawned(|_| builder("a", &[]).start());
+    can_be_spawned(|node| async {
+        node.joined().await?;
+        node.leave().await
+    });
+    can_be_spawned(|node| node.set("key", "value"));
+    can_be_spawned(|node| node.send(node.id(), ALARMS, "text"));
+    can_be_spawned(|node| node.ask(ALARMS, "text", 1, Duration::ZERO));
+    can_be_spawned(|node| async { node.watch("").await?.recv().await.transpose().map_err(|_| Error::Unreachable) });
 }
