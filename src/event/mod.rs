@@ -59,8 +59,8 @@ pub enum Event<'n, A> {
     /// Leaving is done: peers acknowledged it, or the deadline passed. This node is silent but for what it still owes
     /// others who leave. The last event of this life.
     Left,
-    /// Something was refused for this reason, the first time since `start`. [`Stats`] counts them all. Seldom a reason
-    /// to worry: an answer that comes late is refused too.
+    /// Something was refused for this reason, the first time since `start`, and somebody may want to mend the cause: see
+    /// [`DropReason::is_told`]. [`Stats`] counts all refusals, those of a healthy cluster among them.
     Refused {
         /// Why.
         reason: DropReason,
@@ -336,7 +336,7 @@ impl Notices {
     }
 
     pub(crate) fn refused(&mut self, reason: DropReason) {
-        let bit = 1 << reason as u8;
+        let bit = u32::from(reason.is_told()) << reason as u8;
         self.refused_pending |= bit & !self.refused_ever;
         self.refused_ever |= bit;
     }

@@ -93,6 +93,28 @@ impl DropReason {
 }
 
 impl DropReason {
+    /// Whether a refusal for this reason is told as [`Event::Refused`](crate::Event::Refused), and not only counted.
+    ///
+    /// Not told is what also happens where nothing is wrong: answers that come late, members that hear of a newcomer after
+    /// they hear it, more questions than are answered at a time, and datagrams for an instance that has restarted.
+    pub const fn is_told(self) -> bool {
+        use DropReason::*;
+        !matches!(
+            self,
+            NotRunning
+                | Check
+                | Stranger
+                | Unasked
+                | Cookie
+                | Busy
+                | TooManyClaims
+                | Contradicted
+                | UnknownOrigin
+                | BeyondWindow
+                | UnknownOwner
+        )
+    }
+
     /// A name for metrics: lower case, words joined by underscores. It stays the same in later versions.
     pub const fn name(self) -> &'static str {
         match self {

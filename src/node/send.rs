@@ -433,6 +433,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn write_join(&self, number: u32, cookie: u64, writer: &mut Writer<'_>) -> Option<()> {
+        // Whoever leaves has itself introduced to nobody any more.
+        if self.leave.is_some() {
+            return None;
+        }
         writer.frame(kind::JOIN, |body| {
             body.u32(number)?;
             body.u64(cookie)?;

@@ -16,6 +16,7 @@ mod family_membership;
 mod family_ordering;
 mod family_partition;
 mod family_probing;
+mod field_membership;
 mod hostile;
 mod hostile_claims;
 mod hostile_liar;
