@@ -43,7 +43,7 @@ pub(crate) fn event(event: &Event) {
         Event::Isolated => warn!("isolated: nobody answers"),
         Event::Reconnected => info!("reconnected"),
         Event::IdTaken => warn!("stopped: another live node has this id"),
-        Event::Refused { reason } => debug!(%reason, "refused"),
+        Event::Refused { reason } => warn!(%reason, "refused"),
         Event::Gap { origin, first, last } => warn!(%origin, first, last, "broadcasts lost"),
         Event::Unreachable { id, to } => debug!(%id, %to, "message not acknowledged"),
         Event::Message { origin, topic, id, payload, hops } => {
