@@ -97,6 +97,8 @@ pub struct Node<A: Address, S: Storage> {
     /// While it joins, since when a seed has stood in its way without being believed; of a member, until when it looks into no other
     /// life of its id that anybody names.
     hearsay: Option<Instant>,
+    /// A seed has let this node in, and `Joined` waits until then at most for what the cluster knows.
+    arrives: Option<Instant>,
     /// When this node last began anew because others held another life of its id.
     began: Option<Begun>,
     leave: Option<Leave>,
@@ -187,6 +189,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             challenges: Challenges::NONE,
             rival: None,
             hearsay: None,
+            arrives: None,
             began: None,
             leave: None,
             replies: Replies::NONE,
@@ -247,7 +250,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.comparison = Comparison::NEW;
         self.turns = Turns::NEW;
         (self.challenges, self.rival) = (Challenges::NONE, None);
-        (self.hearsay, self.began) = (None, None);
+        (self.hearsay, self.arrives, self.began) = (None, None, None);
         (self.leave, self.notices) = (None, Notices::NONE);
         self.budget = Budget::full(self.now, &self.config);
         let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
@@ -370,7 +373,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What the application should know, or `None` when it has been told everything.
     pub fn poll_event(&mut self) -> Option<Event<'_, A>> {
-        if let Some(event) = self.notices.poll().or_else(|| self.members.next_event()) {
+        let of_members = self.notices.poll().or_else(|| self.members.next_event());
+        if let Some(event) = of_members.or_else(|| self.notices.poll_joined()) {
             return Some(event);
         }
         while self.keeps_maps()
@@ -415,6 +419,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub fn phase(&self) -> Phase {
         match self.phase {
             Phase::Member if self.detector.isolated => Phase::Isolated,
+            Phase::Member if self.arrives.is_some() => Phase::Joining,
             phase => phase,
         }
     }
@@ -544,6 +549,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.state_due(&mut due);
         if self.phase == Phase::Member {
             due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
+            due.sooner(self.arrives.unwrap_or(Instant::FAR_FUTURE), WakeReason::Join);
         }
         due.sooner(self.challenges.due(), WakeReason::Challenge);
         if let Some(rival) = &self.rival {
@@ -618,6 +624,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.tick_state();
         self.tell();
         self.tick_messages();
+        self.settle_in();
     }
 
     fn tell(&mut self) {

@@ -95,6 +95,11 @@ impl Comparison {
         }
     }
 
+    /// Whether somebody has answered a node that was new.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.next_asking == Instant::FAR_FUTURE
+    }
+
     /// When a node that is new asks for all.
     pub(crate) fn asking_due(&self) -> Instant {
         self.next_asking

@@ -94,6 +94,11 @@ impl Sync {
         self.newcomer && !self.lanes.is_empty()
     }
 
+    /// This node is new no longer, whether it has learned all or not.
+    pub(crate) fn settle(&mut self) {
+        self.newcomer = false;
+    }
+
     /// Takes note of whether this peer's roots are as ours; if not, tables are compared, unless they were within this gap. The
     /// gap doubles with each comparison that has changed nothing here, because roots may stay unequal: somebody lies, or
     /// refuses what others hold. The peer that lacks something asks for itself.

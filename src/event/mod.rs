@@ -32,7 +32,9 @@ use core::fmt;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'n, A> {
-    /// This node was asking seeds, and one has admitted it to the cluster, or another node has joined it meanwhile.
+    /// This node was asking seeds, is a member by now, and knows the cluster: all members that whom it asked knew have been
+    /// told, and whatever is broadcast from now on is told or is a [`Gap`](Self::Gap). If it cannot learn all that within
+    /// [`Config::suspicion`](crate::Config::suspicion), it is told all the same.
     Joined,
     /// A member is alive: new, back, no longer suspected, or restarted (its life then differs from the one before).
     MemberUp(Member<A>),
@@ -216,7 +218,8 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
 pub enum Phase {
     /// Not started, or silent because its id is taken.
     Idle,
-    /// Asking its seeds, none of which has admitted it yet. It may know members already, and be known to them.
+    /// Asking its seeds, or admitted by one and still learning whom the cluster has: [`Event::Joined`] has not been told. It
+    /// may know members already, and be known to them.
     Joining,
     /// A member of a cluster, be it of one.
     Member,
@@ -349,17 +352,18 @@ impl Notices {
     }
 
     pub(crate) fn poll<'n, A>(&mut self) -> Option<Event<'n, A>> {
-        let told = [
-            (Notice::Joined, Event::Joined),
-            (Notice::Isolated, Event::Isolated),
-            (Notice::Reconnected, Event::Reconnected),
-        ];
+        let told = [(Notice::Isolated, Event::Isolated), (Notice::Reconnected, Event::Reconnected)];
         if let Some(event) = self.take_first(told) {
             return Some(event);
         }
         let reason = *DropReason::ALL.get(self.refused_pending.trailing_zeros() as usize)?;
         self.refused_pending &= self.refused_pending - 1;
         Some(Event::Refused { reason })
+    }
+
+    /// To be told behind all members: an application acts on those that it knows by then.
+    pub(crate) fn poll_joined<'n, A>(&mut self) -> Option<Event<'n, A>> {
+        self.take_first([(Notice::Joined, Event::Joined)])
     }
 
     /// What ends a life, to be told when there is nothing else to tell: an application may look no further.

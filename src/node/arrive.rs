@@ -101,6 +101,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         // other may be what the rest holds.
         if self.phase == Phase::Joining && self.rival.is_none() && self.hearsay.is_none() {
             self.become_member();
+            // It may be the one that was asked, and know the others: its own answer was lost.
+            self.sync.pull(newcomer.id, true, self.now);
         }
         Answer::Admitted
     }
@@ -108,7 +110,19 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn become_member(&mut self) {
         (self.phase, self.hearsay) = (Phase::Member, None);
         self.seeds.rest();
-        self.notices.raise(Notice::Joined);
+        self.arrives = Some(self.now.after(self.config.suspicion));
+    }
+
+    /// Tells that this node has joined, once it knows whom the cluster has and how far each has come, or has waited for that
+    /// long enough. What is learned from then on is no longer taken for old.
+    pub(super) fn settle_in(&mut self) {
+        let Some(until) = self.arrives.filter(|_| self.phase == Phase::Member) else { return };
+        let knows = !self.sync.by_newcomer() && (!self.keeps_data() || self.comparison.is_answered());
+        if knows || self.now >= until {
+            self.arrives = None;
+            self.sync.settle();
+            self.notices.raise(Notice::Joined);
+        }
     }
 
     /// A seed's answer to our join, known by the number that only it was sent.

@@ -233,7 +233,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         // Whoever told of it first could not say how many are old. Only then: of a member that had said nothing, what it has
         // said by now is new.
-        if self.comparison.asking_due() != crate::time::Instant::FAR_FUTURE && self.members.window(index).is_unsaid() {
+        if self.arrives.is_some() && self.members.window(index).is_unsaid() {
             return self.members.begin_window(index, Some(seen));
         }
         self.note_missing(origin, seen, teller);

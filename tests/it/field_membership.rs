@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidings::sim::{Conditions, Sim};
-use tidings::{App, Config, DropReason, HeapNode, Hosted, Instant, Limits, OwnedEvent, Topic};
+use tidings::{App, Config, DropReason, HeapNode, Hosted, Instant, Limits, MessageId, OwnedEvent, Phase, Topic};
 
 use crate::common::cluster::SECOND;
 
@@ -86,5 +86,73 @@ fn a_healthy_cluster_that_starts_works_and_leaves_is_told_of_no_refusal() {
         let counted = (0..size).map(|host| sim.machine(host).expect("it is kept").node.stats());
         let strangers: u64 = counted.map(|stats| stats.dropped(DropReason::Stranger)).sum();
         assert!(size < 128 || strangers > 0, "seed {seed}: and what was refused is counted");
+    }
+}
+
+/// Whether a host was told of this broadcast, or that it is lost.
+fn knows_of(sim: &Cluster, host: usize, message: MessageId) -> bool {
+    let told = &sim.machine(host).expect("it runs").app.0;
+    told.iter().any(|(_, event)| match event {
+        OwnedEvent::Message { id, .. } => *id == message,
+        OwnedEvent::Gap { origin, first, last } => {
+            *origin == message.origin() && (*first..=*last).contains(&message.seq())
+        }
+        _ => false,
+    })
+}
+
+fn has_told(sim: &Cluster, host: usize, wanted: impl Fn(&OwnedEvent<u32>) -> bool) -> bool {
+    sim.machine(host).is_some_and(|it| it.app.0.iter().any(|(_, event)| wanted(event)))
+}
+
+#[test]
+fn whoever_tells_that_it_joined_is_told_of_everything_from_then_on() {
+    for (loss, spoken_before) in [(0.0, 0), (0.0, 3), (0.1, 0), (0.1, 3)] {
+        let (mut untold, mut unknown, mut longest) = (0, 0, Duration::ZERO);
+        for seed in 0..40 {
+            let mut sim = started(16, seed, Conditions::LAN.with_loss(loss));
+            assert!(sim.run_until_agreed(100 * MILLIS, 30 * SECOND).is_some(), "seed {seed}: they form a cluster");
+            sim.run_for(3 * SECOND);
+            let say = |sim: &mut Cluster, host| {
+                let mut id = None;
+                sim.with(host, |it, now| id = it.node.broadcast(now, NEWS, b"now").ok());
+                id.expect("there is room")
+            };
+            for host in (0..16).cycle().take(16 * spoken_before) {
+                say(&mut sim, host);
+                sim.run_for(10 * MILLIS);
+            }
+            let newcomer = sim.add(diarist());
+            sim.start(newcomer, &[0]);
+            let begun = sim.now();
+            while !has_told(&sim, newcomer, |event| *event == OwnedEvent::Joined) {
+                assert!(sim.step() && sim.now() < begun + 10 * SECOND, "seed {seed}: it joins");
+            }
+            longest = longest.max(Duration::from_micros(sim.now().as_micros() - begun.as_micros()));
+            unknown += 17 - sim.machine(newcomer).expect("it runs").node.live();
+            let said: Vec<MessageId> = (0..16).map(|host| say(&mut sim, host)).collect();
+            sim.run_for(30 * SECOND);
+            untold += said.iter().filter(|id| !knows_of(&sim, newcomer, **id)).count();
+        }
+        let of = format!("{loss} loss, {spoken_before} broadcasts each before, seeds 0 to 39");
+        assert_eq!((untold, unknown), (0, 0), "broadcasts of 640 untold, and members of 640 unknown: {of}");
+        assert!(longest < SECOND, "it takes {longest:?} to join: {of}");
+    }
+}
+
+#[test]
+fn whoever_was_let_in_by_a_seed_that_crashes_then_tells_that_it_joined_all_the_same() {
+    for seed in 0..10 {
+        let mut sim = started(1, seed, Conditions::LAN);
+        let newcomer = sim.add(diarist());
+        sim.start(newcomer, &[0]);
+        while sim.machine(newcomer).expect("it runs").node.live() < 2 {
+            assert!(sim.step(), "seed {seed}: it is let in");
+        }
+        sim.crash(0);
+        sim.run_for(100 * MILLIS);
+        assert_eq!(sim.machine(newcomer).expect("it runs").node.phase(), Phase::Joining, "seed {seed}");
+        sim.run_for(Config::LAN.suspicion());
+        assert!(has_told(&sim, newcomer, |event| *event == OwnedEvent::Joined), "seed {seed}");
     }
 }
