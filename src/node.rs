@@ -619,12 +619,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.now >= syncs {
             self.sync.tick(self.config.first_retry, &mut context!(self));
         }
+        self.settle_in();
         self.contest();
         // It may begin another life, which is news.
         self.tick_state();
         self.tell();
         self.tick_messages();
-        self.settle_in();
     }
 
     fn tell(&mut self) {

@@ -102,7 +102,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.phase == Phase::Joining && self.rival.is_none() && self.hearsay.is_none() {
             self.become_member();
             // It may be the one that was asked, and know the others: its own answer was lost.
-            self.sync.pull(newcomer.id, true, self.now);
+            if !speaker.head.newcomer {
+                self.sync.pull(newcomer.id, true, self.now);
+            }
         }
         Answer::Admitted
     }

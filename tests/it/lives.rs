@@ -141,6 +141,7 @@ fn one_keeps_it(sim: &mut Sim<HeapNode<u32>>, claimants: &[usize], about: &str) 
 
 #[test]
 fn of_two_claimants_started_together_exactly_one_keeps_the_id() {
+    let mut in_all = 0;
     for seed in 0..40 {
         for (loss, seeds) in [(0.0, [0, 0]), (0.0, [0, 1]), (0.2, [0, 1]), (0.2, [1, 1])] {
             let mut sim = watched(4, seed);
@@ -153,10 +154,13 @@ fn of_two_claimants_started_together_exactly_one_keeps_the_id() {
             sim.run_for(30 * SECOND);
             let sent = claimants.map(|host| sim.traffic(host).datagrams).into_iter().min().unwrap();
             let about = format!("seed {seed}, loss {loss}, through {seeds:?}");
-            assert!(sent < 100, "{about}: the one that gave way has sent {sent} datagrams");
+            // Where others hold both for members by then, the two ask until all have heard which of them it is.
+            assert!(sent < 300, "{about}: the one that gave way has sent {sent} datagrams");
+            in_all += sent;
             one_keeps_it(&mut sim, &claimants, &about);
         }
     }
+    assert!(in_all / 160 < 15, "those that gave way have sent {in_all} datagrams, seeds 0 to 39");
 }
 
 #[test]
