@@ -50,6 +50,8 @@ pub struct Config {
     pub(crate) leave_timeout: u64,
     pub(crate) delivery_timeout: u64,
     pub(crate) state_retention: u64,
+    pub(crate) dead_retention: u64,
+    pub(crate) left_retention: u64,
     pub(crate) push_back: bool,
     pub(crate) byte_budget: u32,
 }
@@ -70,6 +72,8 @@ impl Config {
         leave_timeout: 5 * SECOND,
         delivery_timeout: 10 * SECOND,
         state_retention: 600 * SECOND,
+        dead_retention: 24 * 3_600 * SECOND,
+        left_retention: 3_600 * SECOND,
         push_back: true,
         byte_budget: 0,
     };
@@ -266,6 +270,30 @@ impl Config {
         self.valid()
     }
 
+    /// How long a member that was declared down is listed and visited before it is forgotten, a minute to 30 days, and four
+    /// suspicions at the least; default a day. A table that is full forgets earlier.
+    ///
+    /// A partition that outlasts it heals through seeds alone.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
+    pub const fn with_dead_retention(mut self, wait: Duration) -> Self {
+        self.dead_retention = micros(wait);
+        self.valid()
+    }
+
+    /// How long a member that has left is listed before it is forgotten, as
+    /// [`with_dead_retention`](Self::with_dead_retention) says for those that are down; default an hour.
+    ///
+    /// # Panics
+    ///
+    /// If the settings then break a rule of [`ConfigError`]; at compile time in a constant.
+    pub const fn with_left_retention(mut self, wait: Duration) -> Self {
+        self.left_retention = micros(wait);
+        self.valid()
+    }
+
     /// Whether [`Node::set`](crate::Node::set) pushes back when others lag behind what this node has written, by two probe
     /// periods or more; default yes. The rate is then halved, and grows again while nobody lags.
     pub const fn with_push_back(mut self, push_back: bool) -> Self {
@@ -333,6 +361,16 @@ impl Config {
         Duration::from_micros(self.state_retention)
     }
 
+    /// See [`with_dead_retention`](Self::with_dead_retention).
+    pub const fn dead_retention(&self) -> Duration {
+        Duration::from_micros(self.dead_retention)
+    }
+
+    /// See [`with_left_retention`](Self::with_left_retention).
+    pub const fn left_retention(&self) -> Duration {
+        Duration::from_micros(self.left_retention)
+    }
+
     /// See [`with_push_back`](Self::with_push_back).
     pub const fn push_back(&self) -> bool {
         self.push_back
@@ -378,6 +416,12 @@ impl Config {
         if self.state_retention < SECOND || self.state_retention > 24 * HOUR {
             return Err(ConfigError::StateRetention);
         }
+        if self.dead_retention < 60 * SECOND || self.dead_retention > 720 * HOUR {
+            return Err(ConfigError::DeadRetention);
+        }
+        if self.left_retention < 60 * SECOND || self.left_retention > 720 * HOUR {
+            return Err(ConfigError::LeftRetention);
+        }
         if self.byte_budget != 0 && (self.byte_budget < 16 || self.byte_budget > 1 << 30) {
             return Err(ConfigError::ByteBudget);
         }
@@ -417,6 +461,8 @@ impl fmt::Debug for Config {
             .field("leave_timeout", &self.leave_timeout())
             .field("delivery_timeout", &self.delivery_timeout())
             .field("state_retention", &self.state_retention())
+            .field("dead_retention", &self.dead_retention())
+            .field("left_retention", &self.left_retention())
             .field("push_back", &self.push_back)
             .field("byte_budget", &self.byte_budget)
             .finish()

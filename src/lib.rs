@@ -62,8 +62,8 @@ pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM,
 #[cfg(feature = "std")]
 pub use event::is_transient;
 pub use event::{
-    BroadcastError, CapacityError, DropReason, Event, Phase, SendError, SendFailure, StartError, Stats, Transmit,
-    WakeReason,
+    BroadcastError, CapacityError, DropReason, Event, ForgetError, Phase, SendError, SendFailure, StartError, Stats,
+    Transmit, WakeReason,
 };
 #[cfg(feature = "alloc")]
 pub use event::{OwnedEntry, OwnedEvent};

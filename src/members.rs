@@ -22,10 +22,11 @@ use crate::event::{Event, Stats};
 use crate::hash::{Sip, mix};
 use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
 use crate::news::News;
+use crate::rng::Rng;
 use crate::state::Map;
 use crate::storage::{Few, FewOf, List, Storage};
 use crate::time::Instant;
-use crate::wire::{MAX_ADDR, Writer};
+use crate::wire::{MAX_ADDR, UNSAID, Writer};
 
 /// A slot's number.
 pub(crate) type Index = u32;
@@ -59,7 +60,7 @@ pub(crate) struct Members<A: Address, S: Storage> {
     excused: u32,
     /// The last living newcomer was refused, and there has been no room since.
     refused: bool,
-    /// Some of the dead have been forgotten for want of room.
+    /// Some of the dead have been forgotten.
     forgotten: bool,
     root: u64,
     progress: u64,
@@ -377,7 +378,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         let kept = self.certificates.iter().find(|(of, _, until)| *of == index && now < *until);
         let (record, certificate) = (self.get(index)?, kept.map(|(_, certificate, _)| certificate));
         // The smallest datagram may have no room for more than the record.
-        let seen = self.window(index).seen();
+        let seen = if self.window(index).is_unknown() { UNSAID } else { self.window(index).seen() };
         writer.told(record, seen, certificate).or_else(|| writer.record(record))
     }
 
@@ -517,7 +518,25 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
     }
 
-    fn forget(&mut self, index: Index, stats: &mut Stats) {
+    /// One of the dead whose end the application knows, and who have been dead for longer than is given for who is down and
+    /// for who has left. In a large table, as far as a look at a part of it shows, which is another each time.
+    pub(crate) fn outdated(&self, rng: &mut Rng, (down, left): (u64, u64), now: Instant) -> Option<Index> {
+        let len = self.slots.all().len() as Index;
+        let start = if len as usize > LOOK_FOR_DEAD { self.random_slot(rng) } else { 0 };
+        let looks = (start.min(len)..len).chain(0..start.min(len)).take(LOOK_FOR_DEAD);
+        let mut settled = looks.filter(|index| self.is_settled(*index));
+        settled.find(|index| {
+            let has_left = self.get(*index).is_some_and(|record| record.liveness == Liveness::Left);
+            self.quiet(*index, now) >= if has_left { left } else { down }
+        })
+    }
+
+    /// Whether it is one of the dead of whose end the application knows.
+    pub(crate) fn is_settled(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.is_settled(index))
+    }
+
+    pub(crate) fn forget(&mut self, index: Index, stats: &mut Stats) {
         self.remove(index);
         self.forgotten = true;
         stats.forgotten = stats.forgotten.wrapping_add(1);

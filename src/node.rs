@@ -39,7 +39,7 @@ use crate::config::{Config, ConfigError};
 use crate::context::{Context, Deadline};
 use crate::detector::{Detector, scaled};
 use crate::event::{
-    CapacityError, DropReason, Event, Notice, Notices, Phase, SendFailure, StartError, Stats, WakeReason,
+    CapacityError, DropReason, Event, ForgetError, Notice, Notices, Phase, SendFailure, StartError, Stats, WakeReason,
 };
 use crate::gossip::{self, Gossip};
 use crate::join::{Leave, Seeds};
@@ -274,6 +274,24 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.phase == Phase::Member && alone {
             (self.phase, self.hearsay) = (Phase::Joining, None);
         }
+        self.act();
+        Ok(())
+    }
+
+    /// Forgets a member that is down or has left, before its time is over
+    /// ([`Config::with_dead_retention`](Config::with_dead_retention)), and its map with it. Only here: others go on listing it
+    /// until they forget it themselves, and this node does not learn of it from them again. If it lives after all, it is let
+    /// in as anybody is.
+    pub fn forget(&mut self, now: Instant, id: NodeId) -> Result<(), ForgetError> {
+        self.advance(now);
+        let index = self.members.find(id).ok_or(ForgetError::Unknown)?;
+        if index == MYSELF || self.members.is_live(index) {
+            return Err(ForgetError::Lives);
+        }
+        if !self.members.is_settled(index) {
+            return Err(ForgetError::Untold);
+        }
+        self.forget_member(index);
         self.act();
         Ok(())
     }
@@ -613,6 +631,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.ask_seeds();
         }
         if self.phase == Phase::Member {
+            if self.now >= self.seeds.visit_due(&self.members, self.detector.isolated) {
+                self.forget_outdated();
+            }
             self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
         }
         let syncs = self.no_sooner(Class::Sync, self.sync.due());

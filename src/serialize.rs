@@ -103,6 +103,8 @@ struct Settings {
     leave_timeout: u64,
     delivery_timeout: u64,
     state_retention: u64,
+    dead_retention: u64,
+    left_retention: u64,
     push_back: bool,
 }
 
@@ -128,6 +130,8 @@ impl From<&Config> for Settings {
             leave_timeout: config.leave_timeout,
             delivery_timeout: config.delivery_timeout,
             state_retention: config.state_retention,
+            dead_retention: config.dead_retention,
+            left_retention: config.left_retention,
             push_back: config.push_back,
         }
     }
@@ -151,6 +155,8 @@ impl TryFrom<Settings> for Config {
             .leave_timeout(Duration::from_micros(settings.leave_timeout))
             .delivery_timeout(Duration::from_micros(settings.delivery_timeout))
             .state_retention(Duration::from_micros(settings.state_retention))
+            .dead_retention(Duration::from_micros(settings.dead_retention))
+            .left_retention(Duration::from_micros(settings.left_retention))
             .push_back(settings.push_back)
             .build()
     }

@@ -102,6 +102,18 @@ impl ConfigBuilder {
         self
     }
 
+    /// See [`Config::with_dead_retention`].
+    pub const fn dead_retention(mut self, wait: Duration) -> Self {
+        self.config.dead_retention = micros(wait);
+        self
+    }
+
+    /// See [`Config::with_left_retention`].
+    pub const fn left_retention(mut self, wait: Duration) -> Self {
+        self.config.left_retention = micros(wait);
+        self
+    }
+
     /// See [`Config::with_push_back`].
     pub const fn push_back(mut self, push_back: bool) -> Self {
         self.config.push_back = push_back;
@@ -144,6 +156,10 @@ pub enum ConfigError {
     DeliveryTimeout,
     /// The retention of state is outside 1 s to 24 h.
     StateRetention,
+    /// The retention of members that are down is outside 1 min to 30 days.
+    DeadRetention,
+    /// The retention of members that have left is outside 1 min to 30 days.
+    LeftRetention,
     /// The byte budget is neither 0 nor 16 to 2^30 bytes a second.
     ByteBudget,
     /// A node cannot change the name of its cluster; make another. From `Node::set_config` alone.
@@ -164,6 +180,8 @@ impl ConfigError {
             ConfigError::LeaveTimeout => "the leave timeout must be the first retry to 1 h",
             ConfigError::DeliveryTimeout => "the delivery timeout must be the first retry to 24 h",
             ConfigError::StateRetention => "the retention of state must be 1 s to 24 h",
+            ConfigError::DeadRetention => "the retention of members that are down must be 1 min to 30 days",
+            ConfigError::LeftRetention => "the retention of members that have left must be 1 min to 30 days",
             ConfigError::ByteBudget => "the byte budget must be 0 for none, or 16 to 2^30 bytes a second",
             ConfigError::ClusterChanged => "a node cannot change the name of its cluster",
         }

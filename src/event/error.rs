@@ -126,3 +126,28 @@ impl fmt::Display for CapacityError {
 }
 
 impl core::error::Error for CapacityError {}
+
+/// Why a member could not be forgotten. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ForgetError {
+    /// There is no such member.
+    Unknown,
+    /// It is alive or suspect, or it is this node itself.
+    Lives,
+    /// Its end has not been told yet: poll the events first.
+    Untold,
+}
+
+impl fmt::Display for ForgetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ForgetError::Unknown => "there is no such member",
+            ForgetError::Lives => "only those that are down or have left can be forgotten",
+            ForgetError::Untold => "its end has not been told yet",
+        })
+    }
+}
+
+impl core::error::Error for ForgetError {}

@@ -7,7 +7,7 @@ mod stats;
 
 #[cfg(feature = "std")]
 pub use error::is_transient;
-pub use error::{BroadcastError, CapacityError, SendError, SendFailure, StartError};
+pub use error::{BroadcastError, CapacityError, ForgetError, SendError, SendFailure, StartError};
 #[cfg(feature = "alloc")]
 pub use owned::{OwnedEntry, OwnedEvent};
 pub use stats::{DropReason, Stats};

@@ -212,7 +212,7 @@ pub struct Stats {
     pub news_out: u64,
     /// Steps of anti-entropy asked for.
     pub syncs: u64,
-    /// The dead that were forgotten to make room.
+    /// The dead that were forgotten: to make room, as their time was over, or as the caller wished.
     pub forgotten: u64,
     /// Sends that the caller reported as failed.
     pub send_errors: u64,

@@ -45,7 +45,9 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// claim like any other: whoever believed it of one who cannot know would have to take for old, later, what was said
     /// since.
     pub(super) fn said_of(&self, index: Index) -> u32 {
-        if self.keeps_windows || index == MYSELF { self.window(index).seen() } else { UNSAID }
+        let window = self.window(index);
+        let knows = (self.keeps_windows || index == MYSELF) && !window.is_unknown();
+        if knows { window.seen() } else { UNSAID }
     }
 
     /// What stands for how far this node has come with all members who have broadcast, or have a map, and are alive or died

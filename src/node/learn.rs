@@ -40,6 +40,9 @@ pub(super) enum Telling {
     Gossip(u8),
 }
 
+/// How many of the dead are forgotten at a time.
+const MOST_FORGOTTEN: usize = 8;
+
 /// How many records are looked up before the first of them is weighed.
 const BATCH: usize = 8;
 
@@ -198,6 +201,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let telling = Telling::Gossip(self.copies_sent(source, record.liveness));
                 let _ = self.welcome_newcomer(record, told.seen, telling);
             }
+            // This node may have forgotten it. Those who have not would have it die once more each time that tables are
+            // compared.
+            (_, Source::Sync(_)) if self.members.has_forgotten() => {}
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
                 let admitted = self.members.admit(record, self.now, &mut self.stats);
@@ -216,9 +222,31 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(index) = self.members.find(id).filter(|_| self.keeps_data()) else { return };
         if self.phase == Phase::Joining || self.sync.by_newcomer() {
             self.members.begin_window(index, Some(seen));
-        } else if self.members.has_forgotten() {
+        } else if self.members.has_forgotten() && seen > 0 {
             self.members.begin_window(index, None);
         }
+    }
+
+    /// Forgets some of the dead whose time is over. What all know of them goes at about the same time everywhere; until it has
+    /// gone somewhere, what is said of them there is not believed here.
+    pub(super) fn forget_outdated(&mut self) {
+        let least = self.config.suspicion.saturating_mul(4);
+        let kept = (self.config.dead_retention.max(least), self.config.left_retention.max(least));
+        for _ in 0..MOST_FORGOTTEN {
+            let Some(index) = self.members.outdated(&mut self.rng, kept, self.now) else { return };
+            self.forget_member(index);
+        }
+    }
+
+    /// Forgets one of the dead, with all that hangs on it.
+    pub(super) fn forget_member(&mut self, index: Index) {
+        let Some(record) = self.members.get(index) else { return };
+        let origin = Origin { id: record.id, tag: record.tag() };
+        if self.keeps_messages() {
+            self.broadcasts.bury(origin, &mut context!(self));
+        }
+        self.members.forget(index, &mut self.stats);
+        self.bury();
     }
 
     /// Removes the map of whom the table has forgotten.

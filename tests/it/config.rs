@@ -44,6 +44,10 @@ fn every_rule_refuses_just_outside_its_bounds_and_names_itself() {
         (lan().delivery_timeout(24 * HOUR + ms(1)), ConfigError::DeliveryTimeout),
         (lan().state_retention(ms(999)), ConfigError::StateRetention),
         (lan().state_retention(24 * HOUR + ms(1)), ConfigError::StateRetention),
+        (lan().dead_retention(ms(59_999)), ConfigError::DeadRetention),
+        (lan().dead_retention(720 * HOUR + ms(1)), ConfigError::DeadRetention),
+        (lan().left_retention(ms(59_999)), ConfigError::LeftRetention),
+        (lan().left_retention(720 * HOUR + ms(1)), ConfigError::LeftRetention),
         (lan().byte_budget(15), ConfigError::ByteBudget),
         (lan().byte_budget((1 << 30) + 1), ConfigError::ByteBudget),
     ];
@@ -67,6 +71,10 @@ fn every_rule_accepts_its_bounds_and_gives_them_back() {
     }
     for bound in [ms(1_000), 24 * HOUR] {
         assert_eq!(lan().state_retention(bound).build().map(|config| config.state_retention()), Ok(bound));
+    }
+    for bound in [ms(60_000), 720 * HOUR] {
+        assert_eq!(lan().dead_retention(bound).build().map(|config| config.dead_retention()), Ok(bound));
+        assert_eq!(lan().left_retention(bound).build().map(|config| config.left_retention()), Ok(bound));
     }
     for (asked, given) in [(0, 0), (1, 2), (2, 2), (3, 4), (100, 128), (16_384, 16_384)] {
         let config = lan().patience(Duration::from_secs(asked)).build().unwrap();
@@ -175,6 +183,8 @@ struct Wish {
     leave_timeout: u128,
     delivery_timeout: u128,
     state_retention: u128,
+    dead_retention: u128,
+    left_retention: u128,
     byte_budget: u32,
 }
 
@@ -201,12 +211,14 @@ impl Wish {
             .leave_timeout(duration(self.leave_timeout))
             .delivery_timeout(duration(self.delivery_timeout))
             .state_retention(duration(self.state_retention))
+            .dead_retention(duration(self.dead_retention))
+            .left_retention(duration(self.left_retention))
             .byte_budget(self.byte_budget)
             .build()
     }
 
     /// The rules as the documentation states them, in its order, and whether each is kept.
-    fn rules(&self) -> [(ConfigError, bool); 12] {
+    fn rules(&self) -> [(ConfigError, bool); 14] {
         let (period, retry) = (micros(self.probe_period), micros(self.first_retry));
         let within = |nanos: u128, least: u64, most: u64| (least..=most).contains(&micros(nanos));
         [
@@ -221,6 +233,8 @@ impl Wish {
             (ConfigError::LeaveTimeout, within(self.leave_timeout, retry, HOUR_MICROS)),
             (ConfigError::DeliveryTimeout, within(self.delivery_timeout, retry, 24 * HOUR_MICROS)),
             (ConfigError::StateRetention, within(self.state_retention, SECOND, 24 * HOUR_MICROS)),
+            (ConfigError::DeadRetention, within(self.dead_retention, 60 * SECOND, 720 * HOUR_MICROS)),
+            (ConfigError::LeftRetention, within(self.left_retention, 60 * SECOND, 720 * HOUR_MICROS)),
             (ConfigError::ByteBudget, self.byte_budget == 0 || (16..=1 << 30).contains(&self.byte_budget)),
         ]
     }
@@ -243,9 +257,11 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let fanout = prop_oneof![3 => 1..=16u8, 1 => any::<u8>()];
     let times = || (any_time(), any_time(), any_time(), any_time(), any_time(), any_time(), any_time());
     let budget = prop_oneof![0..20u32, (1 << 30) - 2..(1 << 30) + 3u32, any::<u32>()];
-    let rest = (valid_wish(), any::<u8>(), budget, any_time(), any_time());
+    let retentions = (any_time(), any_time(), any_time());
+    let rest = (valid_wish(), any::<u8>(), budget, any_time(), retentions);
     (datagram, fanout, times(), rest).prop_map(|(max_datagram, fanout, times, rest)| {
-        let (valid, keep, byte_budget, delivery_timeout, state_retention) = rest;
+        let (valid, keep, byte_budget, delivery_timeout, retentions) = rest;
+        let (state_retention, dead_retention, left_retention) = retentions;
         let (probe_period, first_retry, suspicion, gossip_gap, patience, dead_probe_period, leave_timeout) = times;
         // Most rules are kept in most wishes, so that each is the broken one now and then.
         let choose = |bit: u8, wild: u128, good: u128| if keep >> bit & 1 == 0 { good } else { wild };
@@ -261,6 +277,8 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             leave_timeout: choose(6, leave_timeout, valid.leave_timeout),
             delivery_timeout: if keep % 7 == 0 { delivery_timeout } else { valid.delivery_timeout },
             state_retention: if keep % 11 == 0 { state_retention } else { valid.state_retention },
+            dead_retention: if keep % 13 == 0 { dead_retention } else { valid.dead_retention },
+            left_retention: if keep % 17 == 0 { left_retention } else { valid.left_retention },
             byte_budget: if keep >> 7 == 0 { valid.byte_budget } else { byte_budget },
         }
     })
@@ -283,13 +301,15 @@ fn valid_wish() -> impl Strategy<Value = Wish> {
             let datagram = prop_oneof![Just(96), 96..2_000usize, 96..=65_507usize];
             let intervals = (between(8 * retry, slowest), between(1_000, period), patience);
             let budget = prop_oneof![Just(0), 16..2_000u32, 16..=1u32 << 30];
-            let waits = (between(retry, 24 * HOUR_MICROS), between(SECOND, 24 * HOUR_MICROS));
+            let days = || between(60 * SECOND, 720 * HOUR_MICROS);
+            let waits = (between(retry, 24 * HOUR_MICROS), between(SECOND, 24 * HOUR_MICROS), days(), days());
             let rests = (between(period, 24 * HOUR_MICROS), between(retry, HOUR_MICROS), waits, budget);
             (Just((probe_period, first_retry)), datagram, 1..=16u8, intervals, rests)
         })
         .prop_map(|((probe_period, first_retry), max_datagram, fanout, intervals, rests)| {
             let (suspicion, gossip_gap, patience) = intervals;
-            let (dead_probe_period, leave_timeout, (delivery_timeout, state_retention), byte_budget) = rests;
+            let (dead_probe_period, leave_timeout, waits, byte_budget) = rests;
+            let (delivery_timeout, state_retention, dead_retention, left_retention) = waits;
             Wish {
                 max_datagram,
                 probe_period,
@@ -302,6 +322,8 @@ fn valid_wish() -> impl Strategy<Value = Wish> {
                 leave_timeout,
                 delivery_timeout,
                 state_retention,
+                dead_retention,
+                left_retention,
                 byte_budget,
             }
         })
@@ -327,6 +349,8 @@ fn what_is_refused_names_the_first_rule_that_it_breaks_and_nothing_else_is() {
             (config.leave_timeout(), wish.leave_timeout),
             (config.delivery_timeout(), wish.delivery_timeout),
             (config.state_retention(), wish.state_retention),
+            (config.dead_retention(), wish.dead_retention),
+            (config.left_retention(), wish.left_retention),
         ];
         for (given, asked) in times {
             assert_eq!(given, rounded(asked), "what was set is read back, rounded up to microseconds");
@@ -341,7 +365,7 @@ fn what_is_refused_names_the_first_rule_that_it_breaks_and_nothing_else_is() {
 fn a_setter_refuses_what_the_builder_refuses_in_its_words_and_gives_what_it_gives() {
     type Setter = fn(Config, &Wish) -> Config;
     type Built = fn(Config, &Wish) -> Result<Config, ConfigError>;
-    let both: [(Setter, Built); 12] = [
+    let both: [(Setter, Built); 14] = [
         (
             |config, wish| config.with_max_datagram(wish.max_datagram),
             |config, wish| Config::builder(config).max_datagram(wish.max_datagram).build(),
@@ -385,6 +409,14 @@ fn a_setter_refuses_what_the_builder_refuses_in_its_words_and_gives_what_it_give
         (
             |config, wish| config.with_state_retention(duration(wish.state_retention)),
             |config, wish| Config::builder(config).state_retention(duration(wish.state_retention)).build(),
+        ),
+        (
+            |config, wish| config.with_dead_retention(duration(wish.dead_retention)),
+            |config, wish| Config::builder(config).dead_retention(duration(wish.dead_retention)).build(),
+        ),
+        (
+            |config, wish| config.with_left_retention(duration(wish.left_retention)),
+            |config, wish| Config::builder(config).left_retention(duration(wish.left_retention)).build(),
         ),
         (
             |config, wish| config.with_byte_budget(wish.byte_budget),

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidings::sim::{Conditions, Sim};
-use tidings::{App, Config, DropReason, HeapNode, Hosted, Instant, Limits, MessageId, OwnedEvent, Phase, Topic};
+use tidings::{
+    App, Config, DropReason, ForgetError, HeapNode, Hosted, Instant, Limits, MessageId, NodeId, OwnedEvent, Phase,
+    Status, Topic,
+};
 
 use crate::common::cluster::SECOND;
 
@@ -32,6 +35,14 @@ type Cluster = Sim<Hosted<Diary, u32>>;
 
 fn diarist() -> Hosted<Diary, u32> {
     Hosted::new(HeapNode::new(Config::LAN, Limits::DEFAULT), Diary::default())
+}
+
+/// Hosts that joined through host 0 and have settled.
+fn cluster_of_diarists(size: usize, seed: u64) -> Cluster {
+    let mut sim = started(size, seed, Conditions::LAN);
+    assert!(sim.run_until_agreed(100 * MILLIS, 30 * SECOND).is_some(), "seed {seed}: they form a cluster");
+    sim.run_for(3 * SECOND);
+    sim
 }
 
 /// Hosts that ask host 0 to be admitted, all at once.
@@ -154,5 +165,137 @@ fn whoever_was_let_in_by_a_seed_that_crashes_then_tells_that_it_joined_all_the_s
         assert_eq!(sim.machine(newcomer).expect("it runs").node.phase(), Phase::Joining, "seed {seed}");
         sim.run_for(Config::LAN.suspicion());
         assert!(has_told(&sim, newcomer, |event| *event == OwnedEvent::Joined), "seed {seed}");
+    }
+}
+
+/// Keeps the dead for a minute or two.
+const FORGETFUL: Config =
+    Config::LAN.with_dead_retention(Duration::from_secs(120)).with_left_retention(Duration::from_secs(60));
+
+/// A settled cluster of nodes that forget soon.
+fn forgetful(size: usize, seed: u64) -> Cluster {
+    let mut sim = Sim::new(seed, Conditions::LAN);
+    for host in 0..size {
+        sim.add(Hosted::new(HeapNode::new(FORGETFUL, Limits::DEFAULT), Diary::default()));
+        sim.start(host, &[0, 1]);
+    }
+    assert!(sim.run_until_agreed(100 * MILLIS, 30 * SECOND).is_some(), "seed {seed}: they form a cluster");
+    sim.run_for(3 * SECOND);
+    sim
+}
+
+fn node(sim: &Cluster, host: usize) -> &HeapNode<u32> {
+    &sim.machine(host).expect("it runs").node
+}
+
+fn lists(sim: &Cluster, host: usize, other: usize) -> Option<Status> {
+    node(sim, host).member(sim.id(other)).map(|member| member.status())
+}
+
+#[test]
+fn the_dead_are_forgotten_when_their_time_is_over_and_visited_no_more() {
+    for seed in 0..4 {
+        let mut sim = forgetful(16, seed);
+        (8..12).for_each(|host| sim.leave(host));
+        (12..16).for_each(|host| sim.crash(host));
+        let listed = |sim: &Cluster, hosts: std::ops::Range<usize>| {
+            (0..8).map(|host| hosts.clone().filter(|dead| lists(sim, host, *dead).is_some()).count()).sum::<usize>()
+        };
+        sim.run_for(55 * SECOND);
+        assert_eq!(listed(&sim, 8..16), 64, "seed {seed}: all are remembered at first");
+        sim.run_for(25 * SECOND);
+        assert_eq!((listed(&sim, 8..12), listed(&sim, 12..16)), (0, 32), "seed {seed}: who left is forgotten");
+        // A newcomer learns of the dead from those who remember them.
+        let newcomer = sim.add(Hosted::new(HeapNode::new(FORGETFUL, Limits::DEFAULT), Diary::default()));
+        sim.start(newcomer, &[0]);
+        sim.run_for(65 * SECOND);
+        assert_eq!(listed(&sim, 8..16), 0, "seed {seed}: all are forgotten");
+        sim.run_for(65 * SECOND);
+        assert!((8..16).all(|dead| lists(&sim, newcomer, dead).is_none()), "seed {seed}: by the newcomer too");
+        sim.record_transcript();
+        sim.run_for(120 * SECOND);
+        let visits = sim.transcript().lines().filter(|line| (8..16).any(|dead| line.contains(&format!("-> {dead} "))));
+        assert_eq!(visits.count(), 0, "seed {seed}");
+        assert!(sim.agrees(), "seed {seed}");
+    }
+}
+
+#[test]
+fn nobody_rises_from_the_table_of_one_who_slept_while_the_others_forgot() {
+    for seed in 0..10 {
+        let mut sim = forgetful(8, seed);
+        sim.stop(7);
+        sim.run_for(SECOND);
+        sim.crash(6);
+        sim.run_for(150 * SECOND);
+        assert!((0..6).all(|host| lists(&sim, host, 6).is_none()), "seed {seed}: all have forgotten it");
+        assert_eq!(lists(&sim, 7, 6), Some(Status::Alive), "seed {seed}: but one");
+        sim.resume(7);
+        for _ in 0..3_000 {
+            sim.run_for(10 * MILLIS);
+            let risen = (0..6).filter(|host| lists(&sim, *host, 6).is_some_and(Status::is_live)).count();
+            assert_eq!(risen, 0, "seed {seed}: at {:?}", sim.now());
+        }
+        assert_eq!(lists(&sim, 7, 6), Some(Status::Down), "seed {seed}: that one has found it dead");
+        assert!((0..6).all(|host| lists(&sim, host, 7) == Some(Status::Alive)), "seed {seed}: and is back itself");
+    }
+}
+
+#[test]
+fn a_partition_that_outlasts_the_memory_of_the_dead_heals_through_seeds() {
+    for seed in 0..4 {
+        let mut sim = forgetful(16, seed);
+        (0..16).for_each(|host| sim.set_side(host, host as u32 % 2));
+        sim.run_for(20 * SECOND);
+        sim.crash(14);
+        sim.run_for(180 * SECOND);
+        assert!((0..14).all(|host| node(&sim, host).members().count() == 8 - (host + 1) % 2), "seed {seed}");
+        sim.heal();
+        let whole = sim.run_until_agreed(100 * MILLIS, 60 * SECOND);
+        assert!(whole.is_some(), "seed {seed}: one cluster again");
+        assert!((0..14).all(|host| lists(&sim, host, 14).is_none()), "seed {seed}: without the one that crashed");
+    }
+}
+
+#[test]
+fn an_operator_can_have_the_dead_forgotten_and_nobody_else() {
+    for seed in 0..4 {
+        let mut sim = cluster_of_diarists(8, seed);
+        sim.with(7, |it, now| _ = it.node.set(now, "rack", b"b4").expect("there is room"));
+        sim.run_for(SECOND);
+        let dead = sim.id(7);
+        let forget = |sim: &mut Cluster, id| {
+            let mut outcome = Ok(());
+            sim.with(0, |it, now| outcome = it.node.forget(now, id));
+            outcome
+        };
+        assert_eq!(forget(&mut sim, dead), Err(ForgetError::Lives), "seed {seed}");
+        let own = sim.id(0);
+        assert_eq!(forget(&mut sim, own), Err(ForgetError::Lives), "seed {seed}");
+        assert_eq!(forget(&mut sim, NodeId::new(99)), Err(ForgetError::Unknown), "seed {seed}");
+        sim.crash(7);
+        sim.run_for(2 * SECOND);
+        assert_eq!(forget(&mut sim, dead), Err(ForgetError::Lives), "seed {seed}: it is no more than suspect");
+        sim.run_for(8 * SECOND);
+        assert_eq!(node(&sim, 0).get(dead, "rack"), Some(&b"b4"[..]), "seed {seed}: its map outlives it");
+        sim.with(0, |it, _| _ = it.node.watch("rack"));
+        assert_eq!(forget(&mut sim, dead), Ok(()), "seed {seed}");
+        assert_eq!((lists(&sim, 0, 7), node(&sim, 0).get(dead, "rack")), (None, None), "seed {seed}");
+        // Whoever comes has tables compared.
+        let newcomer = sim.add(diarist());
+        sim.start(newcomer, &[0]);
+        sim.run_for(60 * SECOND);
+        assert_eq!(lists(&sim, 0, 7), None, "seed {seed}: nobody brings it back");
+        assert_eq!(lists(&sim, 1, 7), Some(Status::Down), "seed {seed}: others still list it");
+        assert!(has_told(&sim, 0, |event| *event == OwnedEvent::MapGone { owner: dead }), "seed {seed}");
+        // Each of those that come after somebody was forgotten is heard from its first message on.
+        let mut said = None;
+        sim.with(newcomer, |it, now| said = it.node.broadcast(now, NEWS, b"here").ok());
+        sim.run_for(SECOND);
+        let said = said.expect("there is room");
+        assert!((0..7).all(|host| knows_of(&sim, host, said)), "seed {seed}");
+        sim.restart(7, diarist(), &[0]);
+        sim.run_for(5 * SECOND);
+        assert_eq!(lists(&sim, 0, 7), Some(Status::Alive), "seed {seed}: it is let in as anybody is");
     }
 }
