@@ -4,14 +4,14 @@ use heapless::Vec;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::CapacityError;
-use crate::member::{Address, Member, NodeId, Status};
+use crate::member::{Address, Member, NodeId};
 use crate::members::{Index, Members};
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
 
-/// How many addresses [`Node::join`](crate::Node::join) keeps.
+/// How many addresses [`Node::join`](crate::Node::join) keeps; another takes the place of the one that has been silent for
+/// longest.
 pub const MAX_SEEDS: usize = 8;
 /// How often a cookie is returned before another is asked for.
 const PROOFS: u8 = 3;
@@ -31,6 +31,8 @@ pub(crate) struct Seed<A> {
     /// How often to try that before asking anew: another instance may be there by then.
     proofs: u8,
     next: Instant,
+    /// When it was given, or has answered since.
+    heard: Instant,
     gap: u64,
     owed: bool,
     /// It holds this node's id to be another's.
@@ -53,14 +55,32 @@ impl<A: Address> Seeds<A> {
     pub(crate) const NONE: Self =
         Seeds { seeds: Vec::new(), visit: None, next_visit: Instant::ZERO, turn: 0, visited: 0 };
 
-    /// Keeps an address; one that is kept already is asked anew.
-    pub(crate) fn add(&mut self, addr: A, now: Instant) -> Result<(), CapacityError> {
+    /// Keeps an address; one that is kept already is asked anew. If there is no room, in place of the one that has been silent
+    /// for longest, of those at which no member lives if there are any: a name may stand for others by now.
+    pub(crate) fn add<S: Storage>(&mut self, addr: A, now: Instant, members: &Members<A, S>) {
         let seed = Seed::new(addr, now);
-        match self.seeds.iter_mut().find(|seed| seed.addr == addr) {
+        let full = self.seeds.is_full();
+        let silent = |kept: &&mut Seed<A>| (members.lives_at(kept.addr), kept.heard);
+        let kept = match self.seeds.iter().position(|seed| seed.addr == addr) {
+            Some(at) => self.seeds.get_mut(at),
+            None => self.seeds.iter_mut().filter(|_| full).min_by_key(silent),
+        };
+        match kept {
             Some(kept) => *kept = seed,
-            None => self.seeds.push(seed).map_err(|_| CapacityError)?,
+            None => drop(self.seeds.push(seed)),
         }
-        Ok(())
+    }
+
+    /// The addresses that are kept.
+    pub(crate) fn addrs(&self) -> impl Iterator<Item = A> {
+        self.seeds.iter().map(|seed| seed.addr)
+    }
+
+    /// Keeps an address no longer; whether it was.
+    pub(crate) fn forget(&mut self, addr: A) -> bool {
+        let before = self.seeds.len();
+        self.seeds.retain(|seed| seed.addr != addr);
+        self.seeds.len() < before
     }
 
     /// Asks all of them at once, without what an earlier life knew of them.
@@ -137,10 +157,8 @@ impl<A: Address> Seeds<A> {
 
     /// The next seed, if no living member is at its address.
     fn stray_seed<S: Storage>(&self, members: &Members<A, S>) -> Option<A> {
-        let lives = |member: &Member<A>| matches!(member.status(), Status::Alive | Status::Suspect);
-        let at = |addr: A| members.all().any(|member| member.addr() == addr && lives(&member));
         let seed = self.seeds.get(self.turn / 2 % self.seeds.len().max(1))?;
-        (!at(seed.addr)).then_some(seed.addr)
+        (!members.lives_at(seed.addr)).then_some(seed.addr)
     }
 
     /// Calls on a member under this number: whoever is there says which life of this node's id it holds.
@@ -181,6 +199,13 @@ impl<A: Address> Seeds<A> {
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
         self.all_mut().nth(at).is_some_and(|seed| core::mem::take(&mut seed.owed))
+    }
+
+    /// The seed that was asked under this number, which has answered now.
+    pub(crate) fn answered(&mut self, number: u32, now: Instant) -> Option<&mut Seed<A>> {
+        let seed = self.asked(number)?;
+        seed.heard = now;
+        Some(seed)
     }
 
     /// The seed that was asked under this number.
@@ -227,7 +252,7 @@ impl<A: Address> Seeds<A> {
 
 impl<A> Seed<A> {
     fn new(addr: A, now: Instant) -> Self {
-        Seed { addr, number: 0, proof: None, proofs: 0, next: now, gap: 0, owed: false, taken: false }
+        Seed { addr, number: 0, proof: None, proofs: 0, next: now, heard: now, gap: 0, owed: false, taken: false }
     }
 
     /// Answers the seed's question whether the address is ours, at once. Now that it is known to be there, it is asked

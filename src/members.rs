@@ -169,6 +169,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.slots.all().iter().filter(|slot| slot.marks & FREE == 0).map(Slot::member)
     }
 
+    /// Whether somebody lives at an address, as far as this node knows. A scan of the table.
+    pub(crate) fn lives_at(&self, addr: A) -> bool {
+        self.all().any(|member| member.addr() == addr && member.status().is_live())
+    }
+
     /// How many are alive, this node among them.
     pub(crate) fn live(&self) -> u32 {
         self.live

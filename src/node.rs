@@ -265,17 +265,42 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// at growing intervals, until one answers, and again whenever this node knows nobody alive.
     ///
     /// A node without seeds is at once a member of a cluster of one, which others can join. The node's own address is
-    /// kept but not asked, so that all members can be given the same list. An error means that
-    /// [`MAX_SEEDS`](crate::MAX_SEEDS) are kept already, and nothing changed.
+    /// kept but not asked, so that all members can be given the same list.
+    ///
+    /// [`MAX_SEEDS`](crate::MAX_SEEDS) are kept. One more takes the place of the one that has been silent for longest, of those
+    /// at which no member lives if there are any, so that this does not fail: whoever resolves a name again and again may
+    /// hand on all that it stands for each time.
     pub fn join(&mut self, now: Instant, seed: A) -> Result<(), CapacityError> {
         self.advance(now);
-        self.seeds.add(seed, self.now)?;
+        self.seeds.add(seed, self.now, &self.members);
         let alone = self.members.others() == 0 && self.addr() != Some(seed);
         if self.phase == Phase::Member && alone {
             (self.phase, self.hearsay) = (Phase::Joining, None);
         }
         self.act();
         Ok(())
+    }
+
+    /// The addresses given to [`join`](Self::join) that are kept.
+    pub fn seeds(&self) -> impl Iterator<Item = A> {
+        self.seeds.addrs()
+    }
+
+    /// Asks that address no more for admission; whether it was kept. A node that was joining and has no other seed is then a
+    /// member of a cluster of one.
+    pub fn forget_seed(&mut self, now: Instant, seed: A) -> bool {
+        self.advance(now);
+        let kept = self.seeds.forget(seed);
+        self.found_cluster();
+        self.act();
+        kept
+    }
+
+    /// A node that has nobody to ask is a member of a cluster of one.
+    fn found_cluster(&mut self) {
+        if self.phase == Phase::Joining && !self.addr().is_some_and(|addr| self.seeds.any_but(addr)) {
+            self.phase = Phase::Member;
+        }
     }
 
     /// Forgets a member that is down or has left, before its time is over
@@ -339,9 +364,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         reachable(addr)?;
         self.advance(now);
         self.redescribe(|myself| Record { addr, ..myself });
-        if self.phase == Phase::Joining && !self.seeds.any_but(addr) {
-            self.phase = Phase::Member;
-        }
+        self.found_cluster();
         self.act();
         Ok(())
     }

@@ -131,7 +131,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn on_welcome(&mut self, number: u32, answer: Answer, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
         let tag = speaker.head.tag;
         let introduced = number == 0 && speaker.known.is_some();
-        let Some(seed) = self.seeds.asked(number) else {
+        let Some(seed) = self.seeds.answered(number, self.now) else {
             // The answer to an introduction carries no number.
             return match answer {
                 // Anybody may have said so in its name.

@@ -299,3 +299,63 @@ fn an_operator_can_have_the_dead_forgotten_and_nobody_else() {
         assert_eq!(lists(&sim, 0, 7), Some(Status::Alive), "seed {seed}: it is let in as anybody is");
     }
 }
+
+#[test]
+fn a_node_follows_a_name_whose_addresses_are_replaced_again_and_again() {
+    for seed in 0..10 {
+        let mut sim: Cluster = Sim::new(seed, Conditions::LAN);
+        let stayers = [(); 2].map(|()| sim.add(diarist()));
+        let mut pods: Vec<usize> = Vec::new();
+        for round in 0..7 {
+            pods.drain(..).for_each(|pod| sim.crash(pod));
+            pods.extend([(); 3].map(|()| sim.add(diarist())));
+            pods.iter().for_each(|pod| sim.start(*pod, &[pods[0], pods[1], pods[2]]));
+            if round == 0 {
+                stayers.iter().for_each(|host| sim.start(*host, &[pods[0]]));
+            }
+            for _ in 0..30 {
+                for host in stayers {
+                    // It resolves the name, and hands on what that stands for by now.
+                    sim.with(host, |it, now| pods.iter().for_each(|pod| _ = it.node.join(now, *pod as u32)));
+                }
+                sim.run_for(SECOND);
+            }
+            let one = stayers.iter().chain(&pods).all(|host| node(&sim, *host).live() == 5);
+            assert!(one, "seed {seed}: apart after {round} replacements");
+        }
+        for host in stayers {
+            let seeds: Vec<usize> = node(&sim, host).seeds().map(|seed| seed as usize).collect();
+            assert!(pods.iter().all(|pod| seeds.contains(pod)), "seed {seed}: {seeds:?}");
+        }
+    }
+}
+
+#[test]
+fn seeds_are_listed_forgotten_and_replaced_when_they_are_silent_for_longest() {
+    let mut sim: Cluster = cluster_of_diarists(3, 1);
+    let seeds = |sim: &Cluster| node(sim, 0).seeds().collect::<Vec<u32>>();
+    let join = |sim: &mut Cluster, seed| {
+        sim.with(0, |it, now| assert_eq!(it.node.join(now, seed), Ok(())));
+        sim.run_for(SECOND);
+    };
+    (1..=8).for_each(|seed| join(&mut sim, seed));
+    assert_eq!(seeds(&sim).len(), 8);
+    assert!(!seeds(&sim).contains(&3), "nobody lives there, and it was given first: {:?}", seeds(&sim));
+    sim.with(0, |it, now| assert!(it.node.forget_seed(now, 5) && !it.node.forget_seed(now, 5)));
+    assert!(!seeds(&sim).contains(&5));
+    (20..40).for_each(|seed| join(&mut sim, seed));
+    let kept = seeds(&sim);
+    assert!(kept.contains(&1) && kept.contains(&2), "those at which members live are kept: {kept:?}");
+    assert!((35..40).all(|seed| kept.contains(&seed)), "and so is what was given last: {kept:?}");
+}
+
+#[test]
+fn who_forgets_its_only_seed_while_it_joins_is_a_cluster_of_one() {
+    let mut sim: Cluster = Sim::new(1, Conditions::LAN);
+    let host = sim.add(diarist());
+    sim.start(host, &[7]);
+    sim.run_for(SECOND);
+    assert_eq!(node(&sim, host).phase(), Phase::Joining);
+    sim.with(host, |it, now| assert!(it.node.forget_seed(now, 7)));
+    assert_eq!((node(&sim, host).phase(), node(&sim, host).seeds().count()), (Phase::Member, 0));
+}
