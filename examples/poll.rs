@@ -168,7 +168,7 @@ fn leave_on_ctrl_c(waker: Waker) -> Result<(), String> {
 /// Prints the seconds since the start of the program, at which node, and what happened.
 fn print_event(at: Instant, observer: SocketAddr, event: &Event<'_, SocketAddr>) {
     let style = match event {
-        Event::MemberSuspect(_) => Style::new().yellow(),
+        Event::MemberSuspect(_) | Event::JoinFailing { .. } => Style::new().yellow(),
         Event::MemberDown(_) | Event::Isolated | Event::IdTaken => Style::new().red(),
         Event::MemberLeft(_) | Event::Left => Style::new().blue(),
         Event::Refused { .. } => Style::new().dimmed(),

@@ -108,7 +108,7 @@ async fn run(Options { bind, join, preset, cluster }: Options) -> Result<(), Str
 /// Prints the seconds since the start of the program, and what happened then.
 fn print_event(at: Instant, event: &Event<'_, SocketAddr>) {
     let style = match event {
-        Event::MemberSuspect(_) => Style::new().yellow(),
+        Event::MemberSuspect(_) | Event::JoinFailing { .. } => Style::new().yellow(),
         Event::MemberDown(_) | Event::Isolated | Event::IdTaken => Style::new().red(),
         Event::MemberLeft(_) | Event::Left => Style::new().blue(),
         Event::Refused { .. } => Style::new().dimmed(),

@@ -4,6 +4,7 @@ use heapless::Vec;
 
 use crate::config::Config;
 use crate::context::Context;
+use crate::event::Trouble;
 use crate::member::{Address, Member, NodeId};
 use crate::members::{Index, Members};
 use crate::rng::Rng;
@@ -13,6 +14,9 @@ use crate::time::Instant;
 /// How many addresses [`Node::join`](crate::Node::join) keeps; another takes the place of the one that has been silent for
 /// longest.
 pub const MAX_SEEDS: usize = 8;
+/// For how many probe periods seeds are asked in vain before that is told, and how often that gap is doubled at most.
+const TOLD_AFTER: u64 = 3;
+const MOST_DOUBLINGS: u8 = 10;
 /// How often a cookie is returned before another is asked for.
 const PROOFS: u8 = 3;
 /// How many peers are told of a leave; each acknowledges and passes it on.
@@ -37,6 +41,10 @@ pub(crate) struct Seed<A> {
     owed: bool,
     /// It holds this node's id to be another's.
     taken: bool,
+    /// What it was sent last is known by this.
+    check: [u8; 4],
+    /// What came of asking it, as far as that is known.
+    pub(crate) trouble: Trouble,
 }
 
 /// Whom to ask for admission: the seeds that the caller gave and, so that what was torn apart grows together without
@@ -46,14 +54,26 @@ pub(crate) struct Seed<A> {
 pub(crate) struct Seeds<A> {
     seeds: Vec<Seed<A>, MAX_SEEDS>,
     visit: Option<Seed<A>>,
+    /// How often seeds were asked without success, when that is told next, and how often it was told.
+    tries: u32,
+    next_telling: Instant,
+    tellings: u8,
     next_visit: Instant,
     turn: usize,
     visited: Index,
 }
 
 impl<A: Address> Seeds<A> {
-    pub(crate) const NONE: Self =
-        Seeds { seeds: Vec::new(), visit: None, next_visit: Instant::ZERO, turn: 0, visited: 0 };
+    pub(crate) const NONE: Self = Seeds {
+        seeds: Vec::new(),
+        visit: None,
+        tries: 0,
+        next_telling: Instant::ZERO,
+        tellings: 0,
+        next_visit: Instant::ZERO,
+        turn: 0,
+        visited: 0,
+    };
 
     /// Keeps an address; one that is kept already is asked anew. If there is no room, in place of the one that has been silent
     /// for longest, of those at which no member lives if there are any: a name may stand for others by now.
@@ -90,6 +110,7 @@ impl<A: Address> Seeds<A> {
             *seed = Seed::new(seed.addr, now);
         }
         self.visit = None;
+        self.tries = 0;
     }
 
     /// The settings have changed: no deadline of the old ones is longer than the new.
@@ -126,9 +147,44 @@ impl<A: Address> Seeds<A> {
             if seed.addr == myself {
                 continue;
             }
+            if self.tries == 0 {
+                (self.tellings, self.next_telling) = (0, cx.now.after(TOLD_AFTER * most));
+            }
+            self.tries = self.tries.saturating_add(1);
             seed.proof = seed.proof.filter(|_| seed.proofs > 0);
             (seed.proofs, seed.owed) = (seed.proofs.saturating_sub(1), true);
         }
+    }
+
+    /// Whether it is time to tell that no seed lets this node in: after some probe periods, and at gaps that double.
+    pub(crate) fn tell_failing(&mut self, now: Instant, config: &Config) -> bool {
+        let time = self.tries > 0 && now >= self.next_telling;
+        if time {
+            self.tellings = (self.tellings + 1).min(MOST_DOUBLINGS);
+            self.next_telling = now.after((TOLD_AFTER * config.probe_period) << self.tellings);
+        }
+        time
+    }
+
+    /// How often seeds were asked in vain, and the one of which most is known why.
+    pub(crate) fn failing(&self, myself: A) -> Option<(u32, A, Trouble)> {
+        let asked = self.seeds.iter().filter(|seed| seed.addr != myself);
+        let (seed, trouble) = asked.map(|seed| (seed, seed.trouble())).max_by_key(|(_, trouble)| *trouble as u8)?;
+        Some((self.tries, seed.addr, trouble))
+    }
+
+    /// Takes note of the check value of what was sent to this seed.
+    pub(crate) fn note_check(&mut self, at: usize, check: [u8; 4]) {
+        if let Some(seed) = self.all_mut().nth(at) {
+            seed.check = check;
+        }
+    }
+
+    /// What was sent with this check value has come to the wrong place. False if nothing was.
+    pub(crate) fn note_elsewhere(&mut self, check: [u8; 4], same_version: bool) -> bool {
+        let seed = self.all_mut().find(|seed| seed.number != 0 && seed.check == check);
+        let trouble = if same_version { Trouble::OtherCluster } else { Trouble::OtherVersion };
+        seed.map(|seed| seed.trouble = trouble).is_some()
     }
 
     /// When the next visit is due, if there may be anybody to visit.
@@ -247,12 +303,30 @@ impl<A: Address> Seeds<A> {
     /// Nobody needs to be asked any more.
     pub(crate) fn rest(&mut self) {
         self.all_mut().for_each(|seed| seed.owed = false);
+        self.tries = 0;
     }
 }
 
 impl<A> Seed<A> {
     fn new(addr: A, now: Instant) -> Self {
-        Seed { addr, number: 0, proof: None, proofs: 0, next: now, heard: now, gap: 0, owed: false, taken: false }
+        Seed {
+            addr,
+            number: 0,
+            proof: None,
+            proofs: 0,
+            next: now,
+            heard: now,
+            gap: 0,
+            owed: false,
+            taken: false,
+            check: [0; 4],
+            trouble: Trouble::NoAnswer,
+        }
+    }
+
+    /// What came of asking it: one that has answered and then no more is one that does not answer.
+    fn trouble(&self) -> Trouble {
+        if self.proof.is_some() && self.trouble == Trouble::NoAnswer { Trouble::Unfinished } else { self.trouble }
     }
 
     /// Answers the seed's question whether the address is ours, at once. Now that it is known to be there, it is asked

@@ -63,7 +63,7 @@ pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM,
 pub use event::is_transient;
 pub use event::{
     BroadcastError, CapacityError, DropReason, Event, ForgetError, Phase, SendError, SendFailure, StartError, Stats,
-    Transmit, WakeReason,
+    Transmit, Trouble, WakeReason,
 };
 #[cfg(feature = "alloc")]
 pub use event::{OwnedEntry, OwnedEvent};

@@ -39,7 +39,8 @@ use crate::config::{Config, ConfigError};
 use crate::context::{Context, Deadline};
 use crate::detector::{Detector, scaled};
 use crate::event::{
-    CapacityError, DropReason, Event, ForgetError, Notice, Notices, Phase, SendFailure, StartError, Stats, WakeReason,
+    CapacityError, DropReason, Event, ForgetError, Notice, Notices, Phase, SendFailure, StartError, Stats, Trouble,
+    WakeReason,
 };
 use crate::gossip::{self, Gossip};
 use crate::join::{Leave, Seeds};
@@ -296,6 +297,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         kept
     }
 
+    fn join_failing(&self) -> Option<(u32, A, Trouble)> {
+        let addr = self.addr().filter(|_| self.phase == Phase::Joining)?;
+        self.seeds.failing(addr)
+    }
+
     /// A node that has nobody to ask is a member of a cluster of one.
     fn found_cluster(&mut self) {
         if self.phase == Phase::Joining && !self.addr().is_some_and(|addr| self.seeds.any_but(addr)) {
@@ -414,6 +420,11 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What the application should know, or `None` when it has been told everything.
     pub fn poll_event(&mut self) -> Option<Event<'_, A>> {
+        if self.notices.take_join_failing()
+            && let Some((tries, seed, trouble)) = self.join_failing()
+        {
+            return Some(Event::JoinFailing { seed, tries, trouble });
+        }
         let of_members = self.notices.poll().or_else(|| self.members.next_event());
         if let Some(event) = of_members.or_else(|| self.notices.poll_joined()) {
             return Some(event);
@@ -698,6 +709,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         let wanted = self.wants_seeds();
         if let Some(addr) = self.addr() {
             self.seeds.tick(wanted, addr, &mut context!(self));
+            if self.phase == Phase::Joining && self.seeds.tell_failing(self.now, &self.config) {
+                self.notices.raise(Notice::JoinFailing);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::config::{Config, ConfigError};
-use crate::event::{DropReason, Phase, Stats};
+use crate::event::{DropReason, Phase, Stats, Trouble};
 use crate::member::{Member, NodeId, Status};
 
 /// As its 16 hexadecimal digits where people read it, and else as a number.
@@ -48,6 +48,13 @@ impl Serialize for Status {
 
 /// The word that `Display` writes.
 impl Serialize for Phase {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The words that `Display` writes.
+impl Serialize for Trouble {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

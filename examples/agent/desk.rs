@@ -260,6 +260,10 @@ impl Desk {
                 self.names.insert(member.id(), addr);
             }
         }
+        if let Event::JoinFailing { seed, trouble, .. } = event {
+            let text = format!("cannot join yet: {seed} {trouble}");
+            return self.tell(at, text.style(Style::new().yellow()));
+        }
         if self.terse || !self.arrived {
             return;
         }

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 
 use owo_colors::Style;
-use tidings::{DropReason, Event, Member};
+use tidings::{DropReason, Event, Member, Trouble};
 
 use crate::screen::name;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum What {
     Joined,
+    /// It cannot join through this address.
+    Failing(SocketAddr, Trouble),
     Up,
     Restarted,
     Suspect,
@@ -42,6 +44,7 @@ impl News {
     pub fn of(event: Event<'_, SocketAddr>) -> Option<News> {
         let (what, about) = match event {
             Event::Joined => (What::Joined, None),
+            Event::JoinFailing { seed, trouble, .. } => (What::Failing(seed, trouble), None),
             Event::MemberUp(member) if member.life().generation() > 0 => (What::Restarted, Some(member)),
             Event::MemberUp(member) => (What::Up, Some(member)),
             Event::MemberSuspect(member) => (What::Suspect, Some(member)),
@@ -67,6 +70,7 @@ impl What {
         let (is, has, its) = if several { ("are", "have", "their") } else { ("is", "has", "its") };
         match self {
             What::Joined => format!("{subjects} {has} joined"),
+            What::Failing(seed, trouble) => format!("{subjects} cannot join: {seed} {trouble}"),
             What::Up => format!("{subjects} {is} up"),
             What::Restarted => format!("{subjects} {is} up in a new life"),
             What::Suspect => format!("{subjects} {is} silent"),
@@ -89,7 +93,7 @@ impl What {
         match self {
             What::Joined | What::Up | What::Restarted | What::Reconnected | What::Moved => Style::new().green(),
             What::Broadcast | What::Heard(_) | What::Set | What::Read(_) => Style::new().cyan(),
-            What::Suspect => Style::new().yellow(),
+            What::Suspect | What::Failing(..) => Style::new().yellow(),
             What::Down | What::Isolated | What::IdTaken => Style::new().red(),
             What::Left | What::Gone => Style::new().blue(),
             What::Refused(_) => Style::new().dimmed(),

@@ -36,6 +36,16 @@ pub enum Event<'n, A> {
     /// told, and whatever is broadcast from now on is told or is a [`Gap`](Self::Gap). If it cannot learn all that within
     /// [`Config::suspicion`](crate::Config::suspicion), it is told all the same.
     Joined,
+    /// No seed has let this node in yet. Told after a few tries, and then at gaps that double from six probe periods to an
+    /// hour or so, while it goes on asking.
+    JoinFailing {
+        /// The seed of which most is known. All are in [`Node::seeds`](crate::Node::seeds).
+        seed: A,
+        /// How often seeds have been asked, all together.
+        tries: u32,
+        /// What came of asking that one.
+        trouble: Trouble,
+    },
     /// A member is alive: new, back, no longer suspected, or restarted (its life then differs from the one before).
     MemberUp(Member<A>),
     /// A member does not answer this node. Most recover; nothing has been told to others.
@@ -179,6 +189,9 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (member, what) = match self {
             Event::Joined => return f.write_str("joined the cluster"),
+            Event::JoinFailing { seed, tries, trouble } => {
+                return write!(f, "cannot join after {tries} tries: {seed:?} {trouble}");
+            }
             Event::Isolated => return f.write_str("isolated: nobody answers"),
             Event::Reconnected => return f.write_str("reconnected"),
             Event::IdTaken => return f.write_str("silent: another live node has this id"),
@@ -208,6 +221,38 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
             Event::MapGone { owner } => return write!(f, "{owner}: its map is gone"),
         };
         write!(f, "{} at {:?} {what}", member.id(), member.addr())
+    }
+}
+
+/// Why a seed has not let this node in, as far as this node knows. Later ones say more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Trouble {
+    /// It does not answer: nobody is there, or datagrams do not come through, or it runs a version from before it would say
+    /// that it is of another cluster.
+    NoAnswer,
+    /// It has answered, but not let this node in yet. What is larger than a first answer may not come through, or another
+    /// member has this node's id.
+    Unfinished,
+    /// It has no room for another member, or another lives at this node's address.
+    Full,
+    /// It is of a cluster of another name. It says that to whoever asks, and not what its own is.
+    OtherCluster,
+    /// It speaks another version of the protocol.
+    OtherVersion,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Trouble::NoAnswer => "does not answer",
+            Trouble::Unfinished => "answers, but does not let this node in",
+            Trouble::Full => "has no room",
+            Trouble::OtherCluster => "is of a cluster of another name",
+            Trouble::OtherVersion => "speaks another version of the protocol",
+        })
     }
 }
 
@@ -320,6 +365,7 @@ pub(crate) enum Notice {
     Reconnected,
     IdTaken,
     Left,
+    JoinFailing,
 }
 
 impl Notices {
@@ -364,6 +410,11 @@ impl Notices {
     /// To be told behind all members: an application acts on those that it knows by then.
     pub(crate) fn poll_joined<'n, A>(&mut self) -> Option<Event<'n, A>> {
         self.take_first([(Notice::Joined, Event::Joined)])
+    }
+
+    /// What is told of it is looked up.
+    pub(crate) fn take_join_failing(&mut self) -> bool {
+        self.take_bit(Notice::JoinFailing)
     }
 
     /// What ends a life, to be told when there is nothing else to tell: an application may look no further.

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{DropReason, Event};
+use super::{DropReason, Event, Trouble};
 use crate::broadcast::{MessageId, Question, Topic};
 use crate::member::{Member, NodeId};
 use crate::state::{Class, Entry, StateError, Version};
@@ -17,6 +17,7 @@ use crate::state::{Class, Entry, StateError, Version};
 #[allow(missing_docs)]
 pub enum OwnedEvent<A> {
     Joined,
+    JoinFailing { seed: A, tries: u32, trouble: Trouble },
     MemberUp(Member<A>),
     MemberSuspect(Member<A>),
     MemberDown(Member<A>),
@@ -45,6 +46,7 @@ impl<A: Copy> Event<'_, A> {
     pub fn to_owned(&self) -> OwnedEvent<A> {
         match *self {
             Event::Joined => OwnedEvent::Joined,
+            Event::JoinFailing { seed, tries, trouble } => OwnedEvent::JoinFailing { seed, tries, trouble },
             Event::MemberUp(member) => OwnedEvent::MemberUp(member),
             Event::MemberSuspect(member) => OwnedEvent::MemberSuspect(member),
             Event::MemberDown(member) => OwnedEvent::MemberDown(member),
@@ -79,6 +81,7 @@ impl<A: Copy> OwnedEvent<A> {
     pub fn as_event(&self) -> Event<'_, A> {
         match *self {
             OwnedEvent::Joined => Event::Joined,
+            OwnedEvent::JoinFailing { seed, tries, trouble } => Event::JoinFailing { seed, tries, trouble },
             OwnedEvent::MemberUp(member) => Event::MemberUp(member),
             OwnedEvent::MemberSuspect(member) => Event::MemberSuspect(member),
             OwnedEvent::MemberDown(member) => Event::MemberDown(member),

@@ -6,7 +6,7 @@ use super::learn::{Source, Telling};
 use super::receive::Speaker;
 use super::reply::{Reply, Say};
 use crate::context::Context;
-use crate::event::{DropReason, Notice, Phase};
+use crate::event::{DropReason, Notice, Phase, Trouble};
 use crate::join::{cookie, is_cookie};
 use crate::member::{Address, Liveness, Record};
 use crate::members::Index;
@@ -146,7 +146,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             // Even if another seed was quicker: it may know others.
             Answer::Prove(cookie) if self.leave.is_none() => seed.prove(cookie, tag, self.now, &self.config),
             Answer::Prove(_) => {}
-            Answer::Full => self.refuse(DropReason::TableFull),
+            Answer::Full => {
+                seed.trouble = Trouble::Full;
+                self.refuse(DropReason::TableFull);
+            }
             Answer::Taken => {
                 self.seeds.note_taken(number);
                 let told = record.record::<A>().filter(|record| record.id == self.id());

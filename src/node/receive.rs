@@ -16,7 +16,7 @@ use crate::relay::{self, PARCEL, Share};
 use crate::rival::Witness;
 use crate::storage::Storage;
 use crate::sync;
-use crate::wire::{self, Answer, Frame, Head, Passing, Reader, Roots, Seal, Word, kind};
+use crate::wire::{self, ANYONE, Answer, Frame, Head, Passing, Reader, Roots, Seal, Word, kind};
 
 /// Who a datagram is from.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let seal = Seal { cluster: self.config.cluster, addressee: myself.tag() };
         let (head, frames) = match wire::open(datagram, seal) {
             Ok(opened) => opened,
-            Err(reason) => return self.refuse(reason),
+            Err(reason) => return self.turn_away(from, datagram, reason),
         };
         let was_isolated = self.detector.isolated;
         if head.sender == myself.id {
@@ -58,6 +58,20 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.hear(from, head, frames, datagram.len());
         }
         self.note_isolation(was_isolated);
+    }
+
+    /// Something that this node cannot take. Whoever sent it to anyone at this address may join in vain: it is told in less
+    /// bytes than it sent, and no more of this node than that it is there.
+    fn turn_away(&mut self, from: A, datagram: &[u8], reason: DropReason) {
+        if let Some((check, same_version)) = wire::elsewhere(datagram) {
+            let asked = self.seeds.note_elsewhere(check, same_version);
+            return self.refuse_unless_asked(asked);
+        }
+        self.refuse(reason);
+        if let Some(repeated) = wire::misdirected(datagram) {
+            let say = Say::Elsewhere(repeated);
+            self.reply(Reply { to: from, tag: ANYONE, home: false, most: datagram.len(), say });
+        }
     }
 
     /// Whoever has left still acknowledges that another leaves: it may have heard of that before it was told itself.

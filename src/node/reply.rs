@@ -79,6 +79,8 @@ pub(super) enum Say {
         answer: Answer,
         about: NodeId,
     },
+    /// What began like this has come to the wrong place.
+    Elsewhere([u8; 6]),
     /// I do not know who you are by now: introduce yourself.
     Introduce,
     /// I am to introduce myself with this cookie.
@@ -217,6 +219,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 })
             }
             Say::Join { cookie } => self.write_join(0, cookie, writer),
+            // It is no datagram of this cluster.
+            Say::Elsewhere(_) => None,
             Say::Diff(diff) => diff.write(writer, &self.members),
             Say::Parts(parts) => parts.write(writer),
             Say::Wanted { low, wanted } => sync::write_wanted(low, wanted, writer, &self.members),

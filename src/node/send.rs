@@ -18,7 +18,7 @@ use crate::gossip;
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
-use crate::wire::{ANYONE, Head, Pull, Roots, Seal, VERSION, Word, Writer, kind};
+use crate::wire::{self, ANYONE, Head, Pull, Roots, Seal, VERSION, Word, Writer, kind};
 
 /// The most that can be owed at once: what each table holds, and one each of what there is one of.
 const MOST_OWED: usize = {
@@ -130,6 +130,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         let turn = match self.encode(&owed, buf.get_mut(..room)?) {
             Ok((to, len, news)) => {
                 self.account(&owed, len, news);
+                if let Owed::Seed(at) = owed {
+                    self.seeds.note_check(at, wire::check_of(buf));
+                }
                 Turn::Sent(to, len)
             }
             // Longer than may be given for what was asked, or than any datagram may be.
@@ -249,6 +252,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Writes one datagram: what is owed, and as much news as there is room for. Where to, its length, and how much of
     /// that is news.
     fn encode(&mut self, owed: &Owed<A>, buf: &mut [u8]) -> Result<(A, usize, usize), Unsent> {
+        if let Owed::Reply(_, Reply { to, say: Say::Elsewhere(repeated), .. }) = owed {
+            return wire::write_elsewhere(*repeated, buf).map(|len| (*to, len, 0)).ok_or(Unsent::Small);
+        }
         let (to, tag) = self.addressee(owed).ok_or(Unsent::Gone)?;
         let seal = Seal { cluster: self.config.cluster, addressee: tag };
         let head = self.head(tag == ANYONE, owed.is_for_twin()).ok_or(Unsent::Gone)?;

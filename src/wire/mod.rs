@@ -100,6 +100,10 @@
 //! are pieces of a value
 //! ```
 //!
+//! Whoever gets a datagram of 48 bytes or more for whoever is at its address and cannot take it, as it is of another cluster,
+//! of another version or corrupted, says so in 7 bytes: its own version with OPEN, and bytes 1 to 6 of what came. All get the
+//! same, so that it says nothing of its own cluster, not even whether a guess of the name came close.
+//!
 //! The roots in pings and acks are mixed with the number, so that a collision does not last. A ping takes 31 bytes and
 //! an ack 25 while the incarnation is below 128.
 
@@ -139,6 +143,8 @@ pub(crate) const MAX_ADDR: usize = 28;
 pub(crate) const MOST_BEFORE_RECORDS: usize = 23 + 4 + 12;
 const HEAD_BEFORE_CHECK: usize = 3;
 const HEAD_WITH_CHECK: usize = 7;
+/// How short a datagram may be and still be a join. What is sent back to others is shorter, and never answered itself.
+const LEAST_JOIN: usize = 48;
 
 pub(crate) mod kind {
     pub(crate) const PING: u8 = 1;
@@ -403,6 +409,31 @@ impl Seal {
     fn cluster_tag(self) -> [u8; 2] {
         (mix(self.cluster) as u16).to_le_bytes()
     }
+}
+
+/// What is repeated to whoever sent this to anyone at this address, and was not understood.
+pub(crate) fn misdirected(datagram: &[u8]) -> Option<[u8; HEAD_WITH_CHECK - 1]> {
+    let (form, rest) = datagram.split_first().filter(|_| datagram.len() >= LEAST_JOIN)?;
+    rest.first_chunk().filter(|_| form & OPEN != 0).copied()
+}
+
+/// Writes that this has come to the wrong place; how long that is.
+pub(crate) fn write_elsewhere(repeated: [u8; HEAD_WITH_CHECK - 1], buf: &mut [u8]) -> Option<usize> {
+    let (form, rest) = buf.split_first_mut()?;
+    *form = VERSION | OPEN;
+    *rest.first_chunk_mut()? = repeated;
+    Some(HEAD_WITH_CHECK)
+}
+
+/// Reads that what was sent with this check value has come to the wrong place, and whether the version there is this one.
+pub(crate) fn elsewhere(datagram: &[u8]) -> Option<([u8; 4], bool)> {
+    let [form, _, _, check @ ..]: &[u8; HEAD_WITH_CHECK] = datagram.try_into().ok()?;
+    (form & OPEN != 0).then_some((*check, form & 0xf == VERSION))
+}
+
+/// The check value of a datagram.
+pub(crate) fn check_of(datagram: &[u8]) -> [u8; 4] {
+    datagram.get(HEAD_BEFORE_CHECK..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
 }
 
 /// Checks a datagram's head for a node of this life and gives the frames behind it.

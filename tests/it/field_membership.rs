@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidings::sim::{Conditions, Sim};
 use tidings::{
     App, Config, DropReason, ForgetError, HeapNode, Hosted, Instant, Limits, MessageId, NodeId, OwnedEvent, Phase,
-    Status, Topic,
+    Status, Topic, Trouble,
 };
 
 use crate::common::cluster::SECOND;
@@ -358,4 +358,111 @@ fn who_forgets_its_only_seed_while_it_joins_is_a_cluster_of_one() {
     assert_eq!(node(&sim, host).phase(), Phase::Joining);
     sim.with(host, |it, now| assert!(it.node.forget_seed(now, 7)));
     assert_eq!((node(&sim, host).phase(), node(&sim, host).seeds().count()), (Phase::Member, 0));
+}
+
+/// When a host told that it cannot join, and why.
+fn failings(sim: &Cluster, host: usize) -> Vec<(Duration, Trouble)> {
+    let told = sim.machine(host).expect("it runs").app.0.iter();
+    told.filter_map(|(at, event)| match event {
+        OwnedEvent::JoinFailing { trouble, .. } => Some((at.duration_since(Instant::ZERO), *trouble)),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn who_asks_where_nobody_is_tells_so_at_growing_gaps_until_it_joins() {
+    let mut sim: Cluster = Sim::new(1, Conditions::LAN);
+    let [asker, seed] = [(); 2].map(|()| sim.add(diarist()));
+    sim.start(asker, &[seed, asker]);
+    sim.run_for(600 * SECOND);
+    let told = failings(&sim, asker);
+    assert!(told.iter().all(|(_, trouble)| *trouble == Trouble::NoAnswer), "{told:?}");
+    let gaps: Vec<u64> = told.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_secs()).collect();
+    assert!(told[0].0 < 5 * SECOND && told.len() == 7, "{told:?}");
+    assert!(gaps.windows(2).all(|pair| pair[1] > pair[0] + pair[0] / 2), "{gaps:?}");
+    let text = sim.machine(asker).expect("it runs").app.0[0].1.to_string();
+    assert_eq!(text, "cannot join after 7 tries: 1 does not answer");
+    sim.start(seed, &[]);
+    sim.run_for(600 * SECOND);
+    assert_eq!((node(&sim, asker).live(), failings(&sim, asker).len()), (2, 7));
+}
+
+#[test]
+fn who_asks_another_cluster_or_one_without_room_is_told_what_is_wrong() {
+    let mut sim = cluster_of_diarists(4, 1);
+    let of_others = Config::LAN.with_cluster("orders");
+    let stranger = sim.add(Hosted::new(HeapNode::new(of_others, Limits::DEFAULT), Diary::default()));
+    let before = sim.traffic(0).bytes;
+    sim.start(stranger, &[0]);
+    let begun = sim.now().duration_since(Instant::ZERO);
+    sim.run_for(5 * SECOND);
+    let told = failings(&sim, stranger);
+    assert!(told.len() == 1 && told[0].0 < begun + 5 * SECOND, "{told:?}");
+    assert_eq!(told[0].1, Trouble::OtherCluster);
+    assert_eq!(node(&sim, 0).live(), 4);
+    let (sent, asked) = (sim.traffic(0).bytes - before, sim.traffic(stranger).bytes);
+    assert!(sent < asked + 4 * 5 * 200, "{sent} B were sent, its probes included, for {asked}");
+
+    let mut sim: Cluster = Sim::new(2, Conditions::LAN);
+    let small = || Hosted::new(HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(2)), Diary::default());
+    let full = [(); 3].map(|()| sim.add(small()));
+    sim.start(full[0], &[]);
+    sim.start(full[1], &[full[0]]);
+    sim.run_for(SECOND);
+    sim.start(full[2], &[full[0]]);
+    sim.run_for(5 * SECOND);
+    assert_eq!(failings(&sim, full[2]).first().map(|(_, trouble)| *trouble), Some(Trouble::Full));
+}
+
+/// The join of a node that has just been started, and that node.
+fn first_join(config: Config) -> (HeapNode<u16>, Vec<u8>) {
+    let mut node = HeapNode::<u16>::new(config, Limits::DEFAULT);
+    node.join(Instant::ZERO, 9).expect("there is room");
+    node.start_with_seed(Instant::ZERO, NodeId::new(7), 7, [7; 16]);
+    let mut buf = [0; 1_200];
+    let join = node.poll_transmit(&mut buf).expect("it asks").payload.to_vec();
+    (node, join)
+}
+
+#[test]
+fn another_version_is_known_by_its_refusal() {
+    let (mut node, join) = first_join(Config::LAN);
+    let mut refusal = [&[0x12], &join[1..7]].concat();
+    node.handle_datagram(Instant::from_micros(5_000), 9, &mut refusal);
+    let mut at = Instant::ZERO;
+    let told = loop {
+        at = at + SECOND;
+        node.handle_timeout(at);
+        if let Some(event) = node.poll_event() {
+            break event.to_owned();
+        }
+    };
+    assert!(matches!(told, OwnedEvent::JoinFailing { seed: 9, trouble: Trouble::OtherVersion, .. }), "{told:?}");
+}
+
+#[test]
+fn a_refusal_is_shorter_than_what_is_refused_and_says_nothing_of_the_cluster_that_refuses() {
+    let (_, join) = first_join(Config::LAN.with_cluster("theirs"));
+    let mut seed = HeapNode::<u16>::new(Config::LAN.with_cluster("ours"), Limits::DEFAULT);
+    seed.start_with_seed(Instant::ZERO, NodeId::new(9), 9, [9; 16]);
+    let (_, own) = first_join(Config::LAN.with_cluster("ours"));
+    let mut at = Instant::ZERO;
+    let mut answer = |datagram: &[u8]| {
+        at = at + 5 * SECOND;
+        seed.handle_datagram(at, 50, &mut datagram.to_vec());
+        let mut buf = [0; 1_200];
+        seed.poll_transmit(&mut buf).map(|transmit| transmit.payload.to_vec())
+    };
+    assert_eq!(answer(&join), Some([&[0x11], &join[1..7]].concat()), "another's name");
+    // A guess of the tag that comes in every datagram, without the name.
+    let guess = [&own[..3], &join[3..]].concat();
+    assert_eq!(answer(&guess), Some([&[0x11], &guess[1..7]].concat()), "the right tag looks no other");
+    let newer = [&[0x12], &join[1..]].concat();
+    assert_eq!(answer(&newer), Some([&[0x11], &newer[1..7]].concat()), "another version");
+    assert_eq!(answer(&join[..47]), None, "too short for a join");
+    assert_eq!(answer(&[&[0x01], &join[1..]].concat()), None, "for one life alone");
+    let refusal = answer(&join).expect("as before");
+    assert_eq!(answer(&refusal), None, "a refusal is not refused");
+    assert!(answer(&own).is_some_and(|welcome| welcome.len() > 7), "whoever knows the name is answered");
 }

@@ -39,6 +39,7 @@ pub(crate) fn event(event: &Event) {
         Event::MemberMoved(member) => seen("moved", member),
         Event::MemberSuspect(member) => debug!(id = %member.id(), addr = %member.addr(), "member suspect"),
         Event::Joined => info!("joined"),
+        Event::JoinFailing { seed, tries, trouble } => warn!(%seed, tries, %trouble, "cannot join"),
         Event::Left => info!("left"),
         Event::Isolated => warn!("isolated: nobody answers"),
         Event::Reconnected => info!("reconnected"),

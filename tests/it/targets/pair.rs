@@ -42,7 +42,6 @@ pub struct Pair {
     pub fixed: FixedNode<MEMBERS, u16>,
     pub heap: Node<u16, Heap<Narrow>>,
     told: BTreeMap<NodeId, Member<u16>>,
-    seeds: BTreeSet<u16>,
     /// The caller's buffers are of any size now and then; what they are is drawn from this.
     pub cramped: Option<u64>,
 }
@@ -51,7 +50,7 @@ impl Pair {
     pub fn new(config: Config) -> Self {
         let limits = Limits::DEFAULT.with_members(MEMBERS).with_broadcast_bytes(BYTES).with_state_bytes(BYTES);
         let heap = Node::<u16, Heap<Narrow>>::new(config, limits);
-        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), seeds: BTreeSet::new(), cramped: None }
+        Pair { fixed: FixedNode::new(config), heap, told: BTreeMap::new(), cramped: None }
     }
 
     pub fn start(&mut self, now: Instant, id: u64, addr: u16, seed: u64) {
@@ -61,10 +60,10 @@ impl Pair {
     }
 
     pub fn join(&mut self, now: Instant, seed: u16) {
-        let room = self.seeds.contains(&seed) || self.seeds.len() < MAX_SEEDS;
-        let taken = both!(self, node => node.join(now, seed)).is_ok();
-        assert_eq!(taken, room, "a seed is refused if and only if others have taken all the room");
-        self.seeds.extend(taken.then_some(seed));
+        let before = self.fixed.seeds().count() + usize::from(!self.fixed.seeds().any(|kept| kept == seed));
+        assert_eq!(both!(self, node => node.join(now, seed)), Ok(()), "there is always a place for a seed");
+        let kept: BTreeSet<u16> = self.fixed.seeds().collect();
+        assert!(kept.contains(&seed) && kept.len() == before.min(MAX_SEEDS), "{seed} is one of {kept:?}");
     }
 
     /// Polls everything out of the pair and checks all that must hold when nothing is left to poll.
