@@ -17,6 +17,9 @@ pub const MAX_SEEDS: usize = 8;
 /// For how many probe periods seeds are asked in vain before that is told, and how often that gap is doubled at most.
 const TOLD_AFTER: u64 = 3;
 const MOST_DOUBLINGS: u8 = 10;
+/// How many visits come sooner than others: half a probe period after this node has joined, then after one, two, four and
+/// eight.
+const EAGER: u8 = 4;
 /// How often a cookie is returned before another is asked for.
 const PROOFS: u8 = 3;
 /// How many peers are told of a leave; each acknowledges and passes it on.
@@ -30,8 +33,9 @@ pub(crate) struct Seed<A> {
     pub(crate) addr: A,
     /// Unpredictable, so that only who was asked can answer.
     pub(crate) number: u32,
-    /// What the seed gave us to prove our address with, and the tag of its life.
-    pub(crate) proof: Option<(u64, u32)>,
+    /// What the seed gave us to prove our address with, the tag of its life, and where it said so: behind one address there
+    /// may be several that take turns.
+    pub(crate) proof: Option<(u64, u32, A)>,
     /// How often to try that before asking anew: another instance may be there by then.
     proofs: u8,
     next: Instant,
@@ -59,6 +63,11 @@ pub(crate) struct Seeds<A> {
     next_telling: Instant,
     tellings: u8,
     next_visit: Instant,
+    /// How many visits to seeds come sooner than others: whoever has just joined through an address at which several take turns
+    /// may have others to find there.
+    eager: u8,
+    /// Who of the dead is visited.
+    sought: Option<NodeId>,
     turn: usize,
     visited: Index,
 }
@@ -71,6 +80,8 @@ impl<A: Address> Seeds<A> {
         next_telling: Instant::ZERO,
         tellings: 0,
         next_visit: Instant::ZERO,
+        eager: 0,
+        sought: None,
         turn: 0,
         visited: 0,
     };
@@ -198,13 +209,18 @@ impl<A: Address> Seeds<A> {
         if cx.now < self.visit_due(cx.members, isolated) {
             return;
         }
-        self.next_visit = cx.now.after(cx.config.dead_probe_period);
-        self.turn = self.turn.wrapping_add(1);
+        let most = cx.config.dead_probe_period;
+        let gap = if self.eager > 0 { (cx.config.probe_period << (EAGER - self.eager)).min(most) } else { most };
+        self.next_visit = cx.now.after(gap);
+        self.turn = if self.eager > 0 { self.turn | 1 } else { self.turn }.wrapping_add(1);
+        self.eager = self.eager.saturating_sub(1);
         let seed = self.stray_seed(cx.members).filter(|_| self.turn.is_multiple_of(2));
         // To an isolated node the living are as good as dead.
         let dead = cx.members.next_lost(self.visited, isolated).filter(|_| seed.is_none());
         self.visited = dead.unwrap_or(self.visited);
-        let addr = seed.or_else(|| Some(cx.members.get(dead?)?.addr));
+        let lost = dead.and_then(|dead| cx.members.get(dead));
+        self.sought = lost.map(|lost| lost.id);
+        let addr = seed.or(lost.map(|lost| lost.addr));
         self.visit = addr.map(|addr| {
             let number = cx.rng.next_u32() | 1;
             Seed { number, owed: true, ..Seed::new(addr, cx.now) }
@@ -219,6 +235,7 @@ impl<A: Address> Seeds<A> {
 
     /// Calls on a member under this number: whoever is there says which life of this node's id it holds.
     pub(crate) fn call_on(&mut self, addr: A, number: u32, now: Instant) {
+        self.sought = None;
         self.visit = Some(Seed { number, owed: true, ..Seed::new(addr, now) });
     }
 
@@ -250,6 +267,11 @@ impl<A: Address> Seeds<A> {
 
     pub(crate) fn get(&self, at: usize) -> Option<&Seed<A>> {
         self.all().nth(at)
+    }
+
+    /// Whom it is about, if it is a visit to one of the dead.
+    pub(crate) fn sought(&self, at: usize) -> Option<NodeId> {
+        self.sought.filter(|_| at == self.seeds.len())
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
@@ -305,9 +327,15 @@ impl<A: Address> Seeds<A> {
         self.all_mut().for_each(|seed| seed.owed = false);
         self.tries = 0;
     }
+
+    /// Others may have come through the same seeds and found each other alone.
+    pub(crate) fn look_around(&mut self, now: Instant, config: &Config) {
+        self.eager = EAGER;
+        self.next_visit = self.next_visit.min(now.after(config.probe_period / 2));
+    }
 }
 
-impl<A> Seed<A> {
+impl<A: Address> Seed<A> {
     fn new(addr: A, now: Instant) -> Self {
         Seed {
             addr,
@@ -331,8 +359,10 @@ impl<A> Seed<A> {
 
     /// Answers the seed's question whether the address is ours, at once. Now that it is known to be there, it is asked
     /// again soon if this is lost.
-    pub(crate) fn prove(&mut self, cookie: u64, tag: u32, now: Instant, config: &Config) {
-        (self.proof, self.proofs, self.owed) = (Some((cookie, tag)), PROOFS, true);
+    pub(crate) fn prove(&mut self, (cookie, tag, from): (u64, u32, A), now: Instant, config: &Config) {
+        // Only the seed can have sent it there; it is not to send much.
+        let proofs = if from == self.addr { PROOFS } else { 1 };
+        (self.proof, self.proofs, self.owed) = (Some((cookie, tag, from)), proofs, true);
         (self.gap, self.next) = (0, now.after(least_gap(config)));
     }
 }

@@ -23,6 +23,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
         });
         let Some(Told { record: newcomer, seen, .. }) = told else { return self.refuse(DropReason::Malformed) };
+        // It looks for one who was here, and is of another cluster that has the same name.
+        if record.id().is_some_and(|sought| self.members.find(sought).is_none()) {
+            return self.refuse(DropReason::Stranger);
+        }
         let proved = is_cookie(&self.rng, newcomer.addr, self.now, &self.config, proof);
         // One answer a datagram while nobody has proved that this is where it says.
         if core::mem::replace(&mut speaker.answered, true) && !proved {
@@ -112,6 +116,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn become_member(&mut self) {
         (self.phase, self.hearsay) = (Phase::Member, None);
         self.seeds.rest();
+        self.seeds.look_around(self.now, &self.config);
         self.arrives = Some(self.now.after(self.config.suspicion));
     }
 
@@ -144,7 +149,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         };
         match answer {
             // Even if another seed was quicker: it may know others.
-            Answer::Prove(cookie) if self.leave.is_none() => seed.prove(cookie, tag, self.now, &self.config),
+            Answer::Prove(cookie) if self.leave.is_none() => {
+                seed.prove((cookie, tag, speaker.addr), self.now, &self.config);
+            }
             Answer::Prove(_) => {}
             Answer::Full => {
                 seed.trouble = Trouble::Full;
@@ -254,6 +261,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.seeds.note_taken(number);
                 self.on_taken(record.record(), Witness::Seed);
             }
+            // What it sent itself comes back from an address at which several take turns.
+            _ if head.tag == own_tag => self.stats.count(DropReason::OwnId),
             _ => self.refuse(DropReason::OwnId),
         }
     }

@@ -218,7 +218,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.members.describe(about, true, body)
                 })
             }
-            Say::Join { cookie } => self.write_join(0, cookie, writer),
+            Say::Join { cookie } => self.write_join((0, cookie), None, writer),
             // It is no datagram of this cluster.
             Say::Elsewhere(_) => None,
             Say::Diff(diff) => diff.write(writer, &self.members),

@@ -296,7 +296,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Owed::Seed(at) => {
                 let seed = self.seeds.get(at)?;
-                Some((seed.addr, seed.proof.map_or(ANYONE, |(_, tag)| tag)))
+                Some(seed.proof.map_or((seed.addr, ANYONE), |(_, tag, from)| (from, tag)))
             }
             Owed::Leave(_, id) | Owed::Sync(_, id) | Owed::Relay(_, id) | Owed::Compare(id) => of_member(id),
             Owed::Cast(_, id) | Owed::Direct(_, id) | Owed::Pull(_, id, _) | Owed::Give(_, id) => of_member(id),
@@ -346,8 +346,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Owed::Seed(at) => {
                 let seed = self.seeds.get(at)?;
-                let (number, cookie) = (seed.number, seed.proof.map_or(0, |(cookie, _)| cookie));
-                self.write_join(number, cookie, writer)
+                let cookie = seed.proof.map_or(0, |(cookie, ..)| cookie);
+                self.write_join((seed.number, cookie), self.seeds.sought(at), writer)
             }
             Owed::Leave(..) => {
                 let number = self.leave.as_ref()?.number;
@@ -438,7 +438,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
     }
 
-    pub(super) fn write_join(&self, number: u32, cookie: u64, writer: &mut Writer<'_>) -> Option<()> {
+    pub(super) fn write_join(
+        &self,
+        (number, cookie): (u32, u64),
+        sought: Option<NodeId>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
         // Whoever leaves has itself introduced to nobody any more.
         if self.leave.is_some() {
             return None;
@@ -449,7 +454,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             body.u8(VERSION)?;
             body.u8(VERSION)?;
             // Whoever is asked may be newer than this node, and is to know from where on it is told.
-            self.members.describe(MYSELF, true, body)
+            self.members.describe(MYSELF, true, body)?;
+            // The smallest datagram may have no room for it.
+            sought.map_or(Some(()), |id| body.id(id).or(Some(())))
         })
     }
 

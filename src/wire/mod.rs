@@ -45,7 +45,7 @@
 //! | 5 | news | records |
 //! | 6 | list | low 8, high 8, salt 4, short ids 4 of all the sender's records in that range of the id space, in order |
 //! | 7 | diff | low 8, high 8, all records in that range which the list of the other side lacks |
-//! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record |
+//! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record; id 8 of the one whom it looks for, if it visits one of the dead: only who knows that id answers |
 //! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record or the one that stands in the way |
 //! | 10 | leave | number 4; behind news that the sender has left |
 //! | 11 | leave ack | number 4 |

@@ -3,10 +3,10 @@
 //!
 //! Latency 1 to 5 ms and `Config::LAN` unless a test says otherwise. What a test prints names the seed to replay it with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use tidings::sim::{Conditions, Sim};
+use tidings::sim::{Conditions, Layer, Machine, Sim, SimRng};
 use tidings::{
     App, Config, DropReason, ForgetError, HeapNode, Hosted, Instant, Limits, MessageId, NodeId, OwnedEvent, Phase,
     Status, Topic, Trouble,
@@ -465,4 +465,119 @@ fn a_refusal_is_shorter_than_what_is_refused_and_says_nothing_of_the_cluster_tha
     let refusal = answer(&join).expect("as before");
     assert_eq!(answer(&refusal), None, "a refusal is not refused");
     assert!(answer(&own).is_some_and(|welcome| welcome.len() > 7), "whoever knows the name is answered");
+}
+
+/// A node, or a load balancer in front of some.
+struct Host {
+    node: HeapNode<u32>,
+    /// Those that it passes datagrams on to under its own address, in turn or at random.
+    behind: Vec<u32>,
+    rng: Option<SimRng>,
+    passed: usize,
+    outbox: VecDeque<(u32, Vec<u8>)>,
+}
+
+impl Host {
+    fn node() -> Self {
+        let node = HeapNode::new(Config::LAN, Limits::DEFAULT);
+        Host { node, behind: Vec::new(), rng: None, passed: 0, outbox: VecDeque::new() }
+    }
+
+    fn balancer(behind: std::ops::Range<u32>, rng: Option<SimRng>) -> Self {
+        Host { behind: behind.collect(), rng, ..Host::node() }
+    }
+}
+
+impl Layer for Host {
+    type Inner = HeapNode<u32>;
+
+    fn inner(&self) -> &HeapNode<u32> {
+        &self.node
+    }
+
+    fn inner_mut(&mut self) -> &mut HeapNode<u32> {
+        &mut self.node
+    }
+
+    fn start(&mut self, now: Instant, id: NodeId, addr: u32, rng: &mut SimRng) {
+        if self.behind.is_empty() {
+            Machine::start(&mut self.node, now, id, addr, rng);
+        }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, from: u32, datagram: &mut [u8]) {
+        if self.behind.is_empty() {
+            return self.node.handle_datagram(now, from, datagram);
+        }
+        let turn = self.rng.as_mut().map_or(self.passed, |rng| rng.below(self.behind.len() as u64) as usize);
+        self.passed += 1;
+        self.outbox.push_back((self.behind[turn % self.behind.len()], datagram.to_vec()));
+    }
+
+    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(u32, usize)> {
+        let Some((to, datagram)) = self.outbox.pop_front() else {
+            return Machine::poll_transmit(&mut self.node, buf);
+        };
+        buf[..datagram.len()].copy_from_slice(&datagram);
+        Some((to, datagram.len()))
+    }
+}
+
+/// Runs until the first so many hosts all know each other; how long that takes.
+fn until_whole(sim: &mut Sim<Host>, hosts: usize, limit: Duration) -> Option<Duration> {
+    let whole = |sim: &Sim<Host>| (0..hosts).all(|host| sim.machine(host).is_some_and(|it| it.node.live() == hosts));
+    sim.run_until_true(whole, 10 * MILLIS, limit)
+}
+
+#[test]
+fn a_newcomer_joins_through_a_load_balancer_that_takes_members_in_turn() {
+    for seed in 0..20 {
+        for loss in [0.0, 0.1] {
+            let mut sim: Sim<Host> = Sim::new(seed, Conditions::LAN.with_loss(loss));
+            for host in 0..5 {
+                sim.add(Host::node());
+                sim.start(host, &[0]);
+            }
+            assert!(until_whole(&mut sim, 5, 30 * SECOND).is_some(), "seed {seed}, {loss} loss");
+            let newcomer = sim.add(Host::node());
+            let balancer = sim.add(Host::balancer(0..5, None));
+            sim.start(balancer, &[]);
+            sim.start(newcomer, &[balancer]);
+            let joined = until_whole(&mut sim, 6, 30 * SECOND);
+            assert!(joined.is_some_and(|took| took < 3 * SECOND), "seed {seed}, {loss} loss: {joined:?}");
+        }
+    }
+}
+
+#[test]
+fn five_that_start_behind_a_load_balancer_become_one_cluster_in_seconds() {
+    let mut all = Vec::new();
+    for seed in 0..40 {
+        let mut sim: Sim<Host> = Sim::new(seed, Conditions::LAN);
+        (0..5).for_each(|_| _ = sim.add(Host::node()));
+        let balancer = sim.add(Host::balancer(0..5, Some(SimRng::new(seed))));
+        sim.start(balancer, &[]);
+        (0..5).for_each(|host| sim.start(host, &[balancer]));
+        all.push(until_whole(&mut sim, 5, 120 * SECOND).unwrap_or_else(|| panic!("seed {seed}: never one cluster")));
+    }
+    all.sort();
+    let (median, worst) = (all[all.len() / 2], all[all.len() - 1]);
+    assert!(median < 2 * SECOND && worst < 10 * SECOND, "median {median:?}, worst {worst:?}");
+}
+
+#[test]
+fn two_clusters_of_one_name_do_not_merge_through_an_address_of_the_dead_that_one_of_them_reuses() {
+    for seed in 0..4 {
+        let mut sim = cluster_of_diarists(4, seed);
+        sim.crash(3);
+        sim.run_for(10 * SECOND);
+        let others: Vec<usize> = (0..4).map(|_| sim.add(diarist())).collect();
+        sim.move_host(others[3], 3);
+        others.iter().for_each(|host| sim.start(*host, &[others[0]]));
+        sim.run_for(300 * SECOND);
+        assert_eq!(node(&sim, others[3]).addr(), Some(3), "seed {seed}");
+        assert!((0..3).all(|host| node(&sim, host).live() == 3), "seed {seed}: one cluster");
+        assert!(others.iter().all(|host| node(&sim, *host).live() == 4), "seed {seed}: and the other");
+        assert!((0..3).all(|host| others.iter().all(|other| lists(&sim, host, *other).is_none())), "seed {seed}");
+    }
 }
