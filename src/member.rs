@@ -52,6 +52,12 @@ impl NodeId {
     }
 }
 
+impl From<u64> for NodeId {
+    fn from(number: u64) -> Self {
+        NodeId(number)
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -246,6 +252,12 @@ impl fmt::Display for Status {
 pub struct Member<A> {
     pub(crate) record: Record<A>,
     pub(crate) suspect: bool,
+}
+
+impl<A: Copy + fmt::Debug> fmt::Display for Member<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:?}, {}", self.id(), self.addr(), self.status())
+    }
 }
 
 impl<A> Member<A> {

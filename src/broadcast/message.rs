@@ -39,6 +39,13 @@ impl Topic {
     }
 }
 
+impl From<&str> for Topic {
+    /// As [`Topic::from_name`].
+    fn from(name: &str) -> Self {
+        Topic::from_name(name)
+    }
+}
+
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Topic({:08x})", self.0)

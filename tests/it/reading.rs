@@ -54,4 +54,6 @@ fn phases_and_reasons_to_wake_have_short_names_that_can_be_padded() {
     assert_eq!(format!("{:8}|", node.phase()), "member  |");
     assert_eq!(format!("{:>9}|", WakeReason::Challenge), "challenge|");
     assert_eq!(Phase::Isolated.to_string(), "isolated");
+    let myself = node.member(NodeId::from(1)).unwrap();
+    assert_eq!(myself.to_string(), "0000000000000001 at 1, alive");
 }

@@ -3,7 +3,9 @@
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use tidings::sim::SimRng;
-use tidings::{Address, Config, FixedNode, HeapNode, Instant, Limits, Node, NodeId, StartError, Storage};
+use tidings::{
+    Address, Config, FixedNode, HeapNode, Instant, Limits, MAX_SEEDS, Node, NodeId, Phase, StartError, Storage,
+};
 
 const ID: NodeId = NodeId::new(7);
 
@@ -40,6 +42,33 @@ fn an_address_that_nobody_can_send_to_is_refused_and_nothing_changes() {
     refuses_always(FixedNode::<2, SocketAddr>::new(Config::LAN), "[fe80::1]:7946", &both);
     refuses_always(FixedNode::<2, SocketAddrV4>::new(Config::LAN), "10.0.0.7:7946", &v4);
     refuses_always(FixedNode::<2, SocketAddrV6>::new(Config::LAN), "[fe80::1]:7946", &v6);
+}
+
+#[test]
+fn seeds_can_be_replaced_while_a_node_runs() {
+    let mut node = HeapNode::<u16>::new(Config::LAN, Limits::DEFAULT);
+    let seeds = |node: &HeapNode<u16>| node.seeds().collect::<Vec<_>>();
+    let now = Instant::ZERO;
+    let old = 100..100 + MAX_SEEDS as u16;
+    old.clone().for_each(|seed| node.join(now, seed).unwrap());
+    node.start(now, ID, 7, &mut SimRng::new(1)).unwrap();
+    assert!(seeds(&node).into_iter().eq(old.clone()));
+    assert!(node.forget_seed(now, 100) && !node.forget_seed(now, 100));
+    assert_eq!((node.join(now, 200), node.phase()), (Ok(()), Phase::Joining));
+    let mut asked = Vec::new();
+    let mut buf = [0; tidings::MAX_DATAGRAM];
+    while let Some(datagram) = node.poll_transmit(&mut buf) {
+        asked.push(datagram.to);
+    }
+    asked.sort_unstable();
+    assert_eq!(asked, old.clone().skip(1).chain([200]).collect::<Vec<_>>(), "the new one, and not the old");
+
+    assert_eq!(old.filter(|seed| node.forget_seed(now, *seed)).count(), MAX_SEEDS - 1);
+    assert_eq!((seeds(&node), node.phase()), (vec![200], Phase::Joining));
+    assert!(node.forget_seed(now, 200));
+    assert_eq!((seeds(&node), node.phase()), (vec![], Phase::Member), "nobody to join: a cluster of one");
+    node.join(now, 300).unwrap();
+    assert_eq!(node.phase(), Phase::Joining);
 }
 
 #[test]

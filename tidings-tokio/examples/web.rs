@@ -54,7 +54,8 @@ async fn health(State(cluster): State<Cluster>) -> (StatusCode, String) {
     (code, cluster.phase().to_string())
 }
 
-/// Configuration that any node may write. The latest value counts, so each has the time at its front.
+/// Configuration that any node may write. The latest value counts, so each has the time at its front. It lasts as long as
+/// the node that was told: see `Cluster::values` for what must last longer.
 async fn configure(State(cluster): State<Cluster>, Path(key): Path<String>, value: String) -> StatusCode {
     let micros = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
     let set = cluster.set(&format!("config/{key}"), format!("{micros:020} {value}")).await;

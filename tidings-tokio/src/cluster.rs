@@ -11,7 +11,7 @@ use crate::builder::Builder;
 use crate::core::{Attempt, Command, Core, Lane, Standing, entries};
 use crate::error::{Error, Stopped};
 use crate::feed::{Feed, Outlet, Tap};
-use crate::{Change, Event, Member, Members};
+use crate::{Change, Event, Member, Members, NAME};
 
 /// A node of a cluster that runs in a task of its own, and the way to it from any other task or thread.
 ///
@@ -179,7 +179,8 @@ impl Cluster {
 
     // Keys.
 
-    /// Writes a key of this node's own, which all members can read a few network latencies later. Waits while others lag
+    /// Writes a key of this node's own, which all members can read a few network latencies later, and which lasts as long as this
+    /// life of the node: [`export`](Self::export) has it in the next. Waits while others lag
     /// too far behind what this node has written. See [`HeapNode::set`](tidings::Node::set).
     pub async fn set(&self, key: &str, value: impl AsRef<[u8]>) -> Result<Version, Error> {
         self.set_with(key, value, SetOptions::DEFAULT).await
@@ -217,11 +218,20 @@ impl Cluster {
         self.with(move |node| entries(node, owner, "")).await
     }
 
-    /// This key of every member that has it. Versions are each owner's own: where the latest of all counts, put the time into
-    /// the values.
+    /// This key of every member that has it.
+    ///
+    /// For what any member may decide, such as configuration, put the time in front of each value and take the greatest:
+    /// versions are each owner's own. Where it must outlive whoever wrote it, have each member that reads a greater one
+    /// write it as its own too: a newcomer may not be given the keys of a member that is down.
     pub async fn values(&self, key: &str) -> Result<Vec<(NodeId, OwnedEntry)>, Error> {
         let key = key.to_owned();
         self.with(move |node| node.values(&key).map(|(owner, entry)| (owner, entry.to_owned())).collect()).await
+    }
+
+    /// The name of a member; `None` if it has none, or has only just come.
+    pub async fn name(&self, id: NodeId) -> Result<Option<String>, Error> {
+        let name = self.get(id, NAME).await?;
+        Ok(name.map(|entry| String::from_utf8_lossy(entry.value()).into_owned()))
     }
 
     /// All of this node's own keys, for [`Builder::import`] at its next start: without that, a node that restarts begins with

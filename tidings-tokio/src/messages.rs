@@ -51,7 +51,7 @@ pub struct Answer {
 
 impl Cluster {
     /// The messages on a topic from now on, in the order in which they come: broadcasts of others, and what others send to
-    /// this node on it.
+    /// this node on it. What was said before is not heard: what a newcomer must know belongs into a key ([`set`](Self::set)).
     pub async fn subscribe(&self, topic: Topic) -> Result<Feed<Message>, Error> {
         self.listen(topic, false).await
     }

@@ -65,7 +65,8 @@ async fn what_one_node_says_and_writes_the_others_hear_and_read() {
     let Ok(Change::Set { owner, entry }) = next(&mut watched).await else { panic!("a key is set") };
     assert_eq!((owner, entry.key(), entry.value()), (a.id(), "load/cpu", &b"0.7"[..]));
     assert_eq!(c.get(a.id(), "load/cpu").await.unwrap().unwrap().value(), b"0.7");
-    assert_eq!(c.get(a.id(), "name").await.unwrap().unwrap().value(), b"n0", "a name can be read");
+    assert_eq!(c.name(a.id()).await.unwrap().as_deref(), Some("n0"));
+    assert_eq!(c.name(NodeId::new(1)).await.unwrap(), None);
 
     a.broadcast(ALARMS, "fire").await.unwrap();
     let message = next(&mut heard).await.unwrap();
