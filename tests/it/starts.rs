@@ -22,9 +22,10 @@ fn refuses<A: Address, S: Storage>(node: &mut Node<A, S>, addr: A) {
 }
 
 /// The same before the node's life and in it.
-fn refuses_always<A: Address, S: Storage>(mut node: Node<A, S>, good: &str, bad: &[&str])
+fn refuses_always<A, S>(mut node: Node<A, S>, good: &str, bad: &[&str])
 where
-    A: std::str::FromStr<Err: std::fmt::Debug>,
+    A: Address + std::str::FromStr<Err: std::fmt::Debug>,
+    S: Storage,
 {
     let addr = |text: &str| text.parse::<A>().unwrap();
     bad.iter().for_each(|bad| refuses(&mut node, addr(bad)));
