@@ -419,7 +419,7 @@ fn who_asks_another_cluster_or_one_without_room_is_told_what_is_wrong() {
 fn first_join(config: Config) -> (HeapNode<u16>, Vec<u8>) {
     let mut node = HeapNode::<u16>::new(config, Limits::DEFAULT);
     node.join(Instant::ZERO, 9).expect("there is room");
-    node.start_with_seed(Instant::ZERO, NodeId::new(7), 7, [7; 16]);
+    node.start_with_seed(Instant::ZERO, NodeId::new(7), 7, [7; 16]).unwrap();
     let mut buf = [0; 1_200];
     let join = node.poll_transmit(&mut buf).expect("it asks").payload.to_vec();
     (node, join)
@@ -445,7 +445,7 @@ fn another_version_is_known_by_its_refusal() {
 fn a_refusal_is_shorter_than_what_is_refused_and_says_nothing_of_the_cluster_that_refuses() {
     let (_, join) = first_join(Config::LAN.with_cluster("theirs"));
     let mut seed = HeapNode::<u16>::new(Config::LAN.with_cluster("ours"), Limits::DEFAULT);
-    seed.start_with_seed(Instant::ZERO, NodeId::new(9), 9, [9; 16]);
+    seed.start_with_seed(Instant::ZERO, NodeId::new(9), 9, [9; 16]).unwrap();
     let (_, own) = first_join(Config::LAN.with_cluster("ours"));
     let mut at = Instant::ZERO;
     let mut answer = |datagram: &[u8]| {
