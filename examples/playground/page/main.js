@@ -10,6 +10,10 @@ const DATAGRAMS = [96, 128, 192, 256, 384, 512, 768, 1024, 1200, 1400];
 // What passes in one frame at most, in real milliseconds: a page in the background need not catch up.
 const LONGEST_FRAME = 100;
 
+// How long a sentence is shown, in real milliseconds.
+const SAID = 3_000;
+const HINT = "A second click undoes it: what is dead or has left starts again, what is paused goes on.";
+
 const at = (id) => document.getElementById(id);
 const wanted = new URLSearchParams(location.search);
 const number = (name, usual, least, most) => Math.min(most, Math.max(least, Number.parseInt(wanted.get(name), 10) || usual));
@@ -21,7 +25,9 @@ const page = {
   runs: true,
   // The number of the happening that is looked at; null for the latest.
   chosen: null,
+  // The node under the pointer, and until when a sentence is shown in place of it.
   looked: -1,
+  saidUntil: 0,
   owedMicros: 0,
 };
 
@@ -50,7 +56,7 @@ function click(stage, node) {
 
 function say(sentence) {
   write(at("about"), sentence);
-  page.silentUntil = performance.now() + 3_000;
+  page.saidUntil = performance.now() + SAID;
 }
 
 function connect(stage) {
@@ -99,7 +105,8 @@ function show(stage, real) {
   write(at("chosen"), text(chosen));
   plotCurve(at("curve"), chosen, colour);
   showPlots(picture);
-  if (page.looked >= 0) write(at("about"), `${describe(page.looked, picture.nodes[page.looked], seen[page.looked])}.`);
+  const looked = picture.nodes[page.looked];
+  if (real > page.saidUntil) write(at("about"), looked ? `${describe(page.looked, looked, seen[page.looked])}.` : HINT);
 }
 
 function showPlots(picture) {
