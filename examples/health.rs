@@ -1,18 +1,23 @@
 //! A node with a page of plain text that tells how it is, for people and for what watches over services: two threads
 //! share the node.
 
+#[path = "shared/mod.rs"]
+mod shared;
+
 use std::fmt::{self, Display};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{self, ExitCode};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
 use owo_colors::OwoColorize;
-use tidings::{Clock, Config, DropReason, Event, HeapNode, Limits, MAX_DATAGRAM, NodeId, Phase, SendFailure};
+use tidings::{Clock, DropReason, Event, HeapNode, Limits, MAX_DATAGRAM, Phase, SendFailure};
+
+use shared::options::{self, Joining, Opened, Place};
+use shared::{LEAVING_TEXT, print};
 
 const EXAMPLES: &str = "\
 Examples, each after `cargo run --release --example health --`:
@@ -22,56 +27,42 @@ Examples, each after `cargo run --release --example health --`:
 Then open http://127.0.0.1:8001/ in a browser. The examples `cluster`, with --bind, `tokio` and `poll` join the same
 cluster with the same options.";
 
-/// What a shell reports of a program that Ctrl-C ended.
-const INTERRUPTED: i32 = 130;
 /// How soon the loop sees that Ctrl-C was pressed.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// How long one who asks for the page may keep others waiting.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Set by Ctrl-C.
-static LEAVING: AtomicBool = AtomicBool::new(false);
 
 /// Runs one node of a cluster, with a page of its health at an address of its own, until Ctrl-C.
 #[derive(Parser)]
 #[command(name = "health", after_help = EXAMPLES)]
 struct Options {
-    /// Address of the node's socket, where others reach it; port 0 stands for any free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
-    bind: SocketAddr,
+    #[command(flatten)]
+    place: Place,
     /// Where the page is served; whoever reaches this address can read it
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
-    http: SocketAddr,
-    /// Join the cluster through the nodes at these addresses
-    #[arg(long, value_name = "ADDR", num_args = 1.., value_parser = address)]
-    join: Vec<SocketAddr>,
-    /// Name of the cluster; nodes of other clusters are ignored
-    #[arg(long, value_name = "NAME", default_value = "demo")]
-    cluster: String,
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    http: String,
+    #[command(flatten)]
+    joining: Joining,
 }
 
 fn main() -> ExitCode {
-    let Err(sentence) = run(&Options::parse()) else { return ExitCode::SUCCESS };
-    let _ = writeln!(anstream::stderr(), "{} {sentence}", "error:".red().bold());
-    ExitCode::FAILURE
+    shared::outcome(run(&Options::parse()))
 }
 
-fn run(options: &Options) -> Result<(), String> {
-    let &Options { bind, http, ref join, ref cluster } = options;
-    if let Some(seed) = join.iter().find(|seed| seed.is_ipv4() != bind.is_ipv4()) {
-        return Err(format!("--join {seed} and --bind {bind} must both be IPv4, or both IPv6"));
-    }
-    let socket = UdpSocket::bind(bind).map_err(|error| format!("cannot bind {bind}: {error}"))?;
-    let addr = socket.local_addr().map_err(|error| format!("cannot tell the address of the socket: {error}"))?;
-    let listener = TcpListener::bind(http).map_err(|error| format!("cannot serve the page at {http}: {error}"))?;
+fn run(Options { place, http, joining }: &Options) -> Result<ExitCode, String> {
+    let Opened { socket, addr, seeds } = place.open(joining)?;
+    let http = options::resolve("--http", http, None)?;
+    let listener = TcpListener::bind(http).map_err(|error| options::cannot("serve the page at", http, &error))?;
     let page = listener.local_addr().map_err(|error| format!("cannot tell the address of the page: {error}"))?;
 
-    let (id, clock) = (NodeId::from_name(&addr.to_string()), Clock::start());
-    let mut node = HeapNode::new(Config::LAN.with_cluster(cluster), Limits::DEFAULT);
-    let joined = join.iter().try_for_each(|seed| node.join(clock.now(), *seed));
-    joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
-    node.start(clock.now(), id, addr, &mut rand::rng())
-        .map_err(|_| format!("nobody can send to {addr}: --bind needs an address at which others reach this node"))?;
-    leave_on_ctrl_c()?;
+    let (id, clock) = (place.id(addr), Clock::start());
+    let mut node = HeapNode::new(joining.config(), Limits::DEFAULT);
+    for seed in seeds {
+        // There are no more of them than a node keeps.
+        let _ = node.join(clock.now(), seed);
+    }
+    node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|error| format!("{addr}: {error}"))?;
+    shared::leave_on_ctrl_c(|| print(LEAVING_TEXT), || ())?;
     print(format_args!("node {} at {addr}, its health at http://{page}/; Ctrl-C to leave", id.bold()));
 
     let node = Arc::new(Mutex::new(node));
@@ -81,12 +72,12 @@ fn run(options: &Options) -> Result<(), String> {
 }
 
 /// The loop around the node. It holds the lock except while it waits.
-fn drive(node: &Mutex<HeapNode>, socket: &UdpSocket, clock: Clock) -> Result<(), String> {
+fn drive(node: &Mutex<HeapNode>, socket: &UdpSocket, clock: Clock) -> Result<ExitCode, String> {
     let failed = |error: io::Error| format!("the socket failed: {error}");
     let mut buf = vec![0; MAX_DATAGRAM];
     loop {
         let mut held = node.lock().unwrap_or_else(PoisonError::into_inner);
-        if LEAVING.load(Ordering::Relaxed) {
+        if shared::is_leaving() {
             held.leave(clock.now());
         }
         while let Some(datagram) = held.poll_transmit(&mut buf) {
@@ -95,10 +86,10 @@ fn drive(node: &Mutex<HeapNode>, socket: &UdpSocket, clock: Clock) -> Result<(),
             }
         }
         while let Some(event) = held.poll_event() {
-            print(format_args!("{}  {event}", clock.now()));
+            print(format_args!("{}  {}", shared::stamp().dimmed(), event.style(shared::style(&event))));
             match event {
-                Event::Left => return Ok(()),
-                Event::IdTaken => return Err("another live node has the id of this address".to_string()),
+                Event::Left => return Ok(ExitCode::SUCCESS),
+                Event::IdTaken => return Err("another live node has this id: choose another --name".to_string()),
                 _ => {}
             }
         }
@@ -170,23 +161,4 @@ impl Display for Page<'_> {
         }
         Ok(())
     }
-}
-
-fn leave_on_ctrl_c() -> Result<(), String> {
-    let handler = || {
-        if LEAVING.swap(true, Ordering::Relaxed) {
-            process::exit(INTERRUPTED);
-        }
-        print("leaving; Ctrl-C again to exit at once");
-    };
-    ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
-}
-
-/// Prints a line. Nobody reading any more is no reason to stop.
-fn print(text: impl Display) {
-    let _ = writeln!(anstream::stdout(), "{text}");
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:7001 or [::1]:7001".to_string())
 }

@@ -30,7 +30,7 @@ const MISTAKES: usize = 10;
 /// How many times the silence that means death a scene may take: with half of the datagrams lost, it takes several.
 const SUSPICIONS: u32 = 20;
 
-pub fn run(nodes: u64, network: &Network) -> Result<(), String> {
+pub fn run(nodes: u64, network: Network) -> Result<(), String> {
     let mut demo = Demo::new(network);
     let outcome = demo.play(nodes);
     demo.show_views();
@@ -75,10 +75,10 @@ struct Demo {
 }
 
 impl Demo {
-    fn new(network: &Network) -> Demo {
+    fn new(network: Network) -> Demo {
         let (reporter, reports) = channel();
         Demo {
-            setup: Setup { clock: Clock::start(), config: network.config(), loss: network.loss, topic: TOPIC },
+            setup: Setup { clock: Clock::start(), config: network.config, loss: network.loss, topic: TOPIC },
             screen: Screen::new(),
             running: BTreeMap::new(),
             reporter,

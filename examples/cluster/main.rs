@@ -7,16 +7,17 @@ mod driver;
 mod journal;
 mod news;
 mod screen;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod single;
 mod view;
 
-use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, ValueEnum, value_parser};
-use owo_colors::OwoColorize;
+use clap::{Parser, value_parser};
 use tidings::Config;
+
+use crate::shared::options::Joining;
 
 const EXAMPLES: &str = "\
 Examples, each after `cargo run --release --example cluster --`:
@@ -25,7 +26,7 @@ Examples, each after `cargo run --release --example cluster --`:
   Three real nodes, in three terminals:
     --bind 127.0.0.1:7001
     --bind 127.0.0.1:7002 --join 127.0.0.1:7001
-    --bind 127.0.0.1:7003 --join 127.0.0.1:7001 127.0.0.1:7002 --say \"hello to you both\"
+    --bind 127.0.0.1:7003 --join 127.0.0.1:7001,127.0.0.1:7002 --say \"hello to you both\"
   Two more, of which one sets keys and the other shows them:
     --bind 127.0.0.1:7004 --join 127.0.0.1:7001 --set load=0.7 --set rack=r1
     --bind 127.0.0.1:7005 --join 127.0.0.1:7001 --watch
@@ -35,68 +36,37 @@ Examples, each after `cargo run --release --example cluster --`:
 /// Runs a cluster of nodes on loopback and checks what they see; with --bind, runs one node among others until Ctrl-C.
 #[derive(Parser)]
 #[command(name = "cluster", after_help = EXAMPLES)]
+#[command(mut_arg("join", |join| join.requires("bind").help_heading(single::HEADING)))]
+#[command(mut_arg("advertise", |advertise| advertise.requires("bind")))]
+#[command(mut_arg("name", |name| name.requires("bind")))]
+#[command(mut_arg("bind", |bind| bind.help("Run one node with its socket at this address, until Ctrl-C")))]
 struct Options {
     /// How many nodes the demonstration has, 3 to 64
     #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "bind")]
     #[arg(value_parser = value_parser!(u8).range(3..=64))]
     nodes: u8,
+    /// Percentage of outgoing datagrams to drop at random on purpose, 0 to 50
+    #[arg(long, value_name = "P", default_value_t = 0, value_parser = value_parser!(u8).range(0..=50))]
+    loss: u8,
     #[command(flatten)]
-    network: Network,
+    joining: Joining,
     #[command(flatten)]
     single: single::Options,
 }
 
-/// What all nodes have in common.
-#[derive(Args)]
+/// What all nodes of this program have in common.
+#[derive(Clone, Copy)]
 struct Network {
-    /// Percentage of outgoing datagrams to drop at random on purpose, 0 to 50
-    #[arg(long, value_name = "P", default_value_t = 0, value_parser = value_parser!(u8).range(0..=50))]
     loss: u8,
-    /// How far apart the nodes are
-    #[arg(long, value_enum, default_value_t = Preset::Lan)]
-    preset: Preset,
-    /// Name of the cluster; nodes of other clusters are ignored
-    #[arg(long, value_name = "NAME", default_value = "demo")]
-    cluster: String,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Preset {
-    /// One data centre: a crash is known to all in 4 to 5 s
-    Lan,
-    /// Several continents: in some 13 s
-    Wan,
-    /// One host: in some 2 s
-    Local,
-}
-
-impl Network {
-    fn config(&self) -> Config {
-        let preset = match self.preset {
-            Preset::Lan => Config::LAN,
-            Preset::Wan => Config::WAN,
-            Preset::Local => Config::LOCAL,
-        };
-        preset.with_cluster(&self.cluster)
-    }
+    config: Config,
 }
 
 fn main() -> ExitCode {
-    let Options { nodes, network, single } = Options::parse();
-    let outcome = match single.bind {
-        Some(bind) => single::run(bind, &single, &network),
-        None => demo::run(u64::from(nodes), &network),
+    let Options { nodes, loss, joining, single } = Options::parse();
+    let network = Network { loss, config: joining.config() };
+    let outcome = match single.place.bind {
+        Some(_) => single::run(&single, &joining, network),
+        None => demo::run(u64::from(nodes), network),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            let _ = writeln!(anstream::stderr(), "{} {sentence}", "error:".red().bold());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// An address and port, with a better sentence than the standard library's if it is not one.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:7001 or [::1]:7001".to_string())
+    shared::outcome(outcome.map(|()| ExitCode::SUCCESS))
 }

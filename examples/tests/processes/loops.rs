@@ -101,7 +101,7 @@ impl Stage {
             process.nodes.extend(subject);
         }
         // Where there are several nodes, each line begins with the time and the address of the one that speaks.
-        let observer = words.get(2).and_then(|word| address(word)).or(process.nodes.first().copied());
+        let observer = words.get(1).and_then(|word| address(word)).or(process.nodes.first().copied());
         let said = match words.last() {
             Some(&"up") => Some(Said::Up),
             Some(&"down") => Some(Said::Down),
