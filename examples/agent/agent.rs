@@ -2,9 +2,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::net::UdpSocket;
@@ -14,16 +13,20 @@ use tidings::{Clock, HeapNode, Instant, Limits, MAX_DATAGRAM, Phase, SendFailure
 
 use crate::Options;
 use crate::carry::Attempt;
-use crate::command::Command;
-use crate::console::{Console, Input};
-use crate::desk::{Desk, Job, NAMES};
+use crate::command::{self, Command, Known};
+use crate::console::{self, Console, Input};
+use crate::desk::{Desk, Job};
+use crate::names::{self, NAMES};
+use crate::shared::options::Opened;
+use crate::shared::{self, INTERRUPTED, LEAVING_TEXT};
+use crate::top::Top;
 
-/// What a shell reports of a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 /// How soon a command is tried again for which there was no room.
 const RETRY: Duration = Duration::from_millis(20);
-/// Set by Ctrl-C, where it is a signal.
-static LEAVING: AtomicBool = AtomicBool::new(false);
+/// The most bytes of names that are told to whoever asks who is gone.
+const MEMORIES: usize = 1_000;
+/// The most others that are greeted by name.
+const GREETED: usize = 8;
 
 pub struct Agent {
     pub node: HeapNode,
@@ -36,6 +39,8 @@ pub struct Agent {
     poll: Poll,
     clock: Clock,
     pub desk: Desk,
+    /// The live table, while it has the screen.
+    pub top: Option<Top>,
     seeds: Vec<SocketAddr>,
     pub within: Duration,
     /// When to leave in any case, and until when not to leave because there is nothing more to do.
@@ -52,51 +57,68 @@ pub struct Agent {
 
 impl Agent {
     pub fn start(options: &Options) -> Result<Agent, String> {
-        let (bind, clock, command) = (options.bind, Clock::start(), options.command()?);
-        check(bind, &options.join)?;
+        let (clock, command) = (Clock::start(), options.command()?);
+        let Opened { socket, addr, seeds } = options.place.open(&options.joining)?;
         let failed = |error: io::Error| format!("cannot wait for a socket: {error}");
-        let mut socket = UdpSocket::bind(bind).map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => format!("cannot bind {bind}: it is in use; port 0 stands for any free one"),
-            _ => format!("cannot bind {bind}: {error}"),
-        })?;
-        let addr = socket.local_addr().map_err(|error| format!("cannot tell the address of the socket: {error}"))?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        let mut socket = UdpSocket::from_std(socket);
         let poll = Poll::new().map_err(failed)?;
         poll.registry().register(&mut socket, Token(0), Interest::READABLE).map_err(failed)?;
         let waker = Arc::new(Waker::new(poll.registry(), Token(1)).map_err(failed)?);
         leave_on_ctrl_c(waker.clone())?;
 
         let mut node = HeapNode::new(options.config()?, Limits::DEFAULT);
-        let joined = options.join.iter().try_for_each(|seed| node.join(clock.now(), *seed));
-        joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
-        let (terse, name) = (command.is_some(), options.name.clone().unwrap_or(addr.to_string()));
-        let console = if terse { Console::closed() } else { Console::open(waker).map_err(failed)? };
+        for seed in &seeds {
+            // There are no more of them than a node keeps.
+            let _ = node.join(clock.now(), *seed);
+        }
+        let terse = command.is_some();
+        let on_screen = !terse || (command == Some(Command::Top) && console::is_terminal());
+        let console = if on_screen { Console::open(waker).map_err(failed)? } else { Console::closed() };
         let mut desk = Desk::new(console, options.answer.clone());
         desk.terse = terse;
-        let id = desk.learn_name(&name);
+        let id = match &options.place.name {
+            Some(name) => desk.learn_name(name),
+            None if terse => desk.learn_name_as(&names::passing(addr), addr.to_string()),
+            None => desk.learn_name(&addr.to_string()),
+        };
         // One of the 16 that a node can listen to; there is room.
         let _ = node.subscribe(clock.now(), NAMES);
         for topic in &options.listen {
             let listened = node.subscribe(clock.now(), desk.learn_topic(topic));
             listened.map_err(|_| "--listen names more topics than an agent can listen to, which is 15")?;
         }
-        node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|_| {
-            format!("nobody can send to {addr}: --bind needs an address at which others reach this node")
-        })?;
+        node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|error| format!("{addr}: {error}"))?;
         desk.jobs.extend(command.map(|command| Job { command, since: clock.now(), awaits: None }));
-        (desk.heard, desk.joined) = (clock.now(), options.join.is_empty());
+        (desk.heard, desk.joined) = (clock.now(), seeds.is_empty());
         if !terse {
-            let asking = if options.join.is_empty() { "" } else { ", asking to join" };
-            let cluster = &options.cluster;
-            let called = if options.name.is_some() { format!(", {name},") } else { String::new() };
+            let (cluster, asking) = (&options.joining.cluster, options.joining.asking());
+            let called = options.place.name.as_ref().map_or(String::new(), |name| format!(", {name},"));
             desk.console.line(format_args!("node {}{called} at {addr} in cluster \"{cluster}\"{asking}", id.bold()));
+            if desk.console.has_prompt() {
+                desk.console.line("help lists the commands".dimmed());
+            }
         }
-        if desk.console.has_prompt() {
-            desk.console.line("help lists the commands".dimmed());
-        }
-        let (seeds, buf) = (options.join.clone(), vec![0; MAX_DATAGRAM]);
         let (within, stay) = (options.within, options.stay.map(|stay| clock.now() + stay));
         let (ready, over, warned, interrupted, read) = (false, terse, false, false, (0, clock.now()));
-        Ok(Agent { node, socket, buf, ready, poll, clock, desk, seeds, within, stay, read, over, warned, interrupted })
+        let (buf, top) = (vec![0; MAX_DATAGRAM], None);
+        Ok(Agent {
+            node,
+            socket,
+            buf,
+            ready,
+            poll,
+            clock,
+            desk,
+            top,
+            seeds,
+            within,
+            stay,
+            read,
+            over,
+            warned,
+            interrupted,
+        })
     }
 
     /// Until the node has left. Whether all commands went well is the exit status.
@@ -120,6 +142,7 @@ impl Agent {
                 _ if self.interrupted => return Ok(ExitCode::from(INTERRUPTED)),
                 _ => {}
             }
+            self.draw_top(self.clock.now());
             let wait = if self.ready { Duration::ZERO } else { self.clock.until(self.due()) };
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && !tidings::is_transient(&error)
@@ -127,6 +150,9 @@ impl Agent {
                 return Err(failed(error));
             }
             self.ready |= events.iter().any(|event| event.token() == Token(0));
+            if self.desk.console.mend() {
+                self.top.iter_mut().for_each(Top::soil);
+            }
         }
     }
 
@@ -136,7 +162,10 @@ impl Agent {
     fn hear(&mut self) -> Result<(), String> {
         if self.ready {
             match self.socket.recv_from(&mut self.buf) {
-                Ok((len, from)) => self.node.handle_datagram(self.clock.now(), from, &mut self.buf[..len]),
+                Ok((len, from)) => {
+                    self.top.iter_mut().for_each(|top| top.came(from, len));
+                    self.node.handle_datagram(self.clock.now(), from, &mut self.buf[..len]);
+                }
                 Err(error) if tidings::is_transient(&error) => self.ready = error.kind() != ErrorKind::WouldBlock,
                 Err(error) => return Err(format!("the socket failed: {error}")),
             }
@@ -147,6 +176,7 @@ impl Agent {
 
     fn speak(&mut self) {
         while let Some(datagram) = self.node.poll_transmit(&mut self.buf) {
+            self.top.iter_mut().for_each(|top| top.went(datagram.to, datagram.payload.len()));
             if let Err(error) = self.socket.send_to(datagram.payload, datagram.to) {
                 self.node.handle_send_error(self.clock.now(), datagram.to, SendFailure::from(&error));
             }
@@ -155,6 +185,7 @@ impl Agent {
 
     fn tell(&mut self) {
         while let Some(event) = self.node.poll_event() {
+            self.top.iter_mut().for_each(Top::soil);
             self.desk.react(self.clock.now(), event, self.within);
         }
     }
@@ -167,6 +198,7 @@ impl Agent {
             (false, _) if !self.warned => due = due.min(Instant::ZERO + self.within),
             _ => {}
         }
+        due = due.min(self.desk.due()).min(self.top.as_ref().map_or(Instant::FAR_FUTURE, Top::due));
         let tries = self.desk.arrived && self.desk.jobs.iter().any(|job| job.awaits.is_none());
         if tries { due.min(self.clock.now() + RETRY) } else { due }
     }
@@ -195,10 +227,11 @@ impl Agent {
     fn work(&mut self) -> bool {
         let now = self.clock.now();
         self.arrive(now);
+        self.desk.welcome_strangers(now);
         let worked = self.introduce(now) | self.try_jobs(now) | self.take_input(now);
         let watches = self.desk.terse && !self.desk.watched.is_empty();
-        let done = self.over && self.desk.jobs.is_empty() && self.stay.is_none() && !watches;
-        if done || LEAVING.load(Ordering::Relaxed) || self.stay.is_some_and(|stay| now >= stay) {
+        let done = self.over && self.desk.jobs.is_empty() && self.stay.is_none() && !watches && self.top.is_none();
+        if done || shared::is_leaving() || self.stay.is_some_and(|stay| now >= stay) {
             return self.leave(now) || worked;
         }
         worked
@@ -208,17 +241,29 @@ impl Agent {
     fn arrive(&mut self, now: Instant) {
         if self.desk.joined && !self.desk.arrived && now >= self.settled() {
             self.desk.arrived = true;
-            if !self.desk.terse && !self.seeds.is_empty() {
-                let others = self.node.live().saturating_sub(1);
-                let text = format!("joined {others} other{}", if others == 1 { "" } else { "s" });
-                self.desk.tell(now, text.green());
+            if !self.desk.is_silent() && !self.seeds.is_empty() {
+                let text = self.greeting();
+                self.desk.tell(text.green());
             }
         }
         if !self.desk.joined && !self.warned && now >= Instant::ZERO + self.within {
             self.warned = true;
-            if !self.desk.terse {
+            if !self.desk.is_silent() {
                 self.desk.console.error(format_args!("{}; still asking", self.nobody()));
             }
+        }
+    }
+
+    fn greeting(&self) -> String {
+        let is_other = |member: &tidings::Member<SocketAddr>| {
+            member.id() != self.node.id() && member.status().is_live() && !names::is_passing(member)
+        };
+        let mut others: Vec<_> =
+            self.node.members().filter(is_other).map(|member| self.desk.who(member.id())).collect();
+        others.sort();
+        match others.len() {
+            1..=GREETED => format!("joined {}", others.join(", ")),
+            many => format!("joined {many} others"),
         }
     }
 
@@ -226,15 +271,33 @@ impl Agent {
     fn introduce(&mut self, now: Instant) -> bool {
         let name = self.desk.who(self.node.id());
         let curious = std::mem::take(&mut self.desk.curious);
-        for question in &curious {
+        for (question, of_others) in &curious {
+            let text = if *of_others { self.memories() } else { name.clone() };
             // Who is gone needs no answer.
-            let _ = self.node.answer(now, *question, name.as_bytes());
+            let _ = self.node.answer(now, *question, text.as_bytes());
+        }
+        if let Some(elder) = self.desk.elder.take() {
+            self.desk.memories = self.node.ask_one(now, elder, NAMES, b"", self.within).ok();
         }
         if !self.desk.joined || self.seeds.is_empty() || self.desk.roll_call.is_some() {
             return !curious.is_empty();
         }
         self.desk.roll_call = self.node.ask(now, NAMES, name.as_bytes(), u32::MAX, self.within).ok();
         true
+    }
+
+    /// The names of other members, one a line: first of those that can no longer tell them.
+    fn memories(&self) -> String {
+        let mut others: Vec<_> = self.node.members().filter(|member| !names::is_passing(member)).collect();
+        others.sort_by_key(|member| member.status().is_live());
+        let mut text = String::new();
+        for name in others.iter().filter_map(|member| self.desk.name(member.id())) {
+            if text.len() + name.len() < MEMORIES {
+                text.push_str(&name);
+                text.push('\n');
+            }
+        }
+        text
     }
 
     fn nobody(&self) -> String {
@@ -263,11 +326,11 @@ impl Agent {
             worked |= !matches!(attempt, Attempt::Later);
             match attempt {
                 Attempt::Later if !lonely && !unread && now >= job.since + self.within => {
-                    self.desk.conclude(now, Err("too much is on its way already; try again in a moment".to_string()));
+                    self.desk.conclude(Err("too much is on its way already; try again in a moment".to_string()));
                 }
                 Attempt::Later | Attempt::Awaits => self.desk.jobs.push_back(job),
-                Attempt::Done(text) => self.desk.conclude(now, Ok(text)),
-                Attempt::Failed(sentence) => self.desk.conclude(now, Err(sentence)),
+                Attempt::Done(text) => self.desk.conclude(Ok(text)),
+                Attempt::Failed(sentence) => self.desk.conclude(Err(sentence)),
             }
         }
         worked
@@ -280,20 +343,36 @@ impl Agent {
             match self.desk.console.input() {
                 None => break,
                 Some(Input::End) => self.over = true,
-                Some(Input::Interrupt) => self.interrupted = LEAVING.swap(true, Ordering::Relaxed),
+                Some(Input::Interrupt) => self.interrupted = shared::begin_leaving(),
+                Some(Input::Key(key)) => self.press(key),
+                Some(Input::Resized) => self.top.iter_mut().for_each(Top::soil),
+                Some(Input::Complete(begun)) => {
+                    let (begun, words) = command::completions(&begun, &self.known());
+                    self.desk.console.complete(begun, &words);
+                }
                 Some(Input::Line(_)) if self.node.phase() == Phase::Leaving => {}
                 Some(Input::Line(line)) => match Command::parse(&line) {
                     Ok(None) => {}
-                    Ok(Some(Command::Leave)) => LEAVING.store(true, Ordering::Relaxed),
+                    Ok(Some(Command::Leave)) => _ = shared::begin_leaving(),
                     Ok(Some(command)) => {
                         self.desk.jobs.push_back(Job { command, since: now, awaits: None });
                         worked |= self.try_jobs(now);
                     }
-                    Err(sentence) => self.desk.conclude(now, Err(sentence)),
+                    Err(sentence) => self.desk.conclude(Err(sentence)),
                 },
             }
         }
         worked
+    }
+
+    /// What could be typed after a command.
+    fn known(&self) -> Known {
+        let others = self.node.members().filter(|member| member.id() != self.node.id() && !names::is_passing(member));
+        Known {
+            topics: self.desk.topics(),
+            members: others.filter_map(|member| self.desk.name(member.id())).collect(),
+            keys: self.node.keys().map(str::to_string).collect(),
+        }
     }
 
     /// Leaves, unless that has begun. What is not done then has failed, and so has joining if there was time for it.
@@ -304,37 +383,24 @@ impl Agent {
         self.node.leave(now);
         let undone = std::mem::take(&mut self.desk.jobs);
         if self.desk.console.has_prompt() {
-            self.desk.console.line("leaving; Ctrl-C again to exit at once".dimmed());
+            self.desk.console.line(LEAVING_TEXT.dimmed());
         } else if !self.desk.joined && (self.warned || self.stay.is_some()) {
             self.desk.failed = true;
             if !self.warned {
                 self.desk.console.error(self.nobody());
             }
         } else if !undone.is_empty() {
-            self.desk.conclude(now, Err("the command was not done when it was time to leave".to_string()));
+            self.desk.conclude(Err("the command was not done when it was time to leave".to_string()));
         }
         true
     }
 }
 
-/// What a socket at `bind` can be used for.
-fn check(bind: SocketAddr, seeds: &[SocketAddr]) -> Result<(), String> {
-    match seeds.iter().find(|seed| seed.is_ipv4() != bind.is_ipv4()) {
-        Some(seed) => Err(format!("--join {seed} and --bind {bind} must both be IPv4, or both IPv6")),
-        None => Ok(()),
-    }
-}
-
 /// At a prompt Ctrl-C is a key, and this is for whoever sends the signal.
 fn leave_on_ctrl_c(waker: Arc<Waker>) -> Result<(), String> {
-    let handler = move || {
-        if LEAVING.swap(true, Ordering::Relaxed) {
-            // It does nothing where no prompt has changed the terminal.
-            let _ = crossterm::terminal::disable_raw_mode();
-            process::exit(INTERRUPTED.into());
-        }
+    let wake = move || {
         // If it cannot be woken, it leaves at its next deadline.
         let _ = waker.wake();
     };
-    ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
+    shared::leave_on_ctrl_c(wake, || console::restore(true))
 }

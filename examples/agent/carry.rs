@@ -6,6 +6,7 @@ use tidings::{BroadcastError, Instant, Member, MessageId, NodeId, SendError, Sta
 
 use crate::agent::Agent;
 use crate::command::{self, Command};
+use crate::console;
 use crate::desk::{DIRECT, Job};
 use crate::show;
 
@@ -49,7 +50,8 @@ impl Agent {
             Command::Keys(owner) => Err(self.keys(owner.as_deref())),
             Command::Watch(prefix) => Err(self.watch(prefix)),
             Command::Unwatch(prefix) => Err(self.unwatch(prefix.as_deref())),
-            Command::Members => Err(self.show(show::members(&self.node, |id| self.desk.name(id)))),
+            Command::Members => Err(self.show(show::members(&self.node, self.columns(), |id| self.desk.name(id)))),
+            Command::Top => Err(self.open_top(now)),
             Command::Stats => Err(self.show(show::stats(&self.node))),
             Command::Help => Err(self.show(command::HELP)),
             // Its time has come when it is read.
@@ -64,7 +66,12 @@ impl Agent {
         }
     }
 
-    pub fn show(&self, text: impl std::fmt::Display) -> Attempt {
+    /// How wide a table may be.
+    fn columns(&self) -> usize {
+        if self.desk.console.has_prompt() { console::size().0 } else { usize::MAX }
+    }
+
+    pub fn show(&mut self, text: impl std::fmt::Display) -> Attempt {
         self.desk.console.line(text);
         Attempt::Done(None)
     }
@@ -72,9 +79,18 @@ impl Agent {
     /// Nothing tells that a broadcast has come to all, nor does the node leave before it has handed it on.
     fn say(&mut self, topic: &str, text: &str, now: Instant) -> Result<MessageId, Attempt> {
         self.expect_others()?;
-        let said = self.node.broadcast(now, self.desk.learn_topic(topic), text.as_bytes());
+        let subject = self.desk.learn_topic(topic);
+        let said = self.node.broadcast(now, subject, text.as_bytes());
         said.map_err(|error| self.not_broadcast(error, text, 0))?;
-        Err(Attempt::Done(Some(format!("said on {topic}"))))
+        let listens = |member: &Member<SocketAddr>| {
+            member.id() != self.node.id() && member.status().is_live() && member.may_listen(subject)
+        };
+        let listeners = match self.node.members().filter(listens).count() {
+            0 => "nobody listens to it now".to_string(),
+            1 => "1 listens".to_string(),
+            several => format!("{several} listen"),
+        };
+        Err(Attempt::Done(Some(format!("said on {topic}: {listeners}"))))
     }
 
     /// As many answers are waited for as there are others, whether they listen or not: that is not known.
@@ -100,13 +116,20 @@ impl Agent {
     }
 
     fn answer(&mut self, number: Option<u32>, text: &str, now: Instant) -> Result<MessageId, Attempt> {
-        let question = self.desk.question(number).map_err(Attempt::Failed)?;
+        let (question, asked) = self.desk.question(number).map_err(Attempt::Failed)?;
         let answered = self.node.answer(now, question, text.as_bytes());
         answered.map_err(|error| match error {
             SendError::Unknown => Attempt::Failed("who asked is gone".to_string()),
             error => self.not_sent(error, text, QUESTION),
         })?;
-        Err(Attempt::Done(Some(format!("answered {}", self.desk.who(question.asker())))))
+        let (who, late) = (self.desk.who(question.asker()), now - asked);
+        // How long others wait is their own affair, but most wait as long as one does oneself.
+        Err(if late <= self.within {
+            Attempt::Done(Some(format!("answered {who}")))
+        } else {
+            let (late, within) = (late.as_secs_f64(), self.within.as_secs_f64());
+            Attempt::Failed(format!("too late, unless {who} waits longer than {within} s: {late:.0} s have passed"))
+        })
     }
 
     fn expect_others(&self) -> Result<(), Attempt> {

@@ -1,7 +1,9 @@
 //! What can be asked of the agent, typed or on the command line.
 
 /// A line for each command.
-pub const HELP: &str = "  members             who is in the cluster, and how it is
+pub const HELP: &str = "\
+  members             who is in the cluster, and how it is
+  top                 the same, live, with rates, until q
   say TOPIC TEXT      to all who listen to the topic
   listen TOPIC        show what is said on the topic from now on
   unlisten TOPIC      no more
@@ -13,19 +15,95 @@ pub const HELP: &str = "  members             who is in the cluster, and how it 
   delete KEY          from it
   get [MEMBER] KEY    what a member has under the key, or all who have any
   keys [MEMBER]       all keys of a member, or of all
-  watch [PREFIX]      show what others set and delete from now on, if the key begins so
+  watch [PREFIX]      show what others set and delete, if the key begins so
   unwatch [PREFIX]    no more; without a prefix, nothing at all
   stats               what this node has counted
   help                this list
   leave, quit         leave the cluster and end
 MEMBER is a name given to --name, an id, the beginning of one, or an address.
 TEXT and VALUE are all the rest of the line.
-The map of a node that has left or is down can be read for another ten minutes; another that begins under its name
-begins with an empty one.";
+The map of a member that has left or is down can be read for ten minutes more.
+One that starts again under its name starts with an empty map.";
+
+/// Every command, and what the first word after it is.
+const VERBS: [(&str, Word); 18] = [
+    ("answer", Word::Other),
+    ("ask", Word::Topic),
+    ("delete", Word::Key),
+    ("get", Word::MemberOrKey),
+    ("help", Word::Other),
+    ("keys", Word::Member),
+    ("leave", Word::Other),
+    ("listen", Word::Topic),
+    ("members", Word::Other),
+    ("quit", Word::Other),
+    ("say", Word::Topic),
+    ("set", Word::Key),
+    ("stats", Word::Other),
+    ("tell", Word::Member),
+    ("top", Word::Other),
+    ("unlisten", Word::Topic),
+    ("unwatch", Word::Key),
+    ("watch", Word::Key),
+];
+/// So many slips of the finger are forgiven.
+const SLIPS: usize = 2;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Topic,
+    Member,
+    Key,
+    MemberOrKey,
+    Other,
+}
+
+/// What is known that could be typed.
+pub struct Known {
+    pub topics: Vec<String>,
+    pub members: Vec<String>,
+    pub keys: Vec<String>,
+}
+
+/// How many characters of the line belong to its last word, and the words that it can become.
+pub fn completions(line: &str, known: &Known) -> (usize, Vec<String>) {
+    let begun = line.rsplit(char::is_whitespace).next().unwrap_or("");
+    let before: Vec<&str> = line[..line.len() - begun.len()].split_whitespace().collect();
+    let mut words: Vec<String> = match before[..] {
+        [] => VERBS.iter().map(|(verb, _)| verb.to_string()).collect(),
+        [verb] => match VERBS.iter().find(|(known, _)| *known == verb) {
+            Some((_, Word::Topic)) if begun.starts_with('@') => {
+                known.members.iter().map(|name| format!("@{name}")).collect()
+            }
+            Some((_, Word::Topic)) => known.topics.clone(),
+            Some((_, Word::Member)) => known.members.clone(),
+            Some((_, Word::Key)) => known.keys.clone(),
+            Some((_, Word::MemberOrKey)) => [&known.members[..], &known.keys].concat(),
+            _ => Vec::new(),
+        },
+        ["get", _] => known.keys.clone(),
+        _ => Vec::new(),
+    };
+    words.retain(|word| word.starts_with(begun));
+    words.sort();
+    words.dedup();
+    (begun.chars().count(), words)
+}
+
+fn unknown(verb: &str) -> String {
+    let near = |known: &&str| strsim::damerau_levenshtein(known, verb);
+    let nearest = VERBS.iter().map(|(known, _)| *known).min_by_key(near).filter(|known| near(known) <= SLIPS);
+    match nearest {
+        Some(known) => format!("there is no command \"{verb}\"; did you mean {known}?"),
+        None => format!("there is no command \"{verb}\"; help lists those that there are"),
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Members,
+    /// A live table.
+    Top,
     Say {
         topic: String,
         text: String,
@@ -74,6 +152,7 @@ impl Command {
             "" => return Ok(None),
             comment if comment.starts_with('#') => return Ok(None),
             "members" => bare(Command::Members, verb, rest)?,
+            "top" => bare(Command::Top, verb, rest)?,
             "stats" => bare(Command::Stats, verb, rest)?,
             "help" | "?" => Command::Help,
             "leave" | "quit" | "exit" => bare(Command::Leave, verb, rest)?,
@@ -116,7 +195,7 @@ impl Command {
             "unwatch" => {
                 Command::Unwatch(at_most_one(rest).ok_or("expected nothing or one prefix, such as: unwatch load")?)
             }
-            other => return Err(format!("there is no command \"{other}\"; help lists those that there are")),
+            other => return Err(unknown(other)),
         };
         Ok(Some(command))
     }
@@ -125,7 +204,7 @@ impl Command {
     pub fn needs_others(&self) -> bool {
         use Command::*;
         let of_map = matches!(self, Set { .. } | Delete(_)) || self.needs_maps();
-        of_map || matches!(self, Members | Say { .. } | Tell { .. } | Ask { .. } | AskOne { .. })
+        of_map || matches!(self, Members | Top | Say { .. } | Tell { .. } | Ask { .. } | AskOne { .. })
     }
 
     /// Whether others' maps must have been read for it to make sense.

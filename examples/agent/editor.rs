@@ -7,6 +7,10 @@ use unicode_width::UnicodeWidthChar;
 pub enum Typed {
     Line(String),
     Interrupt,
+    /// Ctrl-Z.
+    Suspend,
+    /// Tab.
+    Complete,
     End,
 }
 
@@ -26,6 +30,8 @@ impl Editor {
         match key.code {
             KeyCode::Char('c') if control => return Some(Typed::Interrupt),
             KeyCode::Char('d') if control && self.line.is_empty() => return Some(Typed::End),
+            KeyCode::Char('z') if control => return Some(Typed::Suspend),
+            KeyCode::Tab => return Some(Typed::Complete),
             KeyCode::Char('a') if control => self.cursor = 0,
             KeyCode::Char('e') if control => self.cursor = self.line.len(),
             KeyCode::Char('u') if control => _ = self.line.drain(..std::mem::take(&mut self.cursor)),
@@ -50,6 +56,19 @@ impl Editor {
             _ => {}
         }
         None
+    }
+
+    /// What is before the cursor.
+    pub fn begun(&self) -> String {
+        self.line[..self.cursor].iter().collect()
+    }
+
+    /// Writes the rest of a word whose first characters are before the cursor.
+    pub fn complete(&mut self, begun: usize, word: &str) {
+        for char in word.chars().skip(begun) {
+            self.line.insert(self.cursor, char);
+            self.cursor += 1;
+        }
     }
 
     fn enter(&mut self) -> String {

@@ -3,7 +3,7 @@
 //!
 //! `agent.rs` is the loop around the node, `carry.rs` carries out the commands of `command.rs`, `map.rs` those about the
 //! maps of members, and `desk.rs` keeps what waits for an outcome and tells what happens. `console.rs` and `editor.rs` are
-//! the prompt.
+//! the prompt, `top.rs` is the live table, and `names.rs` says how members come to be called by their names.
 
 mod agent;
 mod carry;
@@ -11,31 +11,38 @@ mod command;
 mod console;
 mod desk;
 mod editor;
+mod job_control;
 mod map;
+mod names;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod show;
+mod top;
 
-use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use owo_colors::OwoColorize;
 use tidings::Config;
 
 use crate::agent::Agent;
 use crate::command::Command;
+use crate::shared::options::{Joining, Place};
 
 const AFTER_HELP: &str = "\
-Commands, at the prompt, one a line in the input, or one after the options (-- in between does no harm):
+Commands, at the prompt, one a line in the input, or one after the options:
 {commands}
 
-At a terminal there is a prompt, and whatever happens is printed above it.
-From a file or a pipe each command waits for the outcome of the one before, and at the end the agent leaves.
-On the command line a command needs --join; the agent waits for its outcome and leaves. Only watch goes on until Ctrl-C,
-or as long as --for says; so can whoever wants others to read its map.
+At a terminal there is a prompt, and whatever happens is printed above it;
+Tab completes what is typed.
+From a file or a pipe each command waits for the outcome of the one before,
+and at the end the agent leaves.
+On the command line a command needs --join; the agent waits for its outcome
+and leaves. Only watch and top go on until Ctrl-C. With --for any can be made
+to stay longer, so that others can read what it sets.
 
-The exit status is 0 if all went well, 1 if a command failed or nobody answered, 2 if the options are wrong.
+The exit status is 0 if all went well, 1 if a command failed or nobody
+answered, 2 if the options are wrong.
 
 Examples, each after `cargo run --release --example agent --`:
   Two, in two terminals:
@@ -47,6 +54,8 @@ Examples, each after `cargo run --release --example agent --`:
     --join 127.0.0.1:7001 ask alarms \"who is on duty?\"
     --join 127.0.0.1:7001 get bob load
     --join 127.0.0.1:7001 watch load
+  All members, live:
+    --join 127.0.0.1:7001 top
   One whose load all can read for a minute:
     --join 127.0.0.1:7001 --name carol --for 60 set load 0.7
   One that answers for a minute:
@@ -56,21 +65,10 @@ Examples, each after `cargo run --release --example agent --`:
 #[derive(Parser)]
 #[command(name = "agent", after_help = AFTER_HELP.replace("{commands}", command::HELP))]
 struct Options {
-    /// Address of the node's socket, where others reach it; port 0 stands for any free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
-    bind: SocketAddr,
-    /// Join the cluster through the node at this address; may be given several times
-    #[arg(long, value_name = "ADDR", value_parser = address)]
-    join: Vec<SocketAddr>,
-    /// A name that makes the id of this node, the same after a restart [default: its address]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Name of the cluster; nodes of other clusters are ignored
-    #[arg(long, value_name = "NAME", default_value = "demo")]
-    cluster: String,
-    /// How far apart the nodes are: lan, wan, local or low-power
-    #[arg(long, default_value = "lan")]
-    preset: Config,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    joining: Joining,
     /// Show what is said and asked on this topic; may be given several times, for 15 topics
     #[arg(long, value_name = "TOPIC")]
     listen: Vec<String>,
@@ -90,14 +88,14 @@ struct Options {
 
 impl Options {
     fn config(&self) -> Result<Config, String> {
-        let builder = Config::builder(self.preset).cluster(&self.cluster).delivery_timeout(self.within);
+        let builder = Config::builder(self.joining.config()).delivery_timeout(self.within);
         builder.build().map_err(|error| format!("--within {:?}: {error}", self.within))
     }
 
     /// The command that was given after the options.
     fn command(&self) -> Result<Option<Command>, String> {
         let command = Command::parse(&self.command.join(" "))?;
-        if self.join.is_empty() && command.as_ref().is_some_and(Command::needs_others) {
+        if self.joining.join.is_empty() && command.as_ref().is_some_and(Command::needs_others) {
             return Err(format!("nobody to join: \"{}\" needs --join with the address of a node", self.command[0]));
         }
         Ok(command)
@@ -106,15 +104,7 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let outcome = Agent::start(&options).and_then(Agent::run);
-    outcome.unwrap_or_else(|sentence| {
-        let _ = writeln!(anstream::stderr(), "{} {sentence}", "error:".red().bold());
-        ExitCode::FAILURE
-    })
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:7001 or [::1]:7001".to_string())
+    shared::outcome(Agent::start(&options).and_then(Agent::run))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -11,14 +11,14 @@ use crate::show;
 impl Agent {
     pub fn set(&mut self, key: &str, value: &str, now: Instant) -> Attempt {
         match self.node.set(now, key, value.as_bytes()) {
-            Ok(version) => Attempt::Done(Some(format!("{key} is set, version {version}"))),
+            Ok(_) => Attempt::Done(Some(format!("{key} is set"))),
             Err(error) => self.not_set(error, key, value),
         }
     }
 
     pub fn delete(&mut self, key: &str, now: Instant) -> Attempt {
         match self.node.delete(now, key) {
-            Ok(version) => Attempt::Done(Some(format!("{key} is deleted, version {version}"))),
+            Ok(_) => Attempt::Done(Some(format!("{key} is deleted"))),
             Err(error) => self.not_set(error, key, ""),
         }
     }
@@ -50,7 +50,7 @@ impl Agent {
         }
     }
 
-    pub fn get_from_all(&self, key: &str) -> Attempt {
+    pub fn get_from_all(&mut self, key: &str) -> Attempt {
         let of = |owner, value| (self.owner(owner), show::text(value));
         let mut values: Vec<_> = self.node.values(key).map(|(owner, entry)| of(owner, entry.value())).collect();
         values.sort();
@@ -73,7 +73,7 @@ impl Agent {
         self.show(show::map(self.node.entries(id)))
     }
 
-    fn keys_of_all(&self) -> Attempt {
+    fn keys_of_all(&mut self) -> Attempt {
         let mut keys: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for owner in self.node.owners() {
             for entry in self.node.entries(owner) {

@@ -1,10 +1,15 @@
 //! Tables, and texts of others made fit for a terminal.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
-use tidings::{DropReason, Entry, HeapNode, NodeId, Status};
+use tidings::{DropReason, Entry, HeapNode, Member, NodeId, Status};
 
+use crate::names;
+
+/// Narrower than this, the table of members has its most important columns only.
+const WIDE: usize = 72;
 /// The most members that are named beside a key.
 const NAMES: usize = 8;
 
@@ -17,11 +22,22 @@ pub fn text(payload: &[u8]) -> String {
     String::from_utf8_lossy(payload).chars().map(printable).collect()
 }
 
-/// Every known member, this node first, then the living.
-pub fn members(node: &HeapNode, name: impl Fn(NodeId) -> Option<String>) -> Table {
-    let mut table = empty(&["id", "name", "address", "status", "life"]);
-    let mut members: Vec<_> = node.members().collect();
-    members.sort_by_key(|member| (member.id() != node.id(), !member.status().is_live(), member.id()));
+/// Whom to show, this node first, then the living. Of those that came for a single command, the gone are only counted.
+pub fn roster(node: &HeapNode, name: impl Fn(NodeId) -> Option<String>) -> (Vec<Member<SocketAddr>>, usize) {
+    let is_past = |member: &Member<SocketAddr>| !member.status().is_live() && names::is_passing(member);
+    let (past, mut members): (Vec<_>, Vec<_>) = node.members().partition(is_past);
+    members.sort_by_cached_key(|member| {
+        let name = name(member.id());
+        (member.id() != node.id(), !member.status().is_live(), name.is_none(), name, member.id())
+    });
+    (members, past.len())
+}
+
+pub fn members(node: &HeapNode, columns: usize, name: impl Fn(NodeId) -> Option<String>) -> String {
+    let (members, past) = roster(node, &name);
+    let wide = columns >= WIDE;
+    let mut table =
+        empty(if wide { &["name", "address", "status", "id", "restarts"] } else { &["name", "address", "status"] });
     for member in members {
         let color = match member.status() {
             Status::Alive => Color::Green,
@@ -30,17 +46,31 @@ pub fn members(node: &HeapNode, name: impl Fn(NodeId) -> Option<String>) -> Tabl
             _ => Color::Blue,
         };
         let addr = member.addr().to_string();
-        let name = name(member.id()).filter(|name| *name != addr);
-        let myself = if member.id() == node.id() { ", this node" } else { "" };
-        table.add_row([
-            Cell::new(member.id()),
-            Cell::new(name.unwrap_or_default()),
+        let id = member.id().to_string();
+        let named = name(member.id()).filter(|name| *name != addr);
+        let status = match (member.id() == node.id(), wide) {
+            (true, true) => format!("{}, this node", member.status()),
+            (true, false) => "myself".to_string(),
+            (false, _) => member.status().to_string(),
+        };
+        let mut row = vec![
+            Cell::new(named.unwrap_or_else(|| if wide { String::new() } else { id[..8].to_string() })),
             Cell::new(addr),
-            Cell::new(format!("{}{myself}", member.status())).fg(color),
-            Cell::new(u64::from(member.life().generation()) + 1),
-        ]);
+            Cell::new(status).fg(color),
+        ];
+        if wide {
+            let restarts = u64::from(member.life().generation());
+            row.push(Cell::new(id));
+            row.push(Cell::new(if restarts == 0 { String::new() } else { restarts.to_string() }));
+        }
+        table.add_row(row);
     }
-    table
+    let past = match past {
+        0 => String::new(),
+        1 => "\nand one that came for a single command and is gone".to_string(),
+        several => format!("\nand {several} that came for a single command and are gone"),
+    };
+    format!("{table}{past}")
 }
 
 /// The counters that an operator may wonder about, and whatever was refused.

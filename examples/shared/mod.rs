@@ -15,7 +15,7 @@ use tidings::Event;
 
 /// What a shell reports of a program that Ctrl-C ended.
 pub const INTERRUPTED: u8 = 130;
-pub const LEAVING_TEXT: &str = "leaving; Ctrl-C again ends it at once";
+pub const LEAVING_TEXT: &str = "leaving; Ctrl-C ends it at once";
 /// Set by Ctrl-C.
 static LEAVING: AtomicBool = AtomicBool::new(false);
 

@@ -167,8 +167,12 @@ fn what_is_said_told_and_asked_reaches_whom_it_should() {
     assert_eq!((asked.status, asked.out.as_str()), (Some(0), "bob answers: not me\n"), "{asked}");
     let silence = stage.run(&["--within", "0.5", "ask", "prices", "how much?"]);
     assert_eq!(silence.status, Some(1), "{silence}");
-    assert_eq!(silence.err, "error: nobody answered within 0.5 s\n");
+    assert_eq!(silence.err, "error: nobody answered \"how much?\" within 0.5 s\n");
     assert!(!stage.to_string().contains("how much?"), "nobody listens to it:\n{stage}");
+    let told =
+        ["is up", "has left"].map(|what| stage.transcript.iter().filter(|(_, line)| line.ends_with(what)).count());
+    assert!(told[0] > 0, "those with names are told of:\n{stage}");
+    assert_eq!(told[1], 0, "who comes for a single command goes without a word:\n{stage}");
 }
 
 #[test]
@@ -194,10 +198,38 @@ fn what_one_sets_all_can_read_and_watch() {
     assert_eq!((gone.status, gone.err.as_str()), (Some(1), "error: bob has no key zone, as far as this node knows\n"));
 
     let set = stage.run(&["--name", "carol", "set", "lost", "and found"]);
-    assert_eq!((set.status, set.out.as_str()), (Some(0), "lost is set, version 0.1\n"), "{set}");
+    assert_eq!((set.status, set.out.as_str()), (Some(0), "lost is set\n"), "{set}");
     stage.wait("ann", "carol sets lost: and found");
     let watched = stage.run(&["--for", "2", "watch"]);
     assert_eq!((watched.status, watched.out.as_str()), (Some(0), "watching all keys\n"), "nothing changes: {watched}");
+}
+
+#[test]
+fn a_newcomer_knows_the_dead_by_name_and_counts_those_that_came_for_one_command() {
+    let mut stage = Stage::new();
+    stage.start("ann", "I am");
+    let bob = stage.start("bob", "not me");
+    stage.start("carol", "asleep");
+    let port = stage.listeners[0].addr.split(':').nth(1).expect("an address has a port").to_string();
+    for name in ["bob at", "carol at"] {
+        stage.wait("ann", name);
+    }
+    stage.listeners[bob].child.kill().expect("a child can be killed");
+    stage.wait("ann", " is down");
+
+    // Names come a moment after members, and a command does not wait for them.
+    let mut seen = None;
+    while stage.began.elapsed() < DEADLINE && seen.is_none() {
+        let seed = format!("localhost:{port}");
+        let shown = finish(agent().args(["--join", &seed, "members"]), "");
+        assert_eq!(shown.status, Some(0), "{shown}");
+        let rows: Vec<Vec<_>> = shown.out.lines().map(|line| line.split_whitespace().collect()).collect();
+        let dead = rows.iter().any(|row| row.first() == Some(&"bob") && row.get(2) == Some(&"down"));
+        let counted = rows.last().is_some_and(|row| row.join(" ").contains("came for a single command"));
+        assert!(!rows.iter().any(|row| row.contains(&"left")), "no such row: {shown}");
+        seen = (dead && counted).then_some(());
+    }
+    assert!(seen.is_some(), "bob is never shown by name:\n{stage}");
 }
 
 #[test]
@@ -211,8 +243,7 @@ fn a_script_is_carried_out_line_by_line() {
     assert_eq!(outcome.status, Some(1), "one line is wrong: {outcome}");
     assert!(outcome.err.starts_with("error: there is no command \"sing\""), "{outcome}");
     let mut rest = outcome.out.as_str();
-    for part in ["joined 1 other", "said on alarms", "ann has it", "ann answers: I am", "1 answer", "this node", "said"]
-    {
+    for part in ["joined ann", "said on alarms", "ann has it", "ann answers: I am", "1 answer", "this node", "said"] {
         let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("no \"{part}\" in its place: {outcome}"));
         rest = after;
     }
@@ -229,11 +260,16 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
     stage.start("ann", "I am");
     let addr = stage.listeners[0].addr.clone();
     let too_long = "x".repeat(50_000);
-    let wrong: [(&[&str], &str); 16] = [
+    let wrong: [(&[&str], &str); 21] = [
         (&["say", "alarms", "fire"], "nobody to join: \"say\" needs --join"),
         (&["--join", "127.0.0.1:9", "--within", "0.3", "say", "a", "b"], "nobody to join: no answer from 127.0.0.1:9"),
         (&["--join", &addr, "say", "alarms"], "expected a topic and a text"),
         (&["--join", &addr, "sing", "a", "song"], "there is no command \"sing\""),
+        (&["--join", &addr, "membres"], "there is no command \"membres\"; did you mean members?"),
+        (&["--join", &addr, "top"], "top needs a terminal"),
+        (&["--join", "localhost", "members"], "--join localhost: expected a host name or an IP address with a port"),
+        (&["--join", &addr, "--advertise", "moon", "members"], "--advertise moon: expected a host name or"),
+        (&["--join", &addr, "--advertise", "127.0.0.1:0", "members"], "nobody can send to 127.0.0.1:0: --advertise"),
         (&["--join", &addr, "tell", "dave", "hello"], "there is no member dave"),
         (&["--join", &addr, "say", "alarms", &too_long], "the text has 50000 bytes; at most"),
         (&["--join", &addr, "answer", "yes"], "nobody has asked anything"),
