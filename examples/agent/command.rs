@@ -1,8 +1,7 @@
 //! What can be asked of the agent, typed or on the command line.
 
 /// A line for each command.
-pub const HELP: &str = "\
-  members             who is in the cluster, and how it is
+pub const HELP: &str = "  members             who is in the cluster, and how it is
   top                 the same, live, with rates, until q
   say TOPIC TEXT      to all who listen to the topic
   listen TOPIC        show what is said on the topic from now on

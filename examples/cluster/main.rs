@@ -66,6 +66,9 @@ fn main() -> ExitCode {
     let network = Network { loss, config: joining.config() };
     let outcome = match single.place.bind {
         Some(_) => single::run(&single, &joining, network),
+        None if joining.preset == Config::LOW_POWER => {
+            Err("the demonstration would take hours with --preset low-power, which is for --bind".to_string())
+        }
         None => demo::run(u64::from(nodes), network),
     };
     shared::outcome(outcome.map(|()| ExitCode::SUCCESS))

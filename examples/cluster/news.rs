@@ -6,6 +6,7 @@ use owo_colors::Style;
 use tidings::{DropReason, Event, Member, Trouble};
 
 use crate::screen::name;
+use crate::shared;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum What {
@@ -40,8 +41,11 @@ pub struct News {
 }
 
 impl News {
-    /// `None` for what a later version of the crate may report.
+    /// `None` for what a later version of the crate may report, and for what is not worth telling.
     pub fn of(event: Event<'_, SocketAddr>) -> Option<News> {
+        if shared::is_usual(&event) {
+            return None;
+        }
         let (what, about) = match event {
             Event::Joined => (What::Joined, None),
             Event::JoinFailing { seed, trouble, .. } => (What::Failing(seed, trouble), None),
