@@ -23,6 +23,9 @@ use crate::top::Top;
 
 /// How soon a command is tried again for which there was no room.
 const RETRY: Duration = Duration::from_millis(20);
+/// How often it is looked whether the prompt still has its terminal. Going on wakes the loop too, but only if that waited
+/// when it was stopped.
+const GLANCE: Duration = Duration::from_secs(1);
 /// The most bytes of names that are told to whoever asks who is gone.
 const MEMORIES: usize = 1_000;
 /// The most others that are greeted by name.
@@ -144,6 +147,7 @@ impl Agent {
             }
             self.draw_top(self.clock.now());
             let wait = if self.ready { Duration::ZERO } else { self.clock.until(self.due()) };
+            let wait = if self.desk.console.has_prompt() { wait.min(GLANCE) } else { wait };
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && !tidings::is_transient(&error)
             {

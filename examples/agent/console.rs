@@ -262,9 +262,12 @@ pub fn is_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// Columns and rows.
+/// Columns and rows. Some terminals do not know theirs.
 pub fn size() -> (usize, usize) {
-    terminal::size().map_or((80, 24), |(columns, rows)| (columns.into(), rows.into()))
+    match terminal::size() {
+        Ok((columns @ 1.., rows @ 1..)) => (columns.into(), rows.into()),
+        _ => (80, 24),
+    }
 }
 
 /// Gives the terminal back as it was. It does nothing where no prompt has changed it.

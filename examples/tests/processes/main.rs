@@ -5,6 +5,8 @@
 
 mod agent;
 mod loops;
+#[cfg(target_os = "linux")]
+mod terminal;
 
 /// Where an example was built, beside this test.
 fn example(name: &str) -> std::path::PathBuf {
