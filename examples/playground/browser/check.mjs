@@ -98,7 +98,10 @@ async function takePicture(browser, scheme, file) {
   await allKnow(page, "node 9 writes a key", NODES - 3);
   await page.getByText("1/100", { exact: true }).click();
   await node(page, 40, "broadcasts");
-  await page.waitForFunction(() => document.querySelector("#story button").dataset.known > 30);
+  await page.waitForFunction(() => {
+    const latest = document.querySelector("#story button");
+    return latest.textContent.includes("node 40 broadcasts") && latest.dataset.known > 30;
+  });
   await page.screenshot({ path: file });
   await page.close();
 }
