@@ -86,9 +86,7 @@ fn drive(node: &Mutex<HeapNode>, socket: &UdpSocket, clock: Clock) -> Result<Exi
             }
         }
         while let Some(event) = held.poll_event() {
-            if !shared::is_usual(&event) {
-                print(format_args!("{}  {}", shared::stamp().dimmed(), event.style(shared::style(&event))));
-            }
+            print(format_args!("{}  {}", shared::stamp().dimmed(), event.style(shared::style(&event))));
             match event {
                 Event::Left => return Ok(ExitCode::SUCCESS),
                 Event::IdTaken => return Err("another live node has this id: choose another --name".to_string()),

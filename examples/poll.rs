@@ -150,9 +150,6 @@ fn start(options: &Options, clock: Clock, poll: &Poll) -> Result<Vec<Peer>, Stri
 
 /// Prints the time of day, at which node, and what happened.
 fn print_event(observer: SocketAddr, event: &Event<'_, SocketAddr>) {
-    if shared::is_usual(event) {
-        return;
-    }
     let head = format!("{}  {observer:<15}", shared::stamp());
     print(format_args!("{}  {}", head.dimmed(), event.style(shared::style(event))));
 }

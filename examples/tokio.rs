@@ -98,8 +98,5 @@ async fn run(Options { place, joining }: &Options) -> Result<ExitCode, String> {
 
 /// Prints the time of day, and what happened then.
 fn print_event(event: &Event<'_, SocketAddr>) {
-    if shared::is_usual(event) {
-        return;
-    }
     print(format_args!("{}  {}", shared::stamp().dimmed(), event.style(shared::style(event))));
 }

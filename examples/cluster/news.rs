@@ -41,11 +41,8 @@ pub struct News {
 }
 
 impl News {
-    /// `None` for what a later version of the crate may report, and for what is not worth telling.
+    /// `None` for what a later version of the crate may report.
     pub fn of(event: Event<'_, SocketAddr>) -> Option<News> {
-        if shared::is_usual(&event) {
-            return None;
-        }
         let (what, about) = match event {
             Event::Joined => (What::Joined, None),
             Event::JoinFailing { seed, trouble, .. } => (What::Failing(seed, trouble), None),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use owo_colors::{OwoColorize, Style};
-use tidings::{DropReason, Event};
+use tidings::Event;
 
 /// What a shell reports of a program that Ctrl-C ended.
 pub const INTERRUPTED: u8 = 130;
@@ -42,11 +42,6 @@ pub fn stamp() -> String {
     let seconds = since.as_secs();
     let [hours, minutes] = [seconds / 3_600 % 24, seconds / 60 % 60];
     format!("{hours:02}:{minutes:02}:{:02}.{:03}Z", seconds % 60, since.subsec_millis())
-}
-
-/// Whether an event comes with every join and leave, and says nothing to a user: an answer that crosses a farewell is refused.
-pub fn is_usual(event: &Event<'_, SocketAddr>) -> bool {
-    matches!(event, Event::Refused { reason: DropReason::Stranger | DropReason::Unasked })
 }
 
 /// The colours of an event.
