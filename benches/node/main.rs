@@ -1,7 +1,7 @@
 //! What a node costs, from ten members to a hundred thousand: time, instructions, allocations and memory.
 //!
 //! ```sh
-//! cargo bench --bench node                            # the table in README, in a minute or two
+//! cargo bench --bench node                            # the table of all sizes, in a minute or two
 //! cargo bench --bench node -- --quick                 # small tables only, in seconds
 //! cargo bench --bench node -- --frames                # what each kind of frame costs that a hostile member can send
 //! cargo bench --bench node -- --profile known-record  # where the instructions of one operation go, by function

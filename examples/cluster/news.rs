@@ -6,7 +6,6 @@ use owo_colors::Style;
 use tidings::{DropReason, Event, Member, Trouble};
 
 use crate::screen::name;
-use crate::shared;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum What {

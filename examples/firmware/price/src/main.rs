@@ -55,7 +55,7 @@ const END: &str = "<!-- end of prices -->";
 /// another compiler than that of the list only the latter is checked.
 #[derive(Parser)]
 struct Options {
-    /// Write the list, and its part in the README, anew
+    /// Write the list and its part in BENCHMARKS.md
     #[arg(long)]
     write: bool,
     /// Say who calls the functions with this in their name, in the image with all
@@ -91,12 +91,12 @@ fn run(options: &Options) -> Result<(), Failure> {
     for (name, size) in builds::build("sizes", "", builds::TARGET)?.variables {
         prices.note(name, size);
     }
-    let (list, readme) = (place("examples/firmware/PRICES.md"), place("README.md"));
+    let (list, page) = (place("examples/firmware/PRICES.md"), place("BENCHMARKS.md"));
     if options.write {
         write(&list, &prices.list())?;
-        return write(&readme, &with_summary(&read(&readme)?, &prices)?);
+        return write(&page, &with_summary(&read(&page)?, &prices)?);
     }
-    compare(&prices, &Prices::read(&read(&list)?)?, &read(&readme)?)
+    compare(&prices, &Prices::read(&read(&list)?)?, &read(&page)?)
 }
 
 fn check(image: &Image) -> Result<(), Failure> {
@@ -143,7 +143,7 @@ fn show_callers(image: &Image, text: &str) {
     }
 }
 
-fn compare(prices: &Prices, listed: &Prices, readme: &str) -> Result<(), Failure> {
+fn compare(prices: &Prices, listed: &Prices, page: &str) -> Result<(), Failure> {
     if prices.compiler != listed.compiler {
         println!("The list is by {}, and this is {}: nothing to compare.", listed.compiler, prices.compiler);
         return Ok(());
@@ -155,16 +155,16 @@ fn compare(prices: &Prices, listed: &Prices, readme: &str) -> Result<(), Failure
             changes.join("\n  ")
         ));
     }
-    if !readme.contains(&listed.summary()) {
-        return Err("the README has another price list; write both with --write".to_string());
+    if !page.contains(&listed.summary()) {
+        return Err("BENCHMARKS.md has another price list; write both with --write".to_string());
     }
     println!("All {} figures are those of the list, within 2 %.\n\n{}", prices.figures.len(), prices.summary());
     Ok(())
 }
 
-fn with_summary(readme: &str, prices: &Prices) -> Result<String, Failure> {
-    let parts = readme.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
-    let (head, tail) = parts.ok_or("the README has no place for prices")?;
+fn with_summary(page: &str, prices: &Prices) -> Result<String, Failure> {
+    let parts = page.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+    let (head, tail) = parts.ok_or("BENCHMARKS.md has no place for prices")?;
     Ok(format!("{head}{BEGIN}\n{}{END}{tail}", prices.summary()))
 }
 
