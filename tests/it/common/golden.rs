@@ -1,10 +1,22 @@
 //! What is committed and compared.
 
+use std::path::{Path, PathBuf};
+
+/// A file of this checkout.
+pub fn checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Whether what is committed is to be written, and not compared.
+pub fn bless() -> bool {
+    std::env::var("BLESS").is_ok_and(|value| value == "1")
+}
+
 /// Compares a text, or bytes, with what is committed; with `BLESS=1` in the environment, commits it instead.
 pub fn compare(name: &str, now: impl AsRef<[u8]>) {
-    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = checkout("tests/golden").join(name);
     let now = now.as_ref();
-    if std::env::var("BLESS").is_ok_and(|value| value == "1") {
+    if bless() {
         std::fs::write(&path, now).expect("the golden file can be written");
     }
     let then = std::fs::read(&path).unwrap_or_default();

@@ -9,3 +9,4 @@ pub mod golden;
 pub mod maps;
 pub mod recorder;
 pub mod recording;
+pub mod scan;
