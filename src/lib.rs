@@ -6,10 +6,10 @@
 //!
 //! # Two nodes
 //!
-//! Two nodes meet, and one reads a key of the other. A vector stands for the network:
+//! Two nodes meet, and one reads a key of the other. A vector is the network, and a node's place in the array is its
+//! address:
 //!
 //! ```
-//! use tidings::rand_core;
 //! use tidings::{Config, Event, FixedNode, Instant, NodeId};
 //!
 //! type Node = FixedNode<8, u16>; // at most 8 members, with addresses of 16 bits
@@ -19,9 +19,9 @@
 //!     let mut buf = [0; 1_200];
 //!     loop {
 //!         let mut sent = Vec::new();
-//!         for node in nodes.iter_mut() {
+//!         for (addr, node) in (0..).zip(nodes.iter_mut()) {
 //!             while let Some(datagram) = node.poll_transmit(&mut buf) {
-//!                 sent.push((node.addr(), datagram.to, datagram.payload.to_vec()));
+//!                 sent.push((addr, datagram.to, datagram.payload.to_vec()));
 //!             }
 //!         }
 //!         if sent.is_empty() {
