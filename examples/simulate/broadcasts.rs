@@ -1,14 +1,15 @@
 //! The tables about broadcasts, and what of them is a failure.
 
-use std::cell::Cell;
-
 use clap::{ValueEnum, value_parser};
 use tidings::HeapNode;
 
+use crate::desk::Desk;
 use crate::experiments::broadcast::{self, Senders, Shot, Stream, Streamed};
 use crate::experiments::ledger::{Delays, Hops, Tally};
-use crate::report::{Times, mean, shown};
-use crate::tables::{bytes, part, percentage, product, runs, size, tabulate};
+use crate::plot::{Drawing, Line, Scale};
+use crate::report::{Times, mean};
+use crate::sheet::{Cell, Form, column, key};
+use crate::tables::{LOSS, NODES, RUNS, bytes, loss, nodes, part, percentage, product, runs, size, tabulate};
 
 type Node = HeapNode<u32>;
 
@@ -57,9 +58,9 @@ pub struct Broadcast {
 /// What the streams of all rows showed that must not be.
 #[derive(Default)]
 struct Faults {
-    refused: Cell<usize>,
-    silent: Cell<usize>,
-    excess: Cell<usize>,
+    refused: std::cell::Cell<usize>,
+    silent: std::cell::Cell<usize>,
+    excess: std::cell::Cell<usize>,
 }
 
 impl Faults {
@@ -81,29 +82,66 @@ impl Faults {
     }
 }
 
+/// How a stream of messages spreads.
+const CONVERGENCE: Drawing = Drawing {
+    file: "broadcast-convergence",
+    title: "How soon members have a broadcast",
+    x: None,
+    x_label: "milliseconds since it was sent",
+    scale: Scale::Doubling,
+    y: &[],
+    y_label: "members that have it, %",
+    by: &[],
+};
+const SHOTS_DRAWN: Drawing = Drawing {
+    file: "broadcast-over-nodes",
+    title: "Until all have a broadcast, median",
+    x: Some("nodes"),
+    x_label: "nodes",
+    scale: Scale::Doubling,
+    y: &[("all_median_s", "")],
+    y_label: "seconds",
+    by: &[("loss", " lost")],
+};
+
 impl Broadcast {
-    pub fn run(&self) -> Result<(), String> {
-        self.shots()?;
-        self.streams()
+    pub fn run(&self, desk: &Desk) -> Result<(), String> {
+        self.shots(desk)?;
+        self.streams(desk)
     }
 
-    fn shots(&self) -> Result<(), String> {
+    fn shots(&self, desk: &Desk) -> Result<(), String> {
+        let form = Form {
+            name: "single",
+            columns: vec![
+                NODES,
+                LOSS,
+                RUNS,
+                column("all_median_s", "all have it:\nmedian"),
+                column("all_most_s", "most"),
+                column("copies_per_node", "copies\nper node"),
+            ],
+            cut: None,
+            drawings: vec![SHOTS_DRAWN],
+        };
+        desk.say("Single messages of 64 bytes.");
         tabulate(
-            &["nodes", "loss", "runs", "all have it: median", "max", "copies per node"],
+            desk,
+            form,
             product(&self.nodes, &self.loss),
             self.seeds,
-            |(nodes, loss)| vec![nodes.to_string(), format!("{loss} %")],
-            |(nodes, loss), seed| broadcast::shots::<Node>(*nodes, SHOTS, part(*loss), seed),
-            |runs| {
+            |(count, percent)| vec![nodes(*count), loss(*percent)],
+            |(count, percent), seed| broadcast::shots::<Node>(*count, SHOTS, part(*percent), seed),
+            |_, runs| {
                 let shots: Vec<Shot> = runs.into_iter().flatten().collect();
                 let all = Times::new(shots.iter().map(|shot| shot.all));
                 let copies = mean(shots.iter().map(|shot| shot.copies));
-                vec![shown(all.median()), shown(all.most()), format!("{copies:.3}")]
+                vec![Cell::Time(all.median()), Cell::Time(all.most()), Cell::Number(copies, 3)]
             },
         )
     }
 
-    fn streams(&self) -> Result<(), String> {
+    fn streams(&self, desk: &Desk) -> Result<(), String> {
         let mut cells = Vec::new();
         for ((nodes, loss), (senders, crash)) in
             product(&product(&self.nodes, &self.loss), &product(&self.senders, &self.crash))
@@ -113,20 +151,25 @@ impl Broadcast {
             let senders = senders.senders();
             cells.push(Stream { nodes, loss: part(loss), senders, messages: self.messages, crashed });
         }
-        let head = ["nodes", "loss", "senders", "crash", "runs", "delivered", "just after", "later", "reached all"];
-        let costs = ["gaps", "redundancy", "hops (max)", "B/message/node", "p50", "p99", "max"];
         let faults = Faults::default();
+        desk.say(
+            "A message a second. \"Just after\" and \"later\" are those sent within 10 s of the crash, and after that.",
+        );
         tabulate(
-            &[head.as_slice(), &costs].concat(),
+            desk,
+            stream_form(),
             cells,
             self.seeds,
             |cell| {
-                let senders = format!("{:?}", cell.senders).to_lowercase();
-                vec![cell.nodes.to_string(), percent(cell.loss, 0), senders, cell.crashed.to_string()]
+                let senders = Cell::Word(format!("{:?}", cell.senders).to_lowercase());
+                vec![nodes(cell.nodes), Cell::Part(cell.loss, 0), senders, nodes(cell.crashed)]
             },
             |cell, seed| cell.run::<Node>(seed),
-            |runs| {
+            |cell, runs| {
                 runs.iter().for_each(|run| faults.add(run));
+                if cell.crashed == 0 && cell.senders == Senders::Random {
+                    desk.add_line(CONVERGENCE, convergence(cell, &runs));
+                }
                 stream_row(&runs)
             },
         )?;
@@ -134,10 +177,45 @@ impl Broadcast {
     }
 }
 
-fn stream_row(runs: &[Streamed]) -> Vec<String> {
+fn stream_form() -> Form {
+    Form {
+        name: "stream",
+        columns: vec![
+            NODES,
+            LOSS,
+            key("senders", "sender"),
+            key("crashed", "crash"),
+            RUNS,
+            column("delivered", "delivered"),
+            column("delivered_just_after", "just after"),
+            column("delivered_later", "later"),
+            column("reached_all", "reached\nall"),
+            column("gaps", "gaps"),
+            column("redundancy", "redun-\ndancy"),
+            column("hops_mean", "hops\nmean"),
+            column("hops_most", "most"),
+            column("bytes_per_message_node", "B/msg\n/node"),
+            column("p50_s", "p50"),
+            column("p99_s", "p99"),
+            column("most_s", "most"),
+        ],
+        cut: Some(10),
+        drawings: vec![CONVERGENCE],
+    }
+}
+
+/// Which part of the members has a message after what time.
+fn convergence(cell: &Stream, runs: &[Streamed]) -> Line {
+    let delays = Delays::together(runs.iter().map(|run| &run.delays));
+    let reached = (0..=200).map(|step| f64::from(step) / 200.0);
+    let points = reached.filter_map(|part| Some((1e3 * delays.within(part)?.as_secs_f64(), 100.0 * part)));
+    Line { label: format!("{} nodes, {:.0} % lost", cell.nodes, 100.0 * cell.loss), points: points.collect() }
+}
+
+fn stream_row(runs: &[Streamed]) -> Vec<Cell> {
     let delivered = |tally: fn(&Streamed) -> Tally| {
         let tally = sum(runs.iter().map(tally));
-        if tally.messages == 0 { "–".into() } else { percent(tally.delivered(), 3) }
+        if tally.messages == 0 { Cell::Nothing } else { Cell::Part(tally.delivered(), 3) }
     };
     let mut hops = Hops::default();
     runs.iter().for_each(|run| hops += run.hops);
@@ -147,14 +225,15 @@ fn stream_row(runs: &[Streamed]) -> Vec<String> {
         delivered(|run| run.whole),
         delivered(|run| run.confused),
         delivered(|run| run.later),
-        percent(sum(runs.iter().map(|run| run.whole)).complete(), 1),
-        gaps.to_string(),
-        known(runs.iter().filter_map(|run| run.redundancy), |mean| format!("{mean:.3}")),
-        hops.mean().map_or("–".into(), |mean| format!("{mean:.1} ({})", hops.most)),
+        Cell::Part(sum(runs.iter().map(|run| run.whole)).complete(), 1),
+        Cell::count(gaps),
+        known(runs.iter().filter_map(|run| run.redundancy), |mean| Cell::Number(mean, 3)),
+        hops.mean().map_or(Cell::Nothing, |mean| Cell::Number(mean, 1)),
+        Cell::Count(u64::from(hops.most)),
         known(runs.iter().filter_map(|run| run.bytes), bytes),
-        shown(delays.within(0.5)),
-        shown(delays.within(0.99)),
-        shown(delays.within(1.0)),
+        Cell::Time(delays.within(0.5)),
+        Cell::Time(delays.within(0.99)),
+        Cell::Time(delays.within(1.0)),
     ]
 }
 
@@ -166,11 +245,7 @@ fn sum(tallies: impl Iterator<Item = Tally>) -> Tally {
 }
 
 /// The mean of those that are known, if any is.
-fn known(values: impl Iterator<Item = f64>, show: impl Fn(f64) -> String) -> String {
+fn known(values: impl Iterator<Item = f64>, show: impl Fn(f64) -> Cell) -> Cell {
     let values: Vec<f64> = values.collect();
-    if values.is_empty() { "–".into() } else { show(mean(values.into_iter())) }
-}
-
-fn percent(part: f64, digits: usize) -> String {
-    format!("{:.digits$} %", part * 100.0)
+    if values.is_empty() { Cell::Nothing } else { show(mean(values.into_iter())) }
 }

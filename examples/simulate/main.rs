@@ -3,17 +3,23 @@
 //! Every figure repeats exactly for the same arguments, on every machine.
 
 mod broadcasts;
+mod desk;
 mod experiments;
 mod maps;
+mod members;
+mod plot;
 mod report;
+mod sheet;
 mod staleness;
 mod states;
 mod tables;
+mod trouble;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use desk::{Desk, Output};
 use experiments::Subject;
 use report::{Times, in_parallel, progress, seconds, shown};
 use tidings::sim::{Scenario, TOPIC};
@@ -28,28 +34,30 @@ use tidings::{Config, HeapNode, Instant, Limits};
 struct Arguments {
     #[command(subcommand)]
     experiment: Experiment,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Subcommand)]
 enum Experiment {
     /// Crash nodes of a settled cluster: how long until all others know.
-    Crash(tables::Crash),
+    Crash(members::Crash),
     /// Leave a settled cluster alone under loss: bytes, and whether anybody is declared down.
-    Steady(tables::Steady),
+    Steady(members::Steady),
     /// Add a node to a settled cluster: how long until all know it, and it knows all.
-    Join(tables::Join),
+    Join(members::Join),
     /// Let all join through one seed within a second: how long until all views are complete.
-    Bootstrap(tables::Bootstrap),
+    Bootstrap(members::Bootstrap),
     /// Hold the halves of a cluster apart: how long until one whole view after the heal, without seeds.
-    Partition(tables::Partition),
+    Partition(members::Partition),
     /// Stop processes for half a second to three, again and again, for two minutes.
-    Pause(tables::Pause),
+    Pause(trouble::Pause),
     /// Take nodes off the network, again and again, for two minutes; their timers run on.
-    Cutoff(tables::Cutoff),
+    Cutoff(trouble::Cutoff),
     /// Make one node half deaf or half mute, for five minutes.
-    Oneway(tables::Oneway),
+    Oneway(trouble::Oneway),
     /// Crash and restart nodes all the time.
-    Churn(tables::Churn),
+    Churn(members::Churn),
     /// Broadcast to a settled cluster, once and then every second: who gets it, when, and what that costs.
     Broadcast(broadcasts::Broadcast),
     /// Write into maps: how soon all can read it, what that costs, and how soon newcomers have all maps.
@@ -86,20 +94,10 @@ impl Subject for HeapNode<u32> {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().experiment {
-        Experiment::Crash(crash) => crash.run(),
-        Experiment::Steady(steady) => steady.run(),
-        Experiment::Join(join) => join.run(),
-        Experiment::Bootstrap(bootstrap) => bootstrap.run(),
-        Experiment::Partition(partition) => partition.run(),
-        Experiment::Pause(pause) => pause.run(),
-        Experiment::Cutoff(cutoff) => cutoff.run(),
-        Experiment::Oneway(oneway) => oneway.run(),
-        Experiment::Churn(churn) => churn.run(),
-        Experiment::Broadcast(broadcast) => broadcast.run(),
-        Experiment::State(state) => state.run(),
-        Experiment::Staleness(staleness) => staleness.run(),
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.experiment {
         Experiment::Replay(replay) => replay.run(),
+        experiment => experiment.run(arguments.output),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -107,6 +105,28 @@ fn main() -> ExitCode {
             anstream::eprintln!("{complaint}");
             ExitCode::FAILURE
         }
+    }
+}
+
+impl Experiment {
+    fn run(&self, output: Output) -> Result<(), String> {
+        let desk = Desk::new(output)?;
+        match self {
+            Experiment::Crash(crash) => crash.run(&desk),
+            Experiment::Steady(steady) => steady.run(&desk),
+            Experiment::Join(join) => join.run(&desk),
+            Experiment::Bootstrap(bootstrap) => bootstrap.run(&desk),
+            Experiment::Partition(partition) => partition.run(&desk),
+            Experiment::Pause(pause) => pause.run(&desk),
+            Experiment::Cutoff(cutoff) => cutoff.run(&desk),
+            Experiment::Oneway(oneway) => oneway.run(&desk),
+            Experiment::Churn(churn) => churn.run(&desk),
+            Experiment::Broadcast(broadcast) => broadcast.run(&desk),
+            Experiment::State(state) => state.run(&desk),
+            Experiment::Staleness(staleness) => staleness.run(&desk),
+            Experiment::Replay(replay) => return replay.run(),
+        }?;
+        desk.finish()
     }
 }
 

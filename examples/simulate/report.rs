@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Runs one experiment for each seed on all cores; the results in the order of the seeds, or the first failure.
@@ -39,9 +39,11 @@ pub fn progress(length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style.expect("the template is right"))
 }
 
+/// A table with a rule below its headings and none between its rows.
 pub fn table(head: &[&str]) -> Table {
+    let style = presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(head.to_vec());
+    table.load_style(style).set_header(head.to_vec());
     table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
 }

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use clap::value_parser;
 
+use crate::desk::Desk;
 use crate::maps::stale::{Narrow, Sample};
-use crate::report::{in_parallel, mean, progress, table};
+use crate::plot::{Drawing, Scale};
+use crate::report::{in_parallel, mean, progress};
+use crate::sheet::{Cell, Column, Form, column, key};
 use crate::tables::{part, percentage, runs, size};
 
 /// About what a write of 64 bytes costs a member, acknowledgements included, and what a member sends without any.
@@ -57,13 +60,32 @@ pub struct Staleness {
     seeds: u64,
 }
 
+/// How old values become.
+const AGES: Drawing = Drawing {
+    file: "staleness-age",
+    title: "How long the oldest value has been out of date",
+    x: Some("after_s"),
+    x_label: "seconds; writes are too many from the 20th on",
+    scale: Scale::Even,
+    y: &[("without_most_s", "without push-back"), ("push_back_most_s", "with push-back")],
+    y_label: "seconds",
+    by: &[],
+};
+const STALE: Drawing = Drawing {
+    file: "staleness-part",
+    title: "Values that are out of date",
+    y: &[("without_stale", "without push-back"), ("push_back_stale", "with push-back")],
+    y_label: "% of all values",
+    ..AGES
+};
+
 impl Staleness {
-    pub fn run(&self) -> Result<(), String> {
+    pub fn run(&self, desk: &Desk) -> Result<(), String> {
         let capacity = match self.capacity {
             Some(capacity) => f64::from(capacity),
-            None => self.measure()?,
+            None => self.measure(desk)?,
         };
-        self.step(capacity)
+        self.step(desk, capacity)
     }
 
     fn narrow(&self, push_back: bool) -> Narrow {
@@ -73,64 +95,79 @@ impl Staleness {
     }
 
     /// How many writes a second are carried. Less than a quarter of what the bytes alone would allow is not looked for.
-    fn measure(&self) -> Result<f64, String> {
+    fn measure(&self, desk: &Desk) -> Result<f64, String> {
         let allowed = (f64::from(self.budget) - IDLE) / WRITE;
         let bar = progress(1);
         let tell = |rate: f64| bar.set_message(format!("whether {rate:.1} writes a second are carried"));
+        let columns = [&[key("writes_per_s", "writes/s")][..], &WITHOUT].concat();
+        desk.say(&format!("{} nodes of {} bytes a second, after 30 s of writes:", self.nodes, self.budget));
+        desk.begin(Form { name: "capacity", columns, cut: None, drawings: Vec::new() }, &bar);
         let samples = in_parallel(1, &bar, |seed| self.narrow(false).capacity(allowed / 4.0, seed, tell))?.concat();
-        bar.finish_and_clear();
-        let mut table = table(&[["writes/s"].as_slice(), &FIGURES].concat());
         for sample in &samples {
-            table.add_row([vec![format!("{:.1}", sample.wanted)], figures(&[*sample])].concat());
+            desk.add([vec![Cell::Number(sample.wanted, 1)], figures(&[*sample])].concat());
         }
-        anstream::println!("{} nodes of {} bytes a second, after 30 s of writes:\n{table}", self.nodes, self.budget);
+        desk.end()?;
         let [.., carried, _] = samples.as_slice() else {
             return Err(format!("not even {:.1} writes a second are carried; raise --budget", allowed / 4.0));
         };
-        anstream::println!("{:.1} writes a second are carried, in the whole cluster.\n", carried.wanted);
+        desk.say(&format!("{:.1} writes a second are carried, in the whole cluster.", carried.wanted));
         Ok(carried.wanted)
     }
 
-    fn step(&self, capacity: f64) -> Result<(), String> {
+    fn step(&self, desk: &Desk, capacity: f64) -> Result<(), String> {
         let seconds = |count: u32| Duration::from_secs(count.div_ceil(EVERY).into()) * EVERY;
         let few = capacity / 2.0;
         let steps = [(few, seconds(BEFORE)), (2.0 * capacity, seconds(self.seconds)), (few, seconds(self.after))];
         let bar = progress(2 * self.seeds);
         bar.set_message("without push-back, and with");
+        let keys = [key("after_s", "after"), key("writes_per_s", "writes/s")];
+        let columns = [&keys[..], &WITHOUT, &PUSH_BACK].concat();
+        let form = Form { name: "staleness", columns, cut: Some(2 + WITHOUT.len()), drawings: vec![AGES, STALE] };
+        desk.say("Half of what is carried, twice of it, and half of it again: without push-back, and with it.");
+        desk.begin(form, &bar);
         let mut runs = in_parallel(2 * self.seeds, &bar, |number| {
             let (seed, push_back) = (number.div_ceil(2), number % 2 == 0);
             Ok((push_back, self.narrow(push_back).steps(&steps, seconds(EVERY), seed)?))
         })?;
-        bar.finish_and_clear();
         runs.sort_by_key(|(push_back, _)| *push_back);
         let (without, with) = runs.split_at(self.seeds as usize);
-        let heads = ["without", "push-back"].map(|way| FIGURES.map(|figure| format!("{way}:\n{figure}")));
-        let heads: Vec<&str> = heads.iter().flatten().map(String::as_str).collect();
-        let mut table = table(&[["after", "writes/s"].as_slice(), &heads].concat());
         for (place, sample) in without[0].1.iter().enumerate() {
             let at = |runs: &[(bool, Vec<Sample>)]| {
                 figures(&runs.iter().map(|(_, samples)| samples[place]).collect::<Vec<_>>())
             };
-            let head = vec![format!("{} s", sample.at.as_secs()), format!("{:.1}", sample.wanted)];
-            table.add_row([head, at(without), at(with)].concat());
+            let head = vec![Cell::Span(Duration::from_secs(sample.at.as_secs())), Cell::Number(sample.wanted, 1)];
+            desk.add([head, at(without), at(with)].concat());
         }
-        anstream::println!("{table}");
-        Ok(())
+        desk.end()
     }
 }
 
-const FIGURES: [&str; 6] = ["taken/s", "stale", "age: mean", "most", "B/node/s", "parts/node/s"];
+const WITHOUT: [Column; 6] = [
+    column("without_taken_per_s", "without:\ntaken/s"),
+    column("without_stale", "stale"),
+    column("without_mean_s", "age:\nmean"),
+    column("without_most_s", "most"),
+    column("without_bytes_per_node_s", "B/node/s"),
+    column("without_parts_per_node_s", "parts\n/node/s"),
+];
+const PUSH_BACK: [Column; 6] = [
+    column("push_back_taken_per_s", "push-back:\ntaken/s"),
+    column("push_back_stale", "stale"),
+    column("push_back_mean_s", "age:\nmean"),
+    column("push_back_most_s", "most"),
+    column("push_back_bytes_per_node_s", "B/node/s"),
+    column("push_back_parts_per_node_s", "parts\n/node/s"),
+];
 
 /// What all tables show of samples that were taken at the same time.
-fn figures(samples: &[Sample]) -> Vec<String> {
+fn figures(samples: &[Sample]) -> Vec<Cell> {
     let ages = || samples.iter().map(|sample| sample.ages);
-    let most = ages().map(|ages| ages.most).max().unwrap_or_default();
     vec![
-        format!("{:.1}", mean(samples.iter().map(|sample| sample.taken))),
-        format!("{:.2} %", 100.0 * mean(ages().map(|ages| ages.stale))),
-        format!("{:.1} s", mean(ages().map(|ages| ages.mean.as_secs_f64()))),
-        format!("{:.1} s", most.as_secs_f64()),
-        format!("{:.0}", mean(samples.iter().map(|sample| sample.bytes))),
-        format!("{:.1}", mean(samples.iter().map(|sample| sample.parts))),
+        Cell::Number(mean(samples.iter().map(|sample| sample.taken)), 1),
+        Cell::Part(mean(ages().map(|ages| ages.stale)), 2),
+        Cell::Time(Some(Duration::from_secs_f64(mean(ages().map(|ages| ages.mean.as_secs_f64()))))),
+        Cell::Time(Some(ages().map(|ages| ages.most).max().unwrap_or_default())),
+        Cell::Number(mean(samples.iter().map(|sample| sample.bytes)), 0),
+        Cell::Number(mean(samples.iter().map(|sample| sample.parts)), 1),
     ]
 }

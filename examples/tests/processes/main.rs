@@ -5,6 +5,7 @@
 
 mod agent;
 mod loops;
+mod simulate;
 #[cfg(target_os = "linux")]
 mod terminal;
 
