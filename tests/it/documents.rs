@@ -126,6 +126,7 @@ fn every_test_and_file_that_a_document_names_is_there() {
         "PROTOCOL.md",
         "SECURITY.md",
         "docs/guide.md",
+        "examples/README.md",
     ] {
         let text = read(document);
         for name in quoted(&text) {
