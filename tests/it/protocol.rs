@@ -151,7 +151,7 @@ impl Story {
         story.run(6 * SECOND);
         story.sim.restart(3, node(3, Config::LAN), &[0, 1]);
         story.run(2 * SECOND);
-        story.sim.with(5, |node, now| node.set_addr(now, "10.0.0.99:7400".parse().unwrap()));
+        story.sim.with(5, |node, now| node.set_addr(now, "10.0.0.99:7400".parse().unwrap()).unwrap());
         story.run(SECOND);
         story.sim.leave(4);
         story.run(2 * SECOND);
