@@ -60,10 +60,13 @@ impl Budget {
     }
 
     fn refilled(mut self, now: Instant, config: &Config) -> Self {
+        if now <= self.filled {
+            return self;
+        }
         // An hour fills every share; more would only overflow.
         let passed = now.since(self.filled).min(1 << 32) as i64;
         let (gained, most) = (passed * Self::rate(config), Self::most(config));
-        self.filled = self.filled.max(now);
+        self.filled = now;
         let mut flows_on = gained;
         for (reserved, share) in self.reserved.iter_mut().zip(SHARES) {
             let before = *reserved;
@@ -86,9 +89,16 @@ impl Budget {
 
     /// When an answer may be sent, to a member at home or to anybody: now, or soon after it can.
     pub(crate) fn answer_ready(&self, home: bool, now: Instant, config: &Config) -> Instant {
-        let [anybody, members] = self.refilled(now, config).answers;
-        let left = if home { members } else { anybody };
-        if config.byte_budget == 0 || left > 0 { now } else { Self::after(now, -left, Self::answer_rate(home, config)) }
+        let left = |budget: &Self| {
+            let [anybody, members] = budget.answers;
+            if home { members } else { anybody }
+        };
+        // Time only adds to what is there.
+        if config.byte_budget == 0 || left(self) > 0 {
+            return now;
+        }
+        let left = left(&self.refilled(now, config));
+        if left > 0 { now } else { Self::after(now, -left, Self::answer_rate(home, config)) }
     }
 
     /// When this rate has brought so much.
@@ -102,7 +112,8 @@ impl Budget {
 
     /// Whether a datagram of this class may be sent now. What it takes beyond what is there is paid off first.
     pub(crate) fn allows(&self, class: Class, now: Instant, config: &Config) -> bool {
-        config.byte_budget == 0 || self.refilled(now, config).left(class) > 0
+        // Time only adds to what is there.
+        config.byte_budget == 0 || self.left(class) > 0 || self.refilled(now, config).left(class) > 0
     }
 
     fn left(&self, class: Class) -> i64 {

@@ -159,6 +159,9 @@ impl<A: Address, S: Storage> Challenges<A, S> {
 
     /// Asks again where it is time. Returns a record to believe, if there is one; call again until there is none.
     pub(crate) fn tick(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Record<A>> {
+        if self.0.is_empty() {
+            return None;
+        }
         self.0.retain(|challenge| challenge.verdict(cx) != Verdict::Drop);
         if let Some(at) = self.0.iter().position(|challenge| challenge.verdict(cx) == Verdict::Believe) {
             return self.0.swap_take(at).map(|held| held.claim);

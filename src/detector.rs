@@ -228,11 +228,20 @@ impl<A: Address, S: Storage> Detector<A, S> {
         if cx.now >= self.next_probe {
             self.begin_probe(cx);
         }
-        self.tick_errands(cx);
-        self.charges.tick(self.unit(cx.config), cx.now);
+        if !self.errands.is_empty() {
+            self.tick_errands(cx);
+        }
+        if cx.now >= self.charges.due() {
+            self.charges.tick(self.unit(cx.config), cx.now);
+        }
         // With nobody left there is nobody to be cut off from.
         self.isolated &= cx.members.others() > 0;
         if self.isolated {
+            return None;
+        }
+        // Most of the time nobody is being probed.
+        if self.cases.is_empty() {
+            self.judge_isolation(cx);
             return None;
         }
         self.close_settled(cx);
@@ -652,6 +661,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     // What is to be sent.
+
+    /// Whether there is nobody to ask, nor to answer.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.cases.is_empty() && self.errands.is_empty() && self.charges.due() == Instant::FAR_FUTURE
+    }
 
     /// All that is to be sent, in order of urgency; [`sent`](Self::sent) takes it off.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (Seat, Probe<A>)> {

@@ -118,6 +118,9 @@ impl<S: Storage> Relays<S> {
 
     /// Sends off what waits, and tries again where no acknowledgement came.
     pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+        if self.is_done() && self.parcels.is_empty() {
+            return;
+        }
         self.tree.tick(unit, cx);
         // What is given up makes room for what waits.
         self.forget_done();
@@ -195,6 +198,11 @@ impl<S: Storage> Relays<S> {
     }
 
     // What is to be sent.
+
+    /// Whether nothing is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.tree.is_empty()
+    }
 
     /// Which legs are to be sent, and to whom.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {

@@ -178,7 +178,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             if let Some((at, witness)) = behind(leave.owed(), passed) {
                 return Some(Owed::Leave(at, witness));
             }
-        } else if let Some((seat, probe)) = behind(self.detector.owed(), passed) {
+        } else if !self.detector.is_idle()
+            && let Some((seat, probe)) = behind(self.detector.owed(), passed)
+        {
             return Some(Owed::Probe(seat, probe));
         }
         if behind(self.rival.iter().filter(|rival| rival.owed), passed).is_some() {
@@ -190,7 +192,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(at) = behind(self.seeds.owed(), passed) {
             return Some(Owed::Seed(at));
         }
-        if self.may_send(Class::News)
+        if !self.relays.is_quiet()
+            && self.may_send(Class::News)
             && let Some((at, to)) = behind(self.relays.owed(), passed)
         {
             return Some(Owed::Relay(at, to));
