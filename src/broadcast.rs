@@ -124,9 +124,9 @@ pub(crate) struct Broadcasts<S: Storage> {
 }
 
 impl<S: Storage> Broadcasts<S> {
-    pub(crate) const fn new(bytes: S::Bytes, directs: S::DataPerMember<u32>) -> Self {
+    pub(crate) const fn new(bytes: S::Bytes, buckets: S::DataPerMember<At>, directs: S::DataPerMember<u32>) -> Self {
         Broadcasts {
-            log: Log::new(bytes),
+            log: Log::new(bytes, buckets),
             tree: Tree::NONE,
             outbox: FewOf::EMPTY,
             last: 0,
@@ -145,9 +145,9 @@ impl<S: Storage> Broadcasts<S> {
         }
     }
 
-    /// Forgets everything but what this node listens to.
-    pub(crate) fn reset(&mut self) {
-        self.log.clear();
+    /// Forgets everything but what this node listens to, and begins with another secret.
+    pub(crate) fn reset(&mut self, key: u64) {
+        self.log.clear(key);
         self.tree.clear();
         (self.outbox, self.last) = (FewOf::EMPTY, 0);
         (self.sends, self.repairs, self.gives) = (Sends::NONE, Repairs::NONE, FewOf::EMPTY);
@@ -241,6 +241,11 @@ impl<S: Storage> Broadcasts<S> {
     /// Whether all own broadcasts have been acknowledged, or given up.
     pub(crate) fn is_done(&self) -> bool {
         self.outbox.is_empty() && self.tree.is_empty() && self.sends.is_done()
+    }
+
+    /// Whether nothing is under way, to others or from them.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.tree.is_empty() && self.sends.is_empty() && self.repairs.is_empty() && self.gives.is_empty()
     }
 
     /// Whether an own message could be handed out.

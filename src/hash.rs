@@ -44,6 +44,7 @@ impl Sip {
     }
 
     /// Takes in one word.
+    #[inline]
     pub(crate) const fn word(self, word: u64) -> Self {
         let mut next = self.absorb(word);
         next.len = next.len.wrapping_add(8);
@@ -67,6 +68,7 @@ impl Sip {
         self
     }
 
+    #[inline]
     pub(crate) const fn finish(self) -> u64 {
         let len = self.len;
         let mut state = self.absorb(len);

@@ -209,6 +209,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.refused
     }
 
+    /// Whether there is no room for anybody, and nobody who could make some.
+    pub(crate) fn is_full(&self) -> bool {
+        self.used as usize == self.slots.limit() && self.dead() == 0
+    }
+
     /// Whether some of the dead are no longer known.
     pub(crate) fn has_forgotten(&self) -> bool {
         self.forgotten
@@ -256,12 +261,14 @@ impl<A: Address, S: Storage> Members<A, S> {
         let moved = if held.addr == record.addr { 0 } else { MOVED };
         let was_alive = held.liveness == Liveness::Alive;
         let is_alive = record.liveness == Liveness::Alive;
-        let before = self.step(index, &held);
+        // What stands for how far this node has come does not hang on what else a living member says of itself.
+        let counts_anew = reborn != 0 || !(was_alive && is_alive);
+        let before = if counts_anew { self.step(index, &held) } else { 0 };
         if reborn != 0 {
             self.reset_window(index);
         }
         self.set_mourned(index, !is_alive);
-        let progress = self.step(index, &record).wrapping_sub(before);
+        let progress = if counts_anew { self.step(index, &record).wrapping_sub(before) } else { 0 };
         let living = self.living(&record).wrapping_sub(self.living(&held));
         self.add(record.id, Terms { living, progress, ..Terms::default() });
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
@@ -468,6 +475,9 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     fn insert(&mut self, record: Record<A>, now: Instant, stats: &mut Stats) -> Result<Index, Full> {
+        if self.is_full() {
+            return Err(Full);
+        }
         self.make_room_beside(&record, now, stats)?;
         let index = self.place_slot(Slot::new(record, coarse(now)), now, stats)?;
         self.live += u32::from(record.liveness == Liveness::Alive);

@@ -109,6 +109,10 @@ pub struct Node<A: Address, S: Storage> {
     stats: Stats,
 }
 
+/// Of which secrets the buckets of messages and of maps are keyed.
+const MESSAGES: u64 = 0x6c_6f67;
+const MAPS: u64 = 0x6d_6170;
+
 impl<A: Address, S: Storage> fmt::Debug for Node<A, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
@@ -148,7 +152,7 @@ impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST
         const { assert!(MEMBERS >= 2 && MEMBERS <= 1 << 24, "a table holds 2 to 2^24 members") };
         const { assert!(W::KEEPS_DATA || STATE_BYTES + BROADCAST_BYTES == 0, "a bare node keeps no messages and no maps") };
         let members = Members::new(heapless::Vec::new(), heapless::Vec::new(), Empty::EMPTY, Empty::EMPTY);
-        let broadcasts = Broadcasts::new(heapless::Vec::new(), Empty::EMPTY);
+        let broadcasts = Broadcasts::new(heapless::Vec::new(), Empty::EMPTY, Empty::EMPTY);
         Self::with_tables(config, members, broadcasts, State::new(heapless::Vec::new(), Empty::EMPTY))
     }
 }
@@ -160,7 +164,7 @@ impl<A: Address, W: Width> Node<A, Heap<W>> {
         let members = limits.members();
         let (bytes, state_bytes) =
             if W::KEEPS_DATA { (limits.broadcast_bytes(), limits.state_bytes()) } else { (0, 0) };
-        let broadcasts = Broadcasts::new(Limited::new(bytes), Limited::new(members));
+        let broadcasts = Broadcasts::new(Limited::new(bytes), Limited::new(members), Limited::new(members));
         let state = State::new(Limited::new(state_bytes), Limited::new(members));
         let [slots, heads] = [members; 2];
         let [windows, maps] = [members; 2];
@@ -238,7 +242,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let (patience, topics) = (self.config.patience, self.broadcasts.topics());
         let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience, topics };
         if self.keeps_maps() {
-            self.state.reset(&mut self.members);
+            self.state.reset(self.rng.keyed(MAPS, &[]), &mut self.members);
         }
         self.members.reset(self.config.cluster, myself, &mut self.stats);
         self.members.keeps_windows = self.keeps_data();
@@ -247,7 +251,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         self.members.announce(MYSELF, gossip::tail(1));
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
-        self.broadcasts.reset();
+        self.broadcasts.reset(self.rng.keyed(MESSAGES, &[]));
         self.comparison = Comparison::NEW;
         self.turns = Turns::NEW;
         (self.challenges, self.rival) = (Challenges::NONE, None);
@@ -594,9 +598,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if !self.detector.isolated {
             let tells = self.gossip.due(&self.members, &self.config).min(self.relays.due(&self.config));
-            due.sooner(self.no_sooner(Class::News, tells), WakeReason::Gossip);
+            self.sooner_if_paid(&mut due, Class::News, tells, WakeReason::Gossip);
         }
-        due.sooner(self.no_sooner(Class::Sync, self.sync.due()), WakeReason::Sync);
+        self.sooner_if_paid(&mut due, Class::Sync, self.sync.due(), WakeReason::Sync);
         self.messages_due(&mut due);
         self.state_due(&mut due);
         if self.phase == Phase::Member {
@@ -648,9 +652,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.is_running() {
             return;
         }
-        let said = !self.keeps_messages() || self.broadcasts.is_done();
-        let written = !self.keeps_maps() || self.state.is_done(&self.members);
-        let told = self.relays.is_done() && said && written;
+        let told = self.leave.is_some() && self.has_told_all();
         let mut cx = context!(self);
         if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
             self.leave = None;
@@ -682,6 +684,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.tick_messages();
     }
 
+    /// Whether all that this node says has been acknowledged, or given up.
+    fn has_told_all(&self) -> bool {
+        let said = !self.keeps_messages() || self.broadcasts.is_done();
+        let written = !self.keeps_maps() || self.state.is_done(&self.members);
+        self.relays.is_done() && said && written
+    }
+
     fn tell(&mut self) {
         if self.detector.isolated || !self.may_send(Class::News) {
             return;
@@ -689,6 +698,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         let unit = self.detector.unit(&self.config);
         self.relays.tick(unit, &mut context!(self));
         self.gossip.tick(&mut context!(self));
+    }
+
+    /// Takes what is due then, or as soon as it can be sent, for the next deadline if that is sooner.
+    fn sooner_if_paid(&self, due: &mut Deadline, class: Class, at: Instant, reason: WakeReason) {
+        if at < due.at {
+            due.sooner(self.no_sooner(class, at), reason);
+        }
     }
 
     /// When what is due then can be sent, as far as the byte budget goes.

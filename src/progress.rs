@@ -20,12 +20,13 @@ use crate::wire::{Origin, Parts, Reader, Writer, kind};
 /// The origins of the latest messages and the owners of the latest changes that are named, the most of either.
 pub(crate) const LATEST: usize = 16;
 pub(crate) const FEW_LATEST: usize = 8;
-/// The most members that are named at a time.
-const MOST_STEPS: usize = 200;
+/// The most members that are named at a time: each costs whoever hears of it a look at its slot, its window and its map, which
+/// are in no cache.
+pub(crate) const MOST_STEPS: usize = 64;
 /// The most that are looked at for them.
 const MOST_LOOKED_AT: usize = 512;
 /// Into how many parts a range is cut at most, as a logarithm.
-const MOST_PARTS: u32 = 5;
+const MOST_PARTS: u32 = 4;
 
 /// How often sums are sent to whoever does not answer.
 const TRIES: u8 = 3;

@@ -37,7 +37,7 @@ mod take;
 mod tell;
 
 pub(crate) use cast::Delta;
-pub(crate) use fetch::Fetches;
+pub(crate) use fetch::{Fetches, WANTS};
 pub(crate) use keep::Kept;
 pub use key::{Class, Entry, SetOptions, StateError, Version};
 pub(crate) use map::{BULK, LOGS, Map, VITAL_LOG};
@@ -166,12 +166,13 @@ impl<S: Storage> State<S> {
         }
     }
 
-    /// Forgets everything but this node's own map and what the application wants to hear of. The others' maps must be known
-    /// still.
-    pub(crate) fn reset<A: Address>(&mut self, members: &mut Members<A, S>) {
+    /// Forgets everything but this node's own map and what the application wants to hear of, and begins with another secret.
+    /// The others' maps must be known still.
+    pub(crate) fn reset<A: Address>(&mut self, key: u64, members: &mut Members<A, S>) {
         for index in 1..members.map_slots() {
             self.clear_map(index, members);
         }
+        self.store.rekey(key);
         self.tree.clear();
         (self.handed, self.taken) = ([0; LOGS], Recent::NONE);
         self.rebuilds.clear();

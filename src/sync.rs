@@ -35,7 +35,7 @@ const PEERS: u8 = 4;
 /// How often the gap between comparisons that change nothing is doubled at most.
 const MOST_VAIN: u8 = 6;
 /// The logarithm of the most sums in a datagram.
-const MOST_PARTS: u32 = 5;
+const MOST_PARTS: u32 = 4;
 
 /// A range that is asked about, and who is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -78,6 +78,10 @@ pub(crate) struct Sends<S: Storage>(FewData<S, Send, SENDS, FEW_SENDS>);
 impl<S: Storage> Sends<S> {
     pub(crate) const NONE: Self = Sends(FewOf::EMPTY);
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many more there is room for.
     pub(crate) fn room(&self) -> usize {
         self.0.room()
@@ -123,8 +127,10 @@ impl<S: Storage> Sends<S> {
     }
 
     pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
-        self.0.iter_mut().for_each(|send| send.tick(unit, cx));
-        self.forget_quiet();
+        if !self.0.is_empty() {
+            self.0.iter_mut().for_each(|send| send.tick(unit, cx));
+            self.forget_quiet();
+        }
     }
 
     fn forget_quiet(&mut self) {

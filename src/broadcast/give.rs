@@ -12,7 +12,7 @@ impl<S: Storage> Broadcasts<S> {
     /// Which of the broadcasts that are asked for can be given to one who listens to these topics.
     pub(crate) fn had(&self, pull: &Pull, topics: u32) -> u64 {
         let mut had = 0;
-        for (_, entry) in self.log.all() {
+        for (_, entry) in self.log.of_origin(pull.origin.id, pull.origin.tag, (pull.first, pull.first.saturating_add(63))) {
             let listens = topics & Topic::new(entry.topic).bit() != 0;
             if entry.form & HOLLOW == 0 || !listens {
                 self.wanted_pieces(&entry, pull).for_each(|(_, bit)| had |= bit);
@@ -44,10 +44,9 @@ impl<S: Storage> Broadcasts<S> {
         let give = self.gives.get(at).cloned()?;
         let topics = members.find_record(give.to)?.topics;
         let (mut left, mut gone, before) = (give.left, give.left, writer.len());
-        for (at, entry) in self.log.all() {
-            if left == 0 {
-                break;
-            }
+        let Pull { origin: Origin { id, tag }, first, .. } = give.pull;
+        for at in if left == 0 { Default::default() } else { self.log.asked(id, tag, first) } {
+            let Some(entry) = self.log.get(at).filter(|_| left != 0) else { break };
             let hollow = entry.form & HOLLOW != 0 || topics & Topic::new(entry.topic).bit() == 0;
             for (piece, bit) in self.wanted_pieces(&entry, &Pull { wanted: left, ..give.pull }) {
                 let alone = writer.len() == before;
@@ -87,8 +86,9 @@ impl<S: Storage> Broadcasts<S> {
 
     /// The first own broadcast from which on all are still there.
     fn oldest(&self, own: Origin) -> u32 {
-        let kept = self.log.all().filter(|(_, entry)| entry.has(own.id, own.tag, entry.seq));
-        kept.map(|(_, entry)| entry.seq).min().unwrap_or(self.last.saturating_add(1))
+        // They lie in the order of their numbers.
+        let kept = self.log.all().find(|(_, entry)| entry.has(own.id, own.tag, entry.seq));
+        kept.map_or(self.last.saturating_add(1), |(_, entry)| entry.seq)
     }
 
     /// Who is to be given something.

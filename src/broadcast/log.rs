@@ -4,15 +4,34 @@
 //! waits here, pieces are put together here, and what others missed is given to them from here. When there is no room,
 //! the oldest go that nobody needs, an eighth of all at a time, and the rest moves up: each byte is then moved eight
 //! times at most in its life, and every payload is in one piece.
+//!
+//! A message is found by the chain of a bucket, so that no datagram has this node look through all of them. Broadcasts stand
+//! in the bucket of 64 numbers of their origin, of which whoever lacks some asks for as many at a time; direct messages that
+//! are not whole in that of their sender. The buckets are keyed with a secret, or numbers could be chosen that make a chain
+//! long.
 
 use core::ops::Range;
 
+use heapless::Vec;
+
 use crate::bytes;
+use crate::hash::Sip;
 use crate::member::NodeId;
 use crate::storage::{List, Storage};
+use crate::wire::MOST_PIECES;
 
 /// Where a message begins.
 pub(crate) type At = u32;
+/// Nowhere.
+const NOWHERE: At = At::MAX;
+/// The logarithm of how many numbers of an origin share a bucket.
+const BLOCK: u32 = 6;
+/// The most blocks in which a range of numbers is looked for; of more, all messages are looked at.
+const MOST_BLOCKS: u32 = 8;
+/// For how many bytes of messages there is a bucket.
+const BYTES_A_BUCKET: usize = 256;
+/// More messages than have a piece among 64 neighbouring numbers, unless some are held twice.
+const MOST_ASKED: usize = 96;
 
 /// The bytes before each payload.
 pub(crate) const HEADER: usize = 40;
@@ -76,8 +95,16 @@ impl Entry {
         start..(start + each).min(len)
     }
 
-    fn to_bytes(self, size: u32, before: u32) -> [u8; HEADER] {
-        let words = [size, before, self.tag, self.seq, self.topic, self.len, self.came];
+    /// What its bucket is made of, if it is in one.
+    fn chained_by(&self) -> Option<u64> {
+        match self.is(DIRECT) {
+            false => Some(block(self.tag, self.seq >> BLOCK)),
+            true => (!self.is_complete()).then(|| block(self.tag, u32::MAX)),
+        }
+    }
+
+    fn to_bytes(self, chain: At, before: u32) -> [u8; HEADER] {
+        let words = [chain, before, self.tag, self.seq, self.topic, self.len, self.came];
         let mut bytes = [0; HEADER];
         let (front, rest) = bytes.split_at_mut(4 * words.len());
         for (place, word) in front.chunks_exact_mut(4).zip(words) {
@@ -93,11 +120,16 @@ impl Entry {
         let (front, rest) = bytes.split_at(28);
         let mut words = front.chunks_exact(4).map(|word| word.try_into().map_or(0, u32::from_le_bytes));
         let mut word = || words.next().unwrap_or(0);
-        let (size, before, tag, seq, topic, len, came) = (word(), word(), word(), word(), word(), word(), word());
+        let (chain, before, tag, seq, topic, len, came) = (word(), word(), word(), word(), word(), word(), word());
         let origin = NodeId::new(rest.first_chunk::<8>().map_or(0, |id| u64::from_le_bytes(*id)));
         let [pieces, form, marks, hops] = rest.last_chunk::<4>().copied().unwrap_or_default();
-        (Entry { origin, tag, seq, topic, len, came, pieces, form, marks, hops }, size, before)
+        (Entry { origin, tag, seq, topic, len, came, pieces, form, marks, hops }, chain, before)
     }
+}
+
+/// What stands for some numbers of a life, or for its direct messages.
+fn block(tag: u32, numbers: u32) -> u64 {
+    u64::from(tag) << 32 | u64::from(numbers)
 }
 
 /// How long each piece but the last is.
@@ -108,6 +140,9 @@ fn piece_len(len: u32, pieces: u8) -> usize {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log<S: Storage> {
     bytes: S::Bytes,
+    /// The newest message of each bucket.
+    buckets: S::DataPerMember<At>,
+    key: u64,
     /// Where the last message begins.
     last: At,
     /// How many of the messages are untold, complete or not.
@@ -117,12 +152,15 @@ pub(crate) struct Log<S: Storage> {
 }
 
 impl<S: Storage> Log<S> {
-    pub(crate) const fn new(bytes: S::Bytes) -> Self {
-        Log { bytes, last: 0, untold: 0, told: 0 }
+    pub(crate) const fn new(bytes: S::Bytes, buckets: S::DataPerMember<At>) -> Self {
+        Log { bytes, buckets, key: 0, last: 0, untold: 0, told: 0 }
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Forgets all, and begins with another secret.
+    pub(crate) fn clear(&mut self, key: u64) {
         self.bytes.clear();
+        self.buckets.all_mut().fill(NOWHERE);
+        self.key = key;
         (self.last, self.untold, self.told) = (0, 0, 0);
     }
 
@@ -147,7 +185,8 @@ impl<S: Storage> Log<S> {
 
     // Looking.
 
-    fn header(&self, at: At) -> Option<(Entry, u32, u32)> {
+    /// A message, the next in its bucket, and how far back the one before it begins.
+    fn header(&self, at: At) -> Option<(Entry, At, u32)> {
         let start = at as usize;
         let bytes = self.bytes.all().get(start..start + HEADER)?;
         Some(Entry::from_bytes(bytes.try_into().ok()?))
@@ -176,9 +215,8 @@ impl<S: Storage> Log<S> {
     /// Those from this one on, which is where one begins.
     pub(crate) fn from(&self, mut next: At) -> impl Iterator<Item = (At, Entry)> {
         core::iter::from_fn(move || {
-            let (entry, size, _) = self.header(next)?;
-            let at = next;
-            next += size;
+            let (at, entry) = (next, self.get(next)?);
+            next += entry.size();
             Some((at, entry))
         })
     }
@@ -194,29 +232,119 @@ impl<S: Storage> Log<S> {
         })
     }
 
-    /// Where this broadcast is, or the message that it is a piece of: at the cost of a look at all that are newer.
+    /// The newest message of an origin of which this broadcast is a part.
     pub(crate) fn find(&self, origin: NodeId, tag: u32, seq: u32) -> Option<(At, Entry)> {
-        self.newest().find(|(_, entry)| entry.has(origin, tag, seq))
+        self.of_origin(origin, tag, (seq, seq)).max_by_key(|(at, _)| *at)
     }
 
-    /// Where this direct message is.
-    pub(crate) fn find_direct(&self, origin: NodeId, tag: u32, number: u32) -> Option<(At, Entry)> {
-        self.newest()
-            .find(|(_, entry)| entry.is(DIRECT) && entry.origin == origin && entry.tag == tag && entry.seq == number)
+    /// An origin's broadcasts that have a part among these numbers, in no order. Of a range that is not short all messages are
+    /// looked at.
+    pub(crate) fn of_origin(&self, origin: NodeId, tag: u32, (first, last): (u32, u32)) -> impl Iterator<Item = (At, Entry)> {
+        let (low, high) = (first.saturating_sub(u32::from(MOST_PIECES) - 1) >> BLOCK, last >> BLOCK);
+        let few = high.saturating_sub(low) < MOST_BLOCKS;
+        let blocks = if few { low..=high } else { 1..=0 };
+        let chained = blocks.flat_map(move |numbers| {
+            let in_block = move |entry: &Entry| entry.seq >> BLOCK == numbers;
+            self.chain(origin, block(tag, numbers)).filter(move |(_, entry)| in_block(entry))
+        });
+        let rest = if few { self.from(At::MAX) } else { self.from(0) };
+        let has = move |entry: &Entry| {
+            let own = entry.origin == origin && entry.tag == tag && !entry.is(DIRECT);
+            own && entry.seq <= last && first <= entry.last()
+        };
+        chained.chain(rest).filter(move |(_, entry)| has(entry))
+    }
+
+    /// Where the messages are that have a part among these and the next 63, the oldest first.
+    pub(crate) fn asked(&self, origin: NodeId, tag: u32, first: u32) -> Vec<At, MOST_ASKED> {
+        let mut held = Vec::new();
+        for (at, _) in self.of_origin(origin, tag, (first, first.saturating_add(63))) {
+            let place = held.iter().position(|other| *other > at).unwrap_or(held.len());
+            let _ = held.insert(place, at);
+        }
+        held
+    }
+
+    /// The direct messages of a sender that are not whole.
+    pub(crate) fn torn_directs(&self, origin: NodeId, tag: u32) -> impl Iterator<Item = (At, Entry)> {
+        let of_sender = move |entry: &Entry| entry.is(DIRECT) && entry.origin == origin && entry.tag == tag;
+        self.chain(origin, block(tag, u32::MAX)).filter(move |(_, entry)| of_sender(entry) && !entry.is_complete())
+    }
+
+    /// What stands in the bucket of these numbers of an origin, and of others.
+    fn chain(&self, origin: NodeId, block: u64) -> impl Iterator<Item = (At, Entry)> {
+        let mut next = self.buckets.all().get(self.bucket(origin, block)).copied().unwrap_or(NOWHERE);
+        core::iter::from_fn(move || {
+            let (at, (entry, chain, _)) = (next, self.header(next)?);
+            next = chain;
+            Some((at, entry))
+        })
+    }
+
+    /// The most that stand in one bucket.
+    #[cfg(test)]
+    pub(crate) fn longest_chain(&self) -> usize {
+        let length = |first: &At| {
+            let next = |at: &At| self.header(*at).map(|(_, chain, _)| chain);
+            core::iter::successors(Some(*first), next).count() - 1
+        };
+        self.buckets.all().iter().map(length).max().unwrap_or(0)
+    }
+
+    fn bucket(&self, origin: NodeId, block: u64) -> usize {
+        let hash = Sip::new(self.key, origin.get()).word(block).finish();
+        (((hash >> 32) * self.buckets.all().len() as u64) >> 32) as usize
     }
 
     // Changing.
 
     /// Changes what is said of a message; its length and its place stay.
     pub(crate) fn set(&mut self, at: At, entry: Entry) {
-        let Some((old, size, before)) = self.header(at) else { return };
+        let Some((old, chain, before)) = self.header(at) else { return };
+        let entry = Entry { len: old.len, ..entry };
+        let moves = (old.origin, old.chained_by()) != (entry.origin, entry.chained_by());
+        if moves {
+            self.unlink(at, &old, chain);
+        }
         self.untold = self.untold + u32::from(entry.is(UNTOLD)) - u32::from(old.is(UNTOLD));
         if entry.is(UNTOLD) {
             self.told = self.told.min(at);
         }
+        self.write(at, entry, chain, before);
+        if moves {
+            self.link(at, entry, before);
+        }
+    }
+
+    fn write(&mut self, at: At, entry: Entry, chain: At, before: u32) {
         let start = at as usize;
         if let Some(place) = self.bytes.all_mut().get_mut(start..start + HEADER) {
-            place.copy_from_slice(&Entry { len: old.len, ..entry }.to_bytes(size, before));
+            place.copy_from_slice(&entry.to_bytes(chain, before));
+        }
+    }
+
+    /// Writes a message, and puts it into its bucket.
+    fn link(&mut self, at: At, entry: Entry, before: u32) {
+        let bucket = entry.chained_by().map(|block| self.bucket(entry.origin, block));
+        let first = bucket.and_then(|bucket| self.buckets.all_mut().get_mut(bucket));
+        let chain = first.map_or(NOWHERE, |first| core::mem::replace(first, at));
+        self.write(at, entry, chain, before);
+    }
+
+    /// Takes a message out of its bucket.
+    fn unlink(&mut self, at: At, entry: &Entry, chain: At) {
+        let Some(block) = entry.chained_by() else { return };
+        let bucket = self.bucket(entry.origin, block);
+        let mut held = self.buckets.all().get(bucket).copied().unwrap_or(NOWHERE);
+        if held == at {
+            self.buckets.all_mut().get_mut(bucket).into_iter().for_each(|first| *first = chain);
+            return;
+        }
+        while let Some((other, next, before)) = self.header(held) {
+            if next == at {
+                return self.write(held, other, chain, before);
+            }
+            held = next;
         }
     }
 
@@ -241,8 +369,11 @@ impl<S: Storage> Log<S> {
             return None;
         }
         let before = if at == 0 { 0 } else { at as u32 - self.last };
-        let place = self.bytes.all_mut().get_mut(at..at + HEADER)?;
-        place.copy_from_slice(&entry.to_bytes(size as u32, before));
+        if self.buckets.all().is_empty() {
+            let most = self.bytes.limit() / BYTES_A_BUCKET;
+            while self.buckets.all().len() <= most && self.buckets.push(NOWHERE) {}
+        }
+        self.link(at as At, entry, before);
         self.untold += u32::from(entry.is(UNTOLD));
         self.last = at as At;
         Some(self.last)
@@ -250,8 +381,8 @@ impl<S: Storage> Log<S> {
 
     /// Passes over those in the beginning that have been told.
     pub(crate) fn skip_told(&mut self) {
-        while let Some((_, size, _)) = self.header(self.told).filter(|(entry, ..)| !entry.is(UNTOLD)) {
-            self.told += size;
+        while let Some(entry) = self.get(self.told).filter(|entry| !entry.is(UNTOLD)) {
+            self.told += entry.size();
         }
     }
 
@@ -275,18 +406,24 @@ impl<S: Storage> Log<S> {
         if needed == 0 {
             return true;
         }
-        let sizes = |untold: bool| {
-            let may_go = self.all().filter(|(at, entry)| entry.is(UNTOLD) == untold && !stays(*at, entry));
-            may_go.map(|(_, entry)| HEADER + entry.len as usize).sum::<usize>()
-        };
-        let (told, untold) = (sizes(false), sizes(true));
+        let wanted = needed.max(self.bytes.limit() / 8);
+        let (mut told, mut untold) = (0, 0);
+        for (_, entry) in self.all().filter(|(at, entry)| !stays(*at, entry)) {
+            *(if entry.is(UNTOLD) { &mut untold } else { &mut told }) += entry.size() as usize;
+            // Most often the oldest are enough.
+            if told >= wanted {
+                break;
+            }
+        }
         if told + untold < needed {
             return false;
         }
         // What the application has not read goes only where nothing else would make room.
-        let mut quota = [needed.max(self.bytes.limit() / 8).min(told), needed.saturating_sub(told)];
+        let mut quota = [wanted.min(told), needed.saturating_sub(told)];
         let (mut from, mut to, mut before) = (0, 0, 0);
-        while let Some((entry, size, _)) = self.header(from) {
+        self.buckets.all_mut().fill(NOWHERE);
+        while let Some(entry) = self.get(from) {
+            let size = entry.size();
             let left = quota.get_mut(usize::from(entry.is(UNTOLD)));
             if let Some(left) = left.filter(|left| **left > 0 && !stays(from, &entry)) {
                 *left = left.saturating_sub(size as usize);
@@ -295,7 +432,8 @@ impl<S: Storage> Log<S> {
                     lost(entry);
                 }
             } else {
-                self.slide(from, to, size, before);
+                bytes::slide(self.bytes.all_mut(), from as usize, to as usize, size as usize);
+                self.link(to, entry, before);
                 moved(from, to);
                 (self.last, before) = (to, size);
                 to += size;
@@ -306,14 +444,5 @@ impl<S: Storage> Log<S> {
         self.told = 0;
         self.bytes.truncate(to as usize);
         true
-    }
-
-    fn slide(&mut self, from: At, to: At, size: u32, before: u32) {
-        let (from, to, size) = (from as usize, to as usize, size as usize);
-        let bytes = self.bytes.all_mut();
-        bytes::slide(bytes, from, to, size);
-        if let Some(place) = bytes.get_mut(to + 4..to + 8) {
-            place.copy_from_slice(&before.to_le_bytes());
-        }
     }
 }

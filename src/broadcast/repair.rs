@@ -59,6 +59,10 @@ pub(crate) struct Give {
 pub(crate) type Hopeless = (Origin, u32);
 
 impl<S: Storage> Repairs<S> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) const NONE: Self = Repairs(FewOf::EMPTY);
 
     /// This member has broadcasts of that origin, up to this one, which this node may lack. It is asked in a while, if

@@ -17,6 +17,8 @@ use crate::wire::{HOLLOW, HOPS, Origin, PART, Part, Piece};
 
 /// How many direct messages are known again when they come twice, at most.
 const DIRECTS: usize = 1_024;
+/// How many direct messages of one sender may be under way in pieces: more than it has places for on its way.
+const MOST_TORN: u32 = 64;
 
 /// Broadcasts that will not come any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,7 +96,7 @@ impl<S: Storage> Broadcasts<S> {
         let Origin { id, tag } = piece.origin;
         let others = (number..number.saturating_add(piece.part.pieces.into())).filter(|seq| *seq != piece.seq);
         let settled = { others }.any(|seq| window.place(seq) == Place::Settled);
-        settled && !self.log.newest().any(|(_, entry)| entry.seq == number && entry.has(id, tag, number))
+        settled && !self.log.of_origin(id, tag, (number, number)).any(|(_, entry)| entry.seq == number)
     }
 
     /// Puts a piece where the others of its message are, or begins its message.
@@ -108,11 +110,12 @@ impl<S: Storage> Broadcasts<S> {
     ) -> Result<At, DropReason> {
         let Part { form, topic, piece, pieces, len, bytes } = *part;
         let (form, hops) = (form & 0xf & !PART, form >> HOPS);
-        let of_message = |entry: &Entry| {
-            let same = entry.origin == origin.id && entry.tag == origin.tag && entry.seq == seq;
-            same && entry.pieces == pieces && (entry.marks ^ marks) & DIRECT == 0
+        let of_message = |(_, entry): &(At, Entry)| entry.seq == seq && entry.pieces == pieces;
+        let held = match pieces {
+            0..=1 => None,
+            _ if marks & DIRECT != 0 => self.log.torn_directs(origin.id, origin.tag).find(of_message),
+            _ => self.log.of_origin(origin.id, origin.tag, (seq, seq)).filter(of_message).max_by_key(|(at, _)| *at),
         };
-        let held = if pieces > 1 { self.log.newest().find(|(_, entry)| of_message(entry)) } else { None };
         let (at, entry) = match held {
             Some((_, entry)) if entry.len != len || entry.topic != topic || entry.form != form => {
                 return Err(DropReason::Malformed);
@@ -196,11 +199,8 @@ impl<S: Storage> Broadcasts<S> {
     /// A message that lacks a piece is lost whole.
     fn widen<A: Address>(&mut self, gap: Gap, (origin, index): (Origin, Index), members: &mut Members<A, S>) -> Gap {
         let mut wide = gap;
-        let torn = |(_, entry): &(At, Entry)| {
-            let own = entry.origin == origin.id && entry.tag == origin.tag && !entry.is(DIRECT | DONE);
-            own && !entry.is_complete() && entry.seq <= gap.last && gap.first <= entry.last()
-        };
-        while let Some((at, entry)) = { self.log.all().find(torn) } {
+        let torn = |(_, entry): &(At, Entry)| !entry.is(DONE) && !entry.is_complete();
+        while let Some((at, entry)) = { self.log.of_origin(origin.id, origin.tag, (gap.first, gap.last)).find(torn) } {
             self.log.set(at, Entry { marks: entry.marks & !UNTOLD | DONE, ..entry });
             wide.first = wide.first.min(entry.seq);
             wide.last = wide.last.max(entry.last());
@@ -232,39 +232,40 @@ impl<S: Storage> Broadcasts<S> {
         self.latest_directs.contains(name) || self.directs.all().contains(&name)
     }
 
-    /// Takes a piece of a direct message; whether that made it whole.
+    /// Takes a piece of a direct message; where that is, if it is whole now.
     pub(crate) fn take_direct<A: Address>(
         &mut self,
         origin: Origin,
         number: u32,
         part: &Part<'_>,
         cx: &mut Context<'_, A, S>,
-    ) -> Result<bool, DropReason> {
+    ) -> Result<Option<At>, DropReason> {
         if part.pieces > 1 && !self.has_share(origin, number, part) {
             return Err(DropReason::MessageRoom);
         }
         let at = self.store(origin, number, part, DIRECT | UNTOLD, cx)?;
-        let Some(entry) = self.log.get(at) else { return Ok(false) };
+        let Some(entry) = self.log.get(at) else { return Ok(None) };
         self.log.set(at, Entry { hops: stamp(cx.now, cx.config), ..entry });
         let whole = entry.is_complete();
         if whole {
             self.note_heard(direct_name(origin, number));
             self.quiet = false;
         }
-        Ok(whole)
+        Ok(whole.then_some(at))
     }
 
     /// Whether there is room for another message of this sender that is not whole: together they may have a quarter of all,
-    /// so that one who never ends leaves some for others.
+    /// so that one who never ends leaves some for others, and are no more than a look at all of them takes no time.
     fn has_share(&self, origin: Origin, number: u32, part: &Part<'_>) -> bool {
-        let of_sender = |entry: &Entry| entry.is(DIRECT) && entry.origin == origin.id && entry.tag == origin.tag;
-        let torn = self.log.all().filter(|(_, entry)| of_sender(entry) && !entry.is_complete());
-        let (mut begun, mut bytes) = (false, 0);
-        for (_, entry) in torn {
-            begun |= entry.seq == number;
+        let (mut count, mut bytes) = (0, 0);
+        for (_, entry) in self.log.torn_directs(origin.id, origin.tag) {
+            if entry.seq == number {
+                return true;
+            }
+            count += 1;
             bytes += entry.len as usize;
         }
-        begun || bytes == 0 || bytes + part.len as usize <= self.log.most() / 4
+        count == 0 || count < MOST_TORN && bytes + part.len as usize <= self.log.most() / 4
     }
 
     fn note_heard(&mut self, name: u32) {

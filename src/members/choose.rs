@@ -83,9 +83,10 @@ impl<A: Address, S: Storage> Members<A, S> {
         behind.chain(0..len).take(64).find(|index| self.is_heard(*index))
     }
 
-    /// From where on to look at [`LOOKED_AT`] slots: at random, where those are not all.
-    pub(crate) fn look_from(&self, rng: &mut Rng) -> Index {
-        if self.slots.all().len() > LOOKED_AT { self.random_slot(rng) } else { 0 }
+    /// From where on to look at [`LOOKED_AT`] slots: as this random number says, where those are not all.
+    pub(crate) fn look_from(&self, random: u64) -> Index {
+        let len = self.slots.all().len();
+        if len > LOOKED_AT { (((random >> 32) * len as u64) >> 32) as Index } else { 0 }
     }
 
     /// How many positions the shuffled ring has: the slots, rounded up to an even power of two.

@@ -6,14 +6,14 @@
 //!
 //! # Sums of ranges
 //!
-//! Each question of anti-entropy asks for sums of up to 32 ranges, in 45 bytes or more. To add up what stands in a range
-//! would be a scan of the table for one datagram. Sums of blocks of 16 buckets are therefore kept, in a Fenwick tree (Fenwick,
+//! Each question of anti-entropy asks for sums of up to 16 ranges, in 45 bytes or more. To add up what stands in a range
+//! would be a scan of the table for one datagram. Sums of blocks of 8 buckets are therefore kept, in a Fenwick tree (Fenwick,
 //! 1994): node `n` has the sum of as many blocks up to block `n` as the lowest bit of `n` says, so that the sum of all
 //! blocks before one, and a change, take a logarithm of their number. What is left of a block at either end of a range is
 //! added up from the nearer end of it: no more than half a block.
 //!
 //! The tree takes no memory of its own: it is in the last words of the list of buckets, five words to a block, so that
-//! 16 buckets take 21 words and a full table has 1.3 members a bucket. Tables of less than [`LEAST`] have no blocks: to
+//! 8 buckets take 13 words and a full table has 1.6 members a bucket. Tables of less than [`LEAST`] have no blocks: to
 //! look at all of them is cheap enough.
 //!
 //! How many slots a question looks at is counted down from [`MOST_VISITS`]. A question that would take more, as a
@@ -37,7 +37,7 @@ use crate::storage::{List, Storage};
 use crate::time::Instant;
 
 /// How many buckets a block has.
-const BLOCK: usize = 16;
+const BLOCK: usize = 8;
 /// How many words a node of the tree takes.
 const NODE: usize = 5;
 /// The least list of buckets that has blocks.
@@ -45,7 +45,7 @@ const LEAST: usize = 256;
 /// The most members of a bucket.
 pub(crate) const MOST_IN_BUCKET: usize = 64;
 /// The most slots that one question looks at: an answer takes less time than 70 pings.
-const MOST_VISITS: u32 = 256;
+const MOST_VISITS: u32 = 128;
 
 /// What is summed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,11 @@ impl<A: Address, S: Storage> Members<A, S> {
             at = slot.chain;
         }
         None
+    }
+
+    /// The same, where it is known that the id had this slot a moment ago.
+    pub(crate) fn find_again(&self, id: NodeId, slot: Option<Index>) -> Option<Index> {
+        slot.filter(|at| self.get(*at).is_some_and(|record| record.id == id)).or_else(|| self.find(id))
     }
 
     /// Slots from `low` on, in order of place, to the end of the id space.

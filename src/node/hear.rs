@@ -1,22 +1,24 @@
 //! Messages in: broadcasts and what they leave to repair, direct messages and answers.
 
+use heapless::Vec;
+
 use super::Node;
 use super::receive::Speaker;
 use super::reply::Say;
-use crate::broadcast::{Give, Job, Taken};
+use crate::broadcast::{At, Give, Job, Taken};
 use crate::budget::Class;
 use crate::context::Context;
 use crate::event::DropReason;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
-use crate::progress::{self, Range};
+use crate::progress::{self, MOST_STEPS, Range};
 use crate::share::{Claim, make_room};
 use crate::storage::{FewOf, Storage};
 use crate::tree::{Share, live_in};
 use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Progress, Pull, Reader};
 
-/// More origins than a datagram of ours names.
-const MOST_ENTRIES: usize = 256;
+/// How many members are looked up before the first of what is said of them is taken in.
+const BATCH: usize = 8;
 
 impl<A: Address, S: Storage> Node<A, S> {
     // Broadcasts.
@@ -114,8 +116,12 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Repair.
 
-    /// A piece that was asked for, or would have been.
-    pub(super) fn on_give(&mut self, piece: &Piece<'_>, speaker: &Speaker<A>) {
+    /// A piece that was asked for, or would have been. Nobody is given those of several origins at a time: each of them costs
+    /// a look at what is in no cache.
+    pub(super) fn on_give(&mut self, piece: &Piece<'_>, speaker: &mut Speaker<A>) {
+        if *speaker.gives.get_or_insert(piece.origin.id) != piece.origin.id {
+            return self.refuse(DropReason::Busy);
+        }
         self.take_piece(piece, speaker.head.sender);
     }
 
@@ -169,23 +175,27 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let (mut count, mut other_life, mut next) = (0, None, high.saturating_add(1));
         while !entries.is_empty() {
-            count += 1;
-            let Some((origin, Progress { seen, versions })) = entries.progress().filter(|_| count <= MOST_ENTRIES)
-            else {
-                return self.refuse(DropReason::Malformed);
-            };
-            let Some(index) = self.members.find_life(origin.id, origin.tag) else {
-                other_life = other_life.or(self.members.find(origin.id).map(|_| origin.id));
-                continue;
-            };
-            self.members.mourn(index, self.now);
-            if self.hear_of_map(index, versions, speaker.head.sender) == Some(false) {
-                // There was no room for it. It is still to be asked for.
-                next = next.min(self.members.place(origin.id).max(low));
+            // As with records, look-ups that need not wait for each other come first.
+            let mut batch = Vec::<(Origin, Progress, Option<u32>), BATCH>::new();
+            while !batch.is_full() && !entries.is_empty() {
+                count += 1;
+                let Some((origin, progress)) = entries.progress().filter(|_| count <= MOST_STEPS) else {
+                    return self.refuse(DropReason::Malformed);
+                };
+                let index = self.members.find(origin.id);
+                core::hint::black_box(index.map(|index| self.members.progress_with(index)));
+                let _ = batch.push((origin, progress, index));
             }
-            let own = self.members.window(index).seen();
-            if seen > own && index != MYSELF {
-                self.hear_of_progress(index, origin, seen, speaker.head.sender);
+            for (origin, progress, index) in batch {
+                let is_it = |index: &u32| self.members.get(*index).is_some_and(|record| record.tag() == origin.tag);
+                let Some(index) = index.filter(is_it) else {
+                    other_life = other_life.or(index.map(|_| origin.id));
+                    continue;
+                };
+                if !self.hear_of_step(index, (origin, progress), speaker.head.sender) {
+                    // There was no room for it. It is still to be asked for.
+                    next = next.min(self.members.place(origin.id).max(low));
+                }
             }
         }
         // Of the dead nothing else says that one has lived again.
@@ -202,6 +212,17 @@ impl<A: Address, S: Storage> Node<A, S> {
             let more = Some(next).filter(|next| found && *next < u64::MAX);
             self.comparison.note_answer(speaker.head.sender, more);
         }
+    }
+
+    /// How far another has come with one member; whether there was room to note what is missing of its map.
+    fn hear_of_step(&mut self, index: u32, (origin, progress): (Origin, Progress), teller: NodeId) -> bool {
+        let Progress { seen, versions } = progress;
+        self.members.mourn(index, self.now);
+        let noted = self.hear_of_map(index, versions, teller) != Some(false);
+        if seen > self.members.window(index).seen() && index != MYSELF {
+            self.hear_of_progress(index, origin, seen, teller);
+        }
+        noted
     }
 
     /// Another's sums of how far it has come. Where they differ, it is told, and says so in turn.
@@ -255,7 +276,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let taken = self.broadcasts.take_direct(origin, number, part, &mut context!(self));
         match taken {
-            Ok(true) if part.form & ANSWER != 0 => self.take_answer(origin, number),
+            Ok(Some(at)) if part.form & ANSWER != 0 => self.take_answer(at, origin),
             Ok(_) => {}
             Err(reason) => self.refuse(reason),
         }
@@ -263,9 +284,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// An answer is whole: if it is none to an open question, or not the first of this member, it is not told.
-    fn take_answer(&mut self, origin: Origin, number: u32) {
-        let held = self.broadcasts.log.find_direct(origin.id, origin.tag, number);
-        let Some(((at, _), index)) = held.zip(self.members.find(origin.id)) else { return };
+    fn take_answer(&mut self, at: At, origin: Origin) {
+        let Some(index) = self.members.find(origin.id) else { return };
         let question = self.broadcasts.log.payload(at).first_chunk().map_or(0, |number| u32::from_le_bytes(*number));
         let bit = self.broadcasts.questions.bit_of(question);
         let first = bit.is_some_and(|bit| self.members.with_window(index, |window| window.note_answer(bit)));

@@ -42,6 +42,8 @@ pub(super) enum Telling {
 
 /// How many of the dead are forgotten at a time.
 const MOST_FORGOTTEN: usize = 8;
+/// Of which secret it hangs which slots are looked at for those at an address.
+const CROWD: u64 = 0x63_726f_7764;
 
 /// How many records are looked up before the first of them is weighed.
 const BATCH: usize = 8;
@@ -58,16 +60,19 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source, teller: NodeId) {
         let mut sound = true;
         while sound && !records.is_empty() {
-            let mut batch = Vec::<Told<A>, BATCH>::new();
+            let mut batch = Vec::<(Told<A>, Option<Index>), BATCH>::new();
             while sound && !batch.is_full() && !records.is_empty() {
-                sound = records.told().is_some_and(|told| batch.push(told).is_ok());
+                sound = records.told().is_some_and(|told| batch.push((told, None)).is_ok());
             }
             // The slots of a large table are in no cache. Look-ups that need not wait for each other fetch them together.
-            for told in &batch {
-                core::hint::black_box(self.members.find(told.record.id));
+            for (told, place) in &mut batch {
+                *place = self.members.find(told.record.id);
+                let known = place.filter(|_| self.keeps_data());
+                core::hint::black_box(known.map(|index| self.members.progress_with(index)));
             }
-            for told in batch {
-                self.learn_told(told, source, teller);
+            for (told, place) in batch {
+                let index = self.members.find_again(told.record.id, place);
+                self.learn_at(told, index, source, teller);
                 self.learn_of_progress(&told, teller);
             }
         }
@@ -91,15 +96,18 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Weighs a record, with what came beside it.
     pub(super) fn learn_told(&mut self, told: Told<A>, source: Source, teller: NodeId) {
+        self.learn_at(told, self.members.find(told.record.id), source, teller);
+    }
+
+    /// Weighs a record of who has this slot, if anybody.
+    fn learn_at(&mut self, told: Told<A>, index: Option<Index>, source: Source, teller: NodeId) {
         let Told { record, certificate, .. } = told;
         if record.id == self.id() {
             let accuser = certificate.and_then(|certificate| certificate.accuser());
             return self.learn_of_myself(record, accuser.or(Some(teller)));
         }
         let certificate = certificate.filter(|certificate| certificate.accuser().is_none());
-        let Some(index) = self.members.find(record.id) else {
-            return self.learn_of_unknown(told, source);
-        };
+        let Some(index) = index else { return self.learn_of_unknown(told, source) };
         let Some(held) = self.members.get(index).copied() else { return };
         let ruling = weigh(&record, &held, self.hearing(index, certificate, source));
         let looked_into = match ruling {
@@ -265,15 +273,19 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// So this node itself lets in one only where none lives and none has crashed in the last half minute. Who leaves counts
     /// for nothing, and who comes back under its id is not new. Of what others have let in more is believed, or tables would
     /// stay unequal.
-    pub(super) fn is_crowded(&mut self, addr: A, hearsay: bool) -> bool {
-        let start = self.members.look_from(&mut self.rng);
+    ///
+    /// Of a large table it looks at some slots: at others for each datagram, but for all records of one at the same, which are in
+    /// the cache then. They are nobody's guess.
+    pub(super) fn is_crowded(&self, addr: A, hearsay: bool) -> bool {
+        let start = self.members.look_from(self.rng.keyed(CROWD, &self.stats.datagrams_in.to_le_bytes()));
         let most = if hearsay { MOST_AT_ONE_ADDRESS } else { 1 };
         self.members.count_at(addr, start, !hearsay, self.now) >= most
     }
 
     /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
-        if self.is_crowded(newcomer.addr, telling != Telling::Tree) {
+        // Who finds no room anyway need not be looked for.
+        if !self.members.is_full() && self.is_crowded(newcomer.addr, telling != Telling::Tree) {
             self.refuse(DropReason::TableFull);
             return None;
         }

@@ -31,6 +31,8 @@ pub(super) struct Speaker<A> {
     pub(super) answered: bool,
     /// It has asked for something that takes a look at a whole table, or brought what does: one a datagram, as our own have.
     pub(super) busied: bool,
+    /// Whose broadcasts it gives this node.
+    pub(super) gives: Option<NodeId>,
     /// How many bytes came.
     pub(super) len: usize,
 }
@@ -115,7 +117,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let (known, held) = if leaps { (None, None) } else { (known, held) };
         let there = held.is_some_and(|record| record.addr == from);
         let home = there && known.is_some_and(|index| self.members.is_proved(index));
-        let mut speaker = Speaker { addr: from, head, known, home, answered: false, busied: false, len };
+        let mut speaker = Speaker { addr: from, head, known, home, answered: false, busied: false, gives: None, len };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
             self.first_hand(index, kind, &mut speaker);

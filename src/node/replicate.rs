@@ -9,7 +9,7 @@ use crate::context::{Context, Deadline};
 use crate::event::{DropReason, WakeReason};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF};
-use crate::state::{BULK, State, Took, VITAL_LOG};
+use crate::state::{BULK, State, Took, VITAL_LOG, WANTS};
 use crate::storage::Storage;
 use crate::tree::{Share, live_in};
 use crate::wire::{Chunk, MOST_VERSION, Passing, Reader};
@@ -186,8 +186,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.state.begin_give(to, number) {
             return self.refuse(DropReason::Busy);
         }
+        let mut count = 0;
         while !wants.is_empty() {
-            let Some(had) = wants.had() else { return self.refuse(DropReason::Malformed) };
+            count += 1;
+            let Some(had) = wants.had().filter(|_| count <= WANTS) else { return self.refuse(DropReason::Malformed) };
             if let Some(owner) = self.members.find_life(had.origin.id, had.origin.tag) {
                 self.state.add_to_give(&had, owner, &self.members);
             }
@@ -223,16 +225,16 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if self.keeps_maps() {
             let casts = self.state.casts_due(self.may_begin_casts(), &self.members, &self.config);
-            due.sooner(self.no_sooner(Class::State, casts), WakeReason::State);
+            self.sooner_if_paid(due, Class::State, casts, WakeReason::State);
         }
         let asks = self.state.fetches.due().min(self.comparison.due());
-        due.sooner(self.no_sooner(Class::State, asks), WakeReason::State);
+        self.sooner_if_paid(due, Class::State, asks, WakeReason::State);
         if self.may_begin_casts() && self.members.others() > 0 {
-            due.sooner(self.no_sooner(Class::State, self.comparison.asking_due()), WakeReason::State);
+            self.sooner_if_paid(due, Class::State, self.comparison.asking_due(), WakeReason::State);
         }
         // Otherwise it goes out with this very call.
         if self.state.owed_gives().next().is_some() && !self.may_send(Class::State) {
-            due.sooner(self.no_sooner(Class::State, self.now), WakeReason::State);
+            self.sooner_if_paid(due, Class::State, self.now, WakeReason::State);
         }
     }
 
@@ -290,7 +292,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Out.
 
     pub(super) fn owed_state(&self, passed: &mut usize) -> Option<Owed<A>> {
-        if self.detector.isolated || !self.keeps_maps() || !self.may_send(Class::State) {
+        if self.detector.isolated || !self.keeps_maps() || self.state.is_quiet() || !self.may_send(Class::State) {
             return None;
         }
         if let Some((at, to)) = behind(self.state.owed_cast(), passed) {

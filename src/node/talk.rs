@@ -264,13 +264,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if self.keeps_messages() {
             let casts = self.broadcasts.casts_due(self.may_begin_casts(), self.now);
-            due.sooner(self.no_sooner(Class::Casts, casts), WakeReason::Message);
-            due.sooner(self.no_sooner(Class::Sync, self.broadcasts.repairs.due()), WakeReason::Repair);
+            self.sooner_if_paid(due, Class::Casts, casts, WakeReason::Message);
+            self.sooner_if_paid(due, Class::Sync, self.broadcasts.repairs.due(), WakeReason::Repair);
         }
         // Otherwise it goes out with this very call.
         let owes = self.broadcasts.owed_gives().next().is_some() || self.comparison.owed().is_some();
         if owes && !self.may_send(Class::Sync) {
-            due.sooner(self.no_sooner(Class::Sync, self.now), WakeReason::Repair);
+            self.sooner_if_paid(due, Class::Sync, self.now, WakeReason::Repair);
         }
     }
 
@@ -306,6 +306,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     pub(super) fn owed_message(&self, passed: &mut usize) -> Option<Owed<A>> {
         if self.detector.isolated || !self.keeps_data() {
+            return None;
+        }
+        if self.broadcasts.is_quiet() && self.comparison.owed().is_none() {
             return None;
         }
         if self.may_send(Class::Casts) && self.keeps_messages() {

@@ -56,6 +56,11 @@ impl<S: Storage> State<S> {
         self.tree.is_empty() && (members.others() == 0 || self.unhanded(members).is_none())
     }
 
+    /// Whether nothing is under way, to others or from them.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.tree.is_empty() && self.fetches.is_empty() && self.gives.is_empty()
+    }
+
     fn can_hand_out(&self) -> bool {
         self.tree.room() >= LEAST_ROOM
     }

@@ -17,7 +17,7 @@ use crate::wire::{Had, HadOf, MOST_VERSION, Origin, Writer};
 pub(crate) const FETCHES: usize = 4;
 const FEW_FETCHES: usize = 2;
 /// Of how many owners' maps each is asked.
-pub(super) const WANTS: usize = 16;
+pub(crate) const WANTS: usize = 16;
 pub(super) const FEW_WANTS: usize = 6;
 /// How often one is asked in vain.
 const TRIES: u8 = 4;
@@ -49,6 +49,10 @@ pub(crate) struct Fetches<S: Storage>(FewData<S, Fetch<S>, FETCHES, FEW_FETCHES>
 
 impl<S: Storage> Fetches<S> {
     pub(crate) const NONE: Self = Fetches(FewOf::EMPTY);
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 
     /// Another has more of a member's map. It is asked in a while, if it has not come by then. False, and nothing noted, if
     /// there is no room.

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::{FewData, FewOf, Storage};
-use crate::wire::{ChunkHead, Had, HadOf, MOST_OF_SPAN, Origin, Span, ValuePiece, Writer, Written, kind, written_len};
+use crate::wire::{ChunkHead, Had, HadOf, MOST_ENTRIES, MOST_OF_SPAN, Origin, Span, ValuePiece, Writer, Written, kind, written_len};
 
 /// The most datagrams that one question brings.
 const CREDIT: u8 = 16;
@@ -56,10 +56,12 @@ impl<S: Storage> State<S> {
 
     pub(super) fn reach_of(&self, log: &Log, from: u32, room: usize) -> u32 {
         let (mut reach, mut left, mut at) = (from, room, self.first_behind(log.last, from));
+        let mut count = 0;
         while let Some((_, head)) = at.filter(|(_, head)| head.version <= log.version) {
             let value = (!head.is(DELETED)).then_some(head.len as usize);
             let size = written_len(reach, head.version, head.key_len.into(), value);
-            if head.pieces > 1 || size > left {
+            count += 1;
+            if head.pieces > 1 || size > left || count > MOST_ENTRIES {
                 // Nothing else is between.
                 return (head.version - 1).max(reach);
             }

@@ -2,6 +2,8 @@
 //!
 //! Each entry is in the list of its log, oldest first by version, and in the chain of a bucket, by which it is found in
 //! constant time. What is replaced leaves a hole. When holes take much, or there is no other room, everything moves up.
+//!
+//! The buckets are keyed with a secret, or an owner could choose keys that all stand in one.
 
 use crate::bytes;
 use crate::hash::Sip;
@@ -96,6 +98,7 @@ pub(crate) struct Store<S: Storage> {
     bytes: S::State,
     /// The first entry of each bucket.
     buckets: S::DataPerMember<At>,
+    key: u64,
     /// How many bytes are holes.
     holes: u32,
     /// At least the most that entries have ever taken: memory is asked for only when that grows.
@@ -106,7 +109,7 @@ pub(crate) struct Store<S: Storage> {
 
 impl<S: Storage> Store<S> {
     pub(crate) const fn new(bytes: S::State, buckets: S::DataPerMember<At>) -> Self {
-        Store { bytes, buckets, holes: 0, highest: 0, moves: 0 }
+        Store { bytes, buckets, key: 0, holes: 0, highest: 0, moves: 0 }
     }
 
     /// The most bytes that entries may take.
@@ -187,7 +190,7 @@ impl<S: Storage> Store<S> {
     }
 
     fn bucket(&self, owner: Index, class: u8, key: &[u8]) -> usize {
-        let hash = Sip::new(u64::from(owner) << 8 | u64::from(class), 0x6b65).bytes(key).finish();
+        let hash = Sip::new(self.key, u64::from(owner) << 8 | u64::from(class)).bytes(key).finish();
         (((hash >> 32) * self.buckets.all().len() as u64) >> 32) as usize
     }
 
@@ -323,6 +326,19 @@ impl<S: Storage> Store<S> {
                 return self.change(before, |held| held.chain = head.chain);
             }
             before = held.chain;
+        }
+    }
+
+    /// Puts all entries into the buckets that another secret makes.
+    pub(crate) fn rekey(&mut self, key: u64) {
+        self.key = key;
+        self.buckets.all_mut().fill(NOWHERE);
+        let mut at = 0;
+        while let Some(head) = self.get(at) {
+            if !head.is(HOLE | PARTIAL) {
+                self.link_bucket(at);
+            }
+            at += head.size() as At;
         }
     }
 

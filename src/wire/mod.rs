@@ -53,24 +53,24 @@
 //! | 13 | claim | record: this is said of you, and I do not believe it while you answer. Who does not say this in its life acknowledges the ping before it under the number whose lowest bit is another |
 //! | 14 | relay | number 4, low 4, high 4, records: pass these on to all between, in units of 2^32 of the id space |
 //! | 15 | relay ack | number 4, passes it on 1 |
-//! | 16 | sums | low 8, high 8, salt 4, sums 4 of as many equal parts of that range: a power of two, at most 32 |
+//! | 16 | sums | low 8, high 8, salt 4, sums 4 of as many equal parts of that range: a power of two, at most 16 |
 //! | 17 | want | low 8, bits 8: which of the list that began there the sender lacks |
 //! | 18 | records | records that were wanted |
 //! | 19 | parts | low 8, high 8, logarithm of how many parts 1, bits 4: which of the sums of that range differ |
 //! | 20 | cast | number 4, low 4, high 4, piece: pass it on to all between, in units of 2^32 of the id space |
 //! | 21 | cast ack | number 4, passes it on 1 |
 //! | 22 | pull | number 4, origin 8, tag 3, first 4, bits 8: which broadcasts from there on the sender lacks |
-//! | 23 | give | a piece that was pulled |
+//! | 23 | give | a piece that was pulled; in one datagram those of one origin |
 //! | 24 | lack | number 4, origin 8, tag 3, first 4, bits 8: which of those the sender has not; oldest 4, newest 4: what there is, from the origin itself |
-//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, three varints: how far the sender has come with the broadcasts, the bulk and the vital log of all in that range and of some others |
+//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, three varints: how far the sender has come with the broadcasts, the bulk and the vital log of all in that range and of some others, of 64 at most |
 //! | 26 | direct | number 4, form 1, topic 4, part, payload |
 //! | 27 | direct ack | number 4, piece 1, taken 1 |
 //! | 28 | delta | number 4, low 4, high 4, chunk: pass it on to all between, in units of 2^32 of the id space |
 //! | 29 | delta ack | number 4, passes it on 1 (no 0, yes 1, it does not reach back to what is here 2), version that is here varint |
-//! | 30 | fetch | number 4, then id 8, tag 3, flags 1, and for both logs, bulk and vital: version varint; if its flag is set, of which value there are pieces, varint, and bits 8 for those: what the sender has |
+//! | 30 | fetch | number 4, then id 8, tag 3, flags 1, and for both logs, bulk and vital: version varint; if its flag is set, of which value there are pieces, varint, and bits 8 for those: what the sender has of 16 maps at most |
 //! | 31 | given | a chunk that was asked for |
 //! | 32 | fetched | number 4: that is all for now |
-//! | 33 | steps | low 8, high 8, salt 4, sums 2 of as many equal parts of that range, a power of two, at most 32: how far the sender has come |
+//! | 33 | steps | low 8, high 8, salt 4, sums 2 of as many equal parts of that range, a power of two, at most 16: how far the sender has come |
 //!
 //! ```text
 //! piece      +--------+-----+--------+------+-------+------+---------
@@ -91,6 +91,8 @@
 //!            +-------+-----+-------+------+----+-------+--------+-------+---------
 //!            8        3     1       varint, what `to` is above it, what the next two are above `to`, varint: see `state/map.rs`
 //!            flags: bit 0 the vital log, bit 1 one piece of the value of version `to` in place of entries, bit 2 sure
+//!
+//! At most 32 entries.
 //!
 //! entry      version varint, above that before it or `from`; length of the key 1, bit 7 if it was deleted; key; if it
 //!            was not, length varint and value
@@ -118,8 +120,8 @@ pub(crate) use message::{
 };
 pub(crate) use reader::Reader;
 pub(crate) use state::{
-    Chunk, ChunkHead, Had, HadOf, MAX_KEY, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_OF_SPAN,
-    MOST_VALUE, MOST_VERSION, Passing, Span, ValuePiece, Written, written_len,
+    Chunk, ChunkHead, Had, HadOf, MAX_KEY, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_ENTRIES,
+    MOST_OF_SPAN, MOST_VALUE, MOST_VERSION, Passing, Span, ValuePiece, Written, written_len,
 };
 pub(crate) use writer::Writer;
 

@@ -9,6 +9,9 @@ pub(crate) const MOST_VALUE: usize = 1 << 16;
 /// The greatest version: what is above it was not written by anybody.
 pub(crate) const MOST_VERSION: u32 = 1 << 31;
 
+/// The most entries of a chunk: what takes them in has not much else to do meanwhile.
+pub(crate) const MOST_ENTRIES: usize = 32;
+
 /// The log is the vital one.
 const VITAL: u8 = 1 << 0;
 /// It is one piece of one value.
@@ -153,8 +156,12 @@ fn chunk(mut body: Reader<'_>) -> Option<Chunk<'_>> {
     if piece {
         entries.value_piece().filter(|_| from < to)?;
     } else {
-        let mut version = from;
+        let (mut version, mut count) = (from, 0);
         while !entries.is_empty() {
+            count += 1;
+            if count > MOST_ENTRIES {
+                return None;
+            }
             version = entries.written(version).filter(|written| written.version <= to)?.version;
         }
     }

@@ -402,7 +402,7 @@ fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
         (0..16).map(|_| list(0)).collect(),
         (0..16).map(|_| list(20)).collect(),
         vec![sums(1)],
-        (0..16).map(|_| sums(32)).collect(),
+        (0..16).map(|_| sums(16)).collect(),
         vec![want()],
         (0..16).map(|_| want()).collect(),
         vec![relay(1)],

@@ -42,6 +42,13 @@ pub fn mix(mut x: u64) -> u64 {
     x ^ x >> 31
 }
 
+/// What [`mix`] makes this of: whoever knows the cluster's name can choose where in the id space an id stands.
+pub fn unmix(mut x: u64) -> u64 {
+    x = (x ^ x >> 31 ^ x >> 62).wrapping_mul(0x319642b2d24d8ec3);
+    x = (x ^ x >> 27 ^ x >> 54).wrapping_mul(0x96de1b173f119089);
+    x ^ x >> 30 ^ x >> 60
+}
+
 /// The cluster's key, from its name.
 pub fn cluster(name: &str) -> u64 {
     sip(0x636c, 0, name.as_bytes())
@@ -200,38 +207,45 @@ pub fn cookie(datagram: &[u8]) -> Option<u64> {
     (welcome[0] == kind::WELCOME && welcome[6] == 0).then(|| u64::from_le_bytes(welcome[7..15].try_into().unwrap()))
 }
 
+/// All kinds of frames, by number from 1 on.
+pub const KINDS: [&str; 33] = [
+    "ping",
+    "ack",
+    "ask",
+    "verdict",
+    "news",
+    "list",
+    "diff",
+    "join",
+    "welcome",
+    "leave",
+    "leave-ack",
+    "introduce",
+    "claim",
+    "relay",
+    "relay-ack",
+    "sums",
+    "want",
+    "records",
+    "parts",
+    "cast",
+    "cast-ack",
+    "pull",
+    "give",
+    "lack",
+    "progress",
+    "direct",
+    "direct-ack",
+    "delta",
+    "delta-ack",
+    "fetch",
+    "given",
+    "fetched",
+    "steps",
+];
+
 /// A datagram in words: the kinds of its frames, and its length.
 pub fn describe(datagram: &[u8]) -> String {
-    const KINDS: [&str; 28] = [
-        "?",
-        "ping",
-        "ack",
-        "ask",
-        "verdict",
-        "news",
-        "list",
-        "diff",
-        "join",
-        "welcome",
-        "leave",
-        "leave-ack",
-        "introduce",
-        "claim",
-        "relay",
-        "relay-ack",
-        "sums",
-        "want",
-        "records",
-        "parts",
-        "cast",
-        "cast-ack",
-        "pull",
-        "give",
-        "lack",
-        "progress",
-        "direct",
-        "direct-ack",
-    ];
     let mut at = 18;
     let number = |at: &mut usize| {
         let mut value = 0usize;
@@ -248,7 +262,7 @@ pub fn describe(datagram: &[u8]) -> String {
     number(&mut at);
     let mut words = Vec::new();
     while at < datagram.len() {
-        let kind = KINDS.get(usize::from(datagram[at])).copied().unwrap_or("?");
+        let kind = usize::from(datagram[at]).checked_sub(1).and_then(|at| KINDS.get(at)).copied().unwrap_or("?");
         at += 1;
         let len = number(&mut at);
         at += len;

@@ -75,8 +75,8 @@ struct Both<S: Storage> {
 }
 
 impl<S: Storage> Both<S> {
-    fn new(bytes: S::Bytes) -> Self {
-        Both { log: Log::new(bytes), kept: Vec::new(), places: Vec::new() }
+    fn new(bytes: S::Bytes, buckets: S::DataPerMember<At>) -> Self {
+        Both { log: Log::new(bytes, buckets), kept: Vec::new(), places: Vec::new() }
     }
 
     fn free(&self) -> usize {
@@ -119,7 +119,7 @@ impl<S: Storage> Both<S> {
             Op::MakeRoom(len) => self.make_room(len),
             Op::Find(who, seq) => self.find(who, seq),
             Op::Clear => {
-                self.log.clear();
+                self.log.clear(7);
                 (self.kept, self.places) = (Vec::new(), Vec::new());
             }
         }
@@ -180,9 +180,23 @@ impl<S: Storage> Both<S> {
         let newest = place(all().find(|(kept, _)| has(&kept.entry) && !kept.entry.is(DIRECT)));
         assert_eq!(self.log.find(origin, tag, seq), newest, "the newest that has this number, or a piece that has it");
         assert_eq!(self.log.find(origin, tag + 1, seq), None, "of another life");
-        let direct =
-            place(all().find(|(Kept { entry, .. }, _)| entry.is(DIRECT) && entry.origin == origin && entry.seq == seq));
-        assert_eq!(self.log.find_direct(origin, tag, seq), direct);
+        let sorted = |found: &mut dyn Iterator<Item = (At, Entry)>| {
+            let mut found: Vec<(At, Entry)> = found.collect();
+            found.sort_by_key(|(at, _)| *at);
+            found
+        };
+        let held = |wanted: &dyn Fn(&Entry) -> bool| {
+            let of_origin = |entry: &Entry| entry.origin == origin && wanted(entry);
+            sorted(&mut all().map(|(kept, at)| (*at, kept.entry)).filter(|(_, entry)| of_origin(entry)))
+        };
+        let torn = held(&|entry| entry.is(DIRECT) && !entry.is_complete());
+        assert_eq!(sorted(&mut self.log.torn_directs(origin, tag)), torn, "those of a sender that are not whole");
+        for range in [(seq, seq), (seq, seq + 5), (0, seq), (seq, u32::MAX)] {
+            let among = held(&|entry| !entry.is(DIRECT) && entry.seq <= range.1 && range.0 <= entry.last());
+            assert_eq!(sorted(&mut self.log.of_origin(origin, tag, range)), among, "of {range:?}");
+        }
+        let asked = held(&|entry| !entry.is(DIRECT) && entry.last() >= seq).into_iter().map(|(at, _)| at);
+        assert!(self.log.asked(origin, tag, seq).iter().copied().eq(asked), "the oldest first");
     }
 
     fn compare(&self) {
@@ -201,8 +215,8 @@ impl<S: Storage> Both<S> {
     }
 }
 
-fn play<S: Storage>(bytes: S::Bytes, ops: &[Op]) -> Vec<(At, Entry)> {
-    let mut both = Both::<S>::new(bytes);
+fn play<S: Storage>(bytes: S::Bytes, buckets: S::DataPerMember<At>, ops: &[Op]) -> Vec<(At, Entry)> {
+    let mut both = Both::<S>::new(bytes, buckets);
     for op in ops {
         both.play(op.clone());
         both.compare();
@@ -213,14 +227,14 @@ fn play<S: Storage>(bytes: S::Bytes, ops: &[Op]) -> Vec<(At, Entry)> {
 #[test]
 fn the_log_holds_what_a_list_of_messages_does_on_both_storages() {
     check(400, ops(), |ops| {
-        let fixed = play::<Fixed<2, 0, BYTES>>(heapless::Vec::new(), &ops);
-        assert_eq!(fixed, play::<Heap>(Limited::new(BYTES), &ops));
+        let fixed = play::<Fixed<2, 0, BYTES>>(heapless::Vec::new(), heapless::Vec::new(), &ops);
+        assert_eq!(fixed, play::<Heap>(Limited::new(BYTES), Limited::new(2), &ops));
     });
 }
 
 #[test]
 fn what_the_application_has_not_read_goes_only_where_nothing_else_would_make_room() {
-    let mut log = Log::<Heap>::new(Limited::new(4 * (HEADER + 10)));
+    let mut log = Log::<Heap>::new(Limited::new(4 * (HEADER + 10)), Limited::new(2));
     for (seq, marks) in [(1, UNTOLD), (2, 0), (3, UNTOLD), (4, 0)] {
         log.push(entry(1, seq, 10, marks)).expect("there is room for four");
     }
@@ -235,11 +249,11 @@ fn what_the_application_has_not_read_goes_only_where_nothing_else_would_make_roo
 
 #[test]
 fn a_log_without_room_holds_nothing_and_one_that_is_pinned_changes_nothing() {
-    let mut none = Log::<Fixed<2, 0, 0>>::new(heapless::Vec::new());
+    let mut none = Log::<Fixed<2, 0, 0>>::new(heapless::Vec::new(), heapless::Vec::new());
     assert_eq!((none.most(), none.push(entry(1, 1, 0, 0))), (0, None));
     assert!(!none.make_room(0, |_, _| false, |_| {}, |_, _| {}));
     assert_eq!((none.all().count(), none.newest().count()), (0, 0));
-    let mut log = Log::<Fixed<2, 0, 100>>::new(heapless::Vec::new());
+    let mut log = Log::<Fixed<2, 0, 100>>::new(heapless::Vec::new(), heapless::Vec::new());
     assert_eq!((log.push(entry(1, 1, 61, UNTOLD)), log.push(entry(1, 1, 60, UNTOLD))), (None, Some(0)));
     let before = log.clone();
     assert!(!log.make_room(60, |_, _| true, |_| panic!("it stays"), |_, _| panic!("where it is")));
@@ -247,4 +261,17 @@ fn a_log_without_room_holds_nothing_and_one_that_is_pinned_changes_nothing() {
     assert_eq!(log, before);
     assert!(log.make_room(60, |_, _| false, |_| {}, |_, _| {}));
     assert_eq!((log.all().count(), log.has_untold()), (0, false));
+}
+
+/// Bounds the work and not the time: how many messages stand in one bucket, of whatever numbers a hostile one chose.
+#[test]
+fn a_message_is_found_in_a_full_log_by_a_look_at_few() {
+    let mut log = Log::<Heap>::new(Limited::new(256 << 10), Limited::new(4_096));
+    log.clear(0x5ec_2e7);
+    let mut count = 0u32;
+    while log.push(Entry { pieces: 2, seq: count / 200 * 2 + 1, ..entry((count % 200) as u8, 0, 0, 0) }).is_some() {
+        count += 1;
+    }
+    assert!(count > 6_000, "{count} messages of 200 origins");
+    assert!(log.longest_chain() <= 100, "of them {} in one bucket", log.longest_chain());
 }
