@@ -20,6 +20,8 @@ const ECHOES: usize = 24;
 const HEAD: usize = 19;
 /// The longest kind and length of a frame of news.
 const FRAME: usize = 3;
+/// How many ids a hostile one has chosen.
+const CHOSEN: usize = 48;
 
 #[derive(Clone)]
 pub struct Bed {
@@ -33,13 +35,19 @@ pub struct Bed {
 impl Bed {
     /// A node that knows this many members, itself and the peer among them, and has no room for another.
     pub fn new(members: usize) -> Self {
+        Bed::with(members, 0)
+    }
+
+    /// The same, of whom so many have chosen their ids so as to stand in one bucket of the table.
+    fn with(members: usize, chosen: usize) -> Self {
         let (id, from) = (NodeId::new(1), address(2));
         let now = Instant::from_millis(1_000);
         let mut node = Node::new(Config::LAN, Limits::DEFAULT.with_members(members).with_state_bytes(1 << 30));
         node.start(now, id, address(1), &mut SimRng::new(1)).unwrap();
         let peer = Sender { id: 2, generation: 0, nonce: 2, incarnation: 0 };
         let mut bed = Bed { node, now, peer, from };
-        let others = (2..=members as u64).map(|id| Sender { id, nonce: id as u32, ..peer });
+        let ids = (2..=(members - chosen) as u64).chain((1..=chosen as u64).map(chosen_id));
+        let others = ids.map(|id| Sender { id, nonce: id as u32, ..peer });
         // The node has news too: that it is there.
         let all: Vec<Sender> = others.chain([bed.myself()]).collect();
         let (datagrams, _) = bed.news(&all);
@@ -50,9 +58,10 @@ impl Bed {
         bed
     }
 
-    /// The same, of members who have all broadcast something; and the peer has shown that it is at its address.
+    /// The same, of members who have all broadcast something and written a key, some of them with ids that were chosen;
+    /// and the peer has shown that it is at its address.
     pub fn talkative(members: usize) -> Self {
-        let mut bed = Bed::new(members);
+        let mut bed = Bed::with(members, CHOSEN.min(members / 4));
         let own = record_of(bed.peer, 0);
         let (mut cookie, mut buf) = (0, [0; FULL]);
         for _ in 0..2 {
@@ -65,15 +74,27 @@ impl Bed {
         assert!(cookie != 0, "the peer was asked to prove its address");
         // The first broadcast of each, hollow, on a topic that the node does not listen to.
         let everybody: Vec<Sender> = bed.others().into_iter().chain([bed.peer]).collect();
-        for some in everybody.chunks(50) {
-            let give = |of: &Sender| {
-                let tag = of.tag().to_le_bytes();
-                forge::frame(23, &[&of.id.to_le_bytes()[..], &tag[..3], &[1, 1], &[7, 0, 0, 0]].concat())
-            };
-            bed.hand_in(&bed.datagram(&some.iter().flat_map(give).collect::<Vec<u8>>()));
+        for of in &everybody {
+            let tag = of.tag().to_le_bytes();
+            let give = [&of.id.to_le_bytes()[..], &tag[..3], &[1, 1], &[7, 0, 0, 0]].concat();
+            bed.hand_in(&bed.datagram(&forge::frame(23, &give)));
         }
-        assert_eq!(bed.node.stats().dropped_in_all(), 0, "everybody has broadcast");
+        // The first key of each, of which nobody else is to be told.
+        let nobody = [0xff; 8];
+        for (number, of) in (0u32..).zip(&everybody) {
+            let (tag, number) = (of.tag().to_le_bytes(), number.to_le_bytes());
+            let chunk = [&of.id.to_le_bytes()[..], &tag[..3], &[0, 0, 1, 0, 0, 0], &[1, 1, b'k', 1, b'v']].concat();
+            let delta = forge::frame(forge::kind::DELTA, &[&number[..], &nobody, &chunk].concat());
+            bed.hand_in(&bed.datagram(&delta));
+        }
+        assert_eq!(bed.node.stats().dropped_in_all(), 0, "everybody has broadcast, and written");
         bed
+    }
+
+    /// Those whose ids were chosen.
+    pub fn chosen(&self) -> Vec<Sender> {
+        let is_chosen = |member: &Sender| (1..=CHOSEN as u64).any(|place| chosen_id(place) == member.id);
+        self.others().into_iter().filter(is_chosen).collect()
     }
 
     fn hand_in(&mut self, datagram: &[u8]) {
@@ -152,7 +173,12 @@ impl Bed {
 }
 
 fn address(id: u64) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + id as u32), 7946)
+    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000_u32.wrapping_add(id as u32)), 7946)
+}
+
+/// The id that stands at this place of the id space. The least places are all in the first bucket.
+pub fn chosen_id(place: u64) -> u64 {
+    forge::unmix(place) ^ forge::cluster("")
 }
 
 fn sender(member: Member<SocketAddrV4>) -> Sender {
