@@ -308,8 +308,7 @@ pub fn report(sizes: &[usize], budget: Duration) -> Report {
             let all: Vec<_> = shapes.collect();
             let most = all.iter().max_by(|a, b| a.0.each_byte().total_cmp(&b.0.each_byte()));
             let (cost, word) = most.expect("there are shapes");
-            let (longest, shape) =
-                all.iter().max_by(|a, b| a.0.time.total_cmp(&b.0.time)).expect("there are shapes");
+            let (longest, shape) = all.iter().max_by(|a, b| a.0.time.total_cmp(&b.0.time)).expect("there are shapes");
             let pings = longest.time / ping.time;
             if pings > MOST_PINGS {
                 complaints.push(format!(

@@ -7,6 +7,7 @@ mod desk;
 mod experiments;
 mod maps;
 mod members;
+mod partials;
 mod plot;
 mod report;
 mod sheet;
@@ -56,6 +57,10 @@ enum Experiment {
     Cutoff(trouble::Cutoff),
     /// Make one node half deaf or half mute, for five minutes.
     Oneway(trouble::Oneway),
+    /// Block all ways between two of three zones for ten minutes, then crash a member: who is declared down wrongly.
+    Zones(partials::Zones),
+    /// Put a stateful filter before one more member for ten minutes, then crash it.
+    Filter(partials::Filter),
     /// Crash and restart nodes all the time.
     Churn(members::Churn),
     /// Broadcast to a settled cluster, once and then every second: who gets it, when, and what that costs.
@@ -120,6 +125,8 @@ impl Experiment {
             Experiment::Pause(pause) => pause.run(&desk),
             Experiment::Cutoff(cutoff) => cutoff.run(&desk),
             Experiment::Oneway(oneway) => oneway.run(&desk),
+            Experiment::Zones(zones) => zones.run(&desk),
+            Experiment::Filter(filter) => filter.run(&desk),
             Experiment::Churn(churn) => churn.run(&desk),
             Experiment::Broadcast(broadcast) => broadcast.run(&desk),
             Experiment::State(state) => state.run(&desk),

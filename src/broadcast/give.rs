@@ -12,7 +12,9 @@ impl<S: Storage> Broadcasts<S> {
     /// Which of the broadcasts that are asked for can be given to one who listens to these topics.
     pub(crate) fn had(&self, pull: &Pull, topics: u32) -> u64 {
         let mut had = 0;
-        for (_, entry) in self.log.of_origin(pull.origin.id, pull.origin.tag, (pull.first, pull.first.saturating_add(63))) {
+        for (_, entry) in
+            self.log.of_origin(pull.origin.id, pull.origin.tag, (pull.first, pull.first.saturating_add(63)))
+        {
             let listens = topics & Topic::new(entry.topic).bit() != 0;
             if entry.form & HOLLOW == 0 || !listens {
                 self.wanted_pieces(&entry, pull).for_each(|(_, bit)| had |= bit);

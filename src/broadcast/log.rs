@@ -239,7 +239,12 @@ impl<S: Storage> Log<S> {
 
     /// An origin's broadcasts that have a part among these numbers, in no order. Of a range that is not short all messages are
     /// looked at.
-    pub(crate) fn of_origin(&self, origin: NodeId, tag: u32, (first, last): (u32, u32)) -> impl Iterator<Item = (At, Entry)> {
+    pub(crate) fn of_origin(
+        &self,
+        origin: NodeId,
+        tag: u32,
+        (first, last): (u32, u32),
+    ) -> impl Iterator<Item = (At, Entry)> {
         let (low, high) = (first.saturating_sub(u32::from(MOST_PIECES) - 1) >> BLOCK, last >> BLOCK);
         let few = high.saturating_sub(low) < MOST_BLOCKS;
         let blocks = if few { low..=high } else { 1..=0 };

@@ -15,12 +15,14 @@ impl<M: Machine> Sim<M> {
     pub fn crash(&mut self, host: usize) {
         self.hosts[host].process = Process::Absent;
         self.hosts[host].wake = None;
+        self.hosts[host].troubles.forget_inbox();
     }
 
     /// Puts another machine in the host's place and starts it: the same id and address, no memory.
     pub fn restart(&mut self, host: usize, machine: M, seeds: &[usize]) {
         self.hosts[host].process = Process::Running(machine);
         self.hosts[host].wake = None;
+        self.hosts[host].troubles.forget_inbox();
         self.start(host, seeds);
     }
 
@@ -71,16 +73,6 @@ impl<M: Machine> Sim<M> {
         self.hosts[host].loss_out = part;
     }
 
-    /// Blocks the way from one host to another, or opens it again; the way back is another.
-    pub fn set_blocked(&mut self, from: usize, to: usize, blocked: bool) {
-        let way = (from as u32, to as u32);
-        if blocked {
-            self.blocked.insert(way)
-        } else {
-            self.blocked.remove(&way)
-        };
-    }
-
     /// Puts the host on a side of a partition: only hosts of the same side reach each other. All begin on side 0.
     pub fn set_side(&mut self, host: usize, side: u32) {
         self.hosts[host].side = side;
@@ -101,11 +93,17 @@ impl<M: Machine> Sim<M> {
         self.settle(host);
     }
 
-    /// Puts everything right: no loss, no partition, everybody plugged in and running, clocks steady, and nobody who acts from outside.
+    /// Puts everything right: no loss, no partition, no fault of a link, filter or loop, everybody plugged in and running,
+    /// clocks steady, and nobody who acts from outside.
     pub fn heal(&mut self) {
+        self.heal_links();
+        self.heal_all_but_links();
+    }
+
+    /// Puts everything right but what is wrong with links, zones, filters, refused sends and coarse loops.
+    pub fn heal_all_but_links(&mut self) {
         let Conditions { least_latency, most_latency, .. } = self.conditions;
         self.conditions = Conditions { least_latency, most_latency, ..Conditions::LAN };
-        self.blocked.clear();
         self.actors.clear();
         for host in 0..self.hosts.len() {
             self.resume(host);
@@ -123,7 +121,7 @@ impl<M: Machine> Sim<M> {
 
     /// Puts a datagram on the network that says it comes from the address of this number, where there need be no host.
     pub fn spoof(&mut self, source: u32, to: usize, datagram: &[u8]) {
-        self.carry(source, to as u32, datagram);
+        self.carry(source, to as u32, datagram, 0);
     }
 
     /// Gives the host the address of another number. What is sent to its former one is lost from now on; its machine is

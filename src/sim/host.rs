@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::vec::Vec;
 
+use super::links::Troubles;
 use super::machine::Machine;
 use super::world::{Tamper, Traffic};
 use crate::config::MAX_DATAGRAM;
@@ -33,6 +34,7 @@ pub(super) struct Host<M: Machine> {
     pub(super) tamper: Option<Tamper<M>>,
     /// How long a datagram its process has room for.
     pub(super) buffer: usize,
+    pub(super) troubles: Troubles<M::Addr>,
 }
 
 /// A clock that need not be right.
@@ -73,6 +75,7 @@ impl<M: Machine> Host<M> {
             traffic: Traffic::default(),
             tamper: None,
             buffer: MAX_DATAGRAM,
+            troubles: Troubles::none(),
         }
     }
 }

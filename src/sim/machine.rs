@@ -4,7 +4,7 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::network::SimRng;
 use crate::broadcast::Topic;
-use crate::event::Event;
+use crate::event::{Event, SendFailure};
 use crate::member::{Address, NodeId, Status};
 use crate::node::Node;
 use crate::storage::Storage;
@@ -150,6 +150,12 @@ pub trait Machine {
     /// Whether its life has come to an end that it knows of: it left, or gave way to another with its id.
     fn has_left(&self) -> bool;
 
+    /// Takes note that what it last gave to be sent there could not be sent, by the fault of its own host. A protocol that
+    /// takes no notice leaves this out.
+    fn send_error(&mut self, now: Instant, to: Self::Addr) {
+        let _ = (now, to);
+    }
+
     /// Sends a payload to all members; false if it cannot, now or at all. A protocol that has no broadcast leaves this
     /// out.
     fn broadcast(&mut self, now: Instant, payload: &[u8]) -> bool {
@@ -254,6 +260,10 @@ impl<A: HostAddress, S: Storage> Machine for Node<A, S> {
 
     fn has_left(&self) -> bool {
         matches!(self.phase(), crate::Phase::Left | crate::Phase::Idle)
+    }
+
+    fn send_error(&mut self, now: Instant, to: A) {
+        Node::handle_send_error(self, now, to, SendFailure::Local);
     }
 
     /// On [`TOPIC`].

@@ -16,6 +16,11 @@ pub(super) enum Happening {
     Wake {
         host: u32,
     },
+    /// The host's coarse loop comes round.
+    Tick {
+        host: u32,
+        series: u32,
+    },
     /// The actor of this number is called.
     Act {
         actor: u32,

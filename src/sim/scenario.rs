@@ -1,6 +1,7 @@
 //! A cluster's bad day, written down: from a seed, a file or the bytes of a fuzzer, and run the same way.
 
 mod deeds;
+mod links;
 mod text;
 
 use core::fmt;
@@ -94,6 +95,17 @@ pub enum Action {
     Write(u8, u16),
     /// The host deletes the key of this number.
     Delete(u8, u8),
+    /// The way from one host to another is blocked (0), or both ways are blocked (1), lose half (2), are slow (3), carry
+    /// only small datagrams (4), or are good again (5).
+    Link(u8, u8, u8),
+    /// Hosts are in three zones by their numbers; where bit 3 f + t is set, what zone f sends to zone t is lost.
+    Zones(u16),
+    /// What comes to the host from an address that it has not sent to for so many seconds is dropped; 0 ends that.
+    Filter(u8, u8),
+    /// The host refuses this many thousandths of its sends; above 999, all sends in so many milliseconds of each second.
+    Refuse(u8, u16),
+    /// The host's loop comes round every so many milliseconds, and reads everything before it sends; 0 ends that.
+    Pace(u8, u16),
 }
 
 /// What happens to a cluster, and when.
@@ -233,6 +245,7 @@ impl Scenario {
             sim.run_until(Instant::from_millis((*millis).into()));
             action.apply_with(&mut sim, fresh, &accounts);
         }
+        let lull = links::lull(&mut sim, &config);
         sim.heal();
         for seed in [0, 1] {
             sim.move_host(seed, seed as u32);
@@ -251,6 +264,7 @@ impl Scenario {
         }
         let complaint = match sim.failure() {
             Some(failure) => failure.to_string(),
+            None if lull.is_err() => lull.err().unwrap_or_default(),
             None if agreed_after >= bound => std::format!("no agreement {bound:?} after the faults:\n{}", views(&sim)),
             None if !accounts.deliveries.missing(&sim).is_empty() => accounts.deliveries.missing(&sim),
             None if !accounts.replicas.differences(&sim).is_empty() => accounts.replicas.differences(&sim),
@@ -308,6 +322,9 @@ impl Action {
     pub const ATTACK: Duration = Duration::from_secs(12);
 
     fn from_bytes(kind: u8, value: u16, nodes: u8) -> Self {
+        if let Some(action) = Action::of_links(kind, value, nodes) {
+            return action;
+        }
         let host = (value >> 8) as u8 % nodes;
         let part = (value % 600).min(500);
         match kind % 64 {

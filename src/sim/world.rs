@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 use std::boxed::Box;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::string::String;
 use std::vec::Vec;
 
 use super::host::{Host, Process};
+use super::links::Links;
 use super::machine::{Machine, Report};
 use super::network::{Conditions, SimRng};
 use super::queue::{Happening, Queue};
@@ -74,7 +75,7 @@ pub struct Sim<M: Machine> {
     pub(super) conditions: Conditions,
     pub(super) hosts: Vec<Host<M>>,
     pub(super) addresses: BTreeMap<M::Addr, u32>,
-    pub(super) blocked: BTreeSet<(u32, u32)>,
+    pub(super) links: Links,
     pub(super) queue: Queue,
     pub(super) actors: BTreeMap<u32, Actor<M>>,
     /// How many actors there have been.
@@ -98,7 +99,7 @@ impl<M: Machine> Sim<M> {
             conditions,
             hosts: Vec::new(),
             addresses: BTreeMap::new(),
-            blocked: BTreeSet::new(),
+            links: Links::default(),
             queue: Queue::default(),
             actors: BTreeMap::new(),
             acted: 0,
@@ -286,9 +287,13 @@ impl<M: Machine> Sim<M> {
                     self.with(host, |machine, now| machine.handle_timeout(now));
                 }
             }
+            Happening::Tick { host, series } => self.tick(host as usize, series),
+            Happening::Arrival { to, from, .. } if self.filters(to as usize, M::addr_of(from)) => {}
             Happening::Arrival { to, from, bytes } => {
                 let host = to as usize;
+                let coarse = self.hosts[host].troubles.pace.is_some();
                 match &mut self.hosts[host].process {
+                    Process::Running(_) if coarse => self.hosts[host].troubles.keep(from, bytes),
                     Process::Running(_) => self.deliver(host, from, bytes),
                     Process::Stopped(_, backlog) if backlog.len() < BACKLOG => backlog.push_back((from, bytes)),
                     _ => {}
@@ -361,13 +366,27 @@ impl<M: Machine> Sim<M> {
         self.hosts[host].clock.local(self.now)
     }
 
-    /// Takes out what the host's machine wants to send and tell, and notes when it wants to be called.
+    /// Takes out what the host's machine wants to send and tell, and notes when it wants to be called; a coarse loop
+    /// does that when it comes round.
     pub(super) fn settle(&mut self, host: usize) {
+        if self.hosts[host].troubles.pace.is_none() {
+            self.drain(host);
+        }
+    }
+
+    /// Takes out what the host's machine wants to send and tell, and notes when it wants to be called.
+    pub(super) fn drain(&mut self, host: usize) {
+        let now = self.local(host);
         let mut buf = core::mem::take(&mut self.buffer);
         for turn in 0.. {
             let Host { process: Process::Running(machine), buffer, .. } = &mut self.hosts[host] else { break };
             assert!(turn < PATIENCE, "host {host} never stops sending");
             match machine.poll_transmit(&mut buf[..*buffer]) {
+                Some((to, _)) if self.refuses(host) => {
+                    if let Process::Running(machine) = &mut self.hosts[host].process {
+                        machine.send_error(now, to);
+                    }
+                }
                 Some((to, len)) => self.transmit(host, to, &buf[..len]),
                 None => break,
             }
@@ -385,7 +404,8 @@ impl<M: Machine> Sim<M> {
         }
         let Process::Running(machine) = &self.hosts[host].process else { return };
         let due = machine.poll_timeout();
-        let wake = (due != Instant::FAR_FUTURE).then(|| self.hosts[host].clock.global(due).max(self.now));
+        let own_pace = self.hosts[host].troubles.pace.is_none();
+        let wake = (due != Instant::FAR_FUTURE && own_pace).then(|| self.hosts[host].clock.global(due).max(self.now));
         if let Some(at) = wake.filter(|_| wake != self.hosts[host].wake) {
             self.queue.push(at, Happening::Wake { host: host as u32 });
         }
@@ -413,14 +433,20 @@ impl<M: Machine> Sim<M> {
     /// Hands a datagram to a running machine.
     pub(super) fn deliver(&mut self, host: usize, from: u32, mut bytes: Vec<u8>) {
         let from = M::addr_of(from);
-        self.ask_watches(|watch, sim| watch.on_arrival(sim, host, from, &bytes));
+        self.announce_arrival(host, from, &bytes);
         self.with(host, |machine, now| machine.handle_datagram(now, from, &mut bytes));
     }
 
+    pub(super) fn announce_arrival(&mut self, host: usize, from: M::Addr, bytes: &[u8]) {
+        self.ask_watches(|watch, sim| watch.on_arrival(sim, host, from, bytes));
+    }
+
     pub(super) fn dispatch(&mut self, from: usize, to: u32, bytes: &[u8]) {
+        self.open_filter(from, M::addr_of(self.hosts[to as usize].place));
         let (sender, receiver) = (&self.hosts[from], &self.hosts[to as usize]);
         let cut = !sender.plugged || !receiver.plugged || sender.side != receiver.side;
-        if cut || self.blocked.contains(&(from as u32, to)) {
+        let link = self.link(from, to as usize);
+        if cut || link.blocked || bytes.len() > link.longest {
             return;
         }
         let (place, loss_out) = (sender.place, sender.loss_out);
@@ -429,13 +455,14 @@ impl<M: Machine> Sim<M> {
             tamper(self, from, to as usize, &mut bytes);
             self.hosts[from].tamper = Some(tamper);
         }
-        if loss_out == 0.0 || !self.rng.chance(loss_out) {
-            self.carry(place, to, &bytes);
+        let lost = [loss_out, link.loss].map(|loss| self.rng.chance(loss));
+        if !lost.contains(&true) {
+            self.carry(place, to, &bytes, link.delay);
         }
     }
 
-    /// Carries a datagram from the address of this number, through the weather.
-    pub(super) fn carry(&mut self, from: u32, to: u32, bytes: &[u8]) {
+    /// Carries a datagram from the address of this number, through the weather; it takes so much longer.
+    pub(super) fn carry(&mut self, from: u32, to: u32, bytes: &[u8], delay: u64) {
         let conditions = self.conditions;
         let loss_in = self.hosts[to as usize].loss_in;
         let copies = 1 + u32::from(self.rng.chance(conditions.duplicate));
@@ -446,9 +473,13 @@ impl<M: Machine> Sim<M> {
             }
             let mut bytes = bytes.to_vec();
             conditions.damage(&mut bytes, &mut self.rng);
-            let at = self.now.after(conditions.draw_latency(&mut self.rng));
+            let at = self.now.after(delay + conditions.draw_latency(&mut self.rng));
             self.queue.push(at, Happening::Arrival { to, from, bytes });
         }
+    }
+
+    pub(super) fn push_tick(&mut self, at: Instant, host: u32, series: u32) {
+        self.queue.push(at, Happening::Tick { host, series });
     }
 
     fn look(&mut self, host: usize) {

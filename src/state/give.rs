@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::{FewData, FewOf, Storage};
-use crate::wire::{ChunkHead, Had, HadOf, MOST_ENTRIES, MOST_OF_SPAN, Origin, Span, ValuePiece, Writer, Written, kind, written_len};
+use crate::wire::{
+    ChunkHead, Had, HadOf, MOST_ENTRIES, MOST_OF_SPAN, Origin, Span, ValuePiece, Writer, Written, kind, written_len,
+};
 
 /// The most datagrams that one question brings.
 const CREDIT: u8 = 16;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings::sim::{Conditions, HostAddress, Machine, Report, Scenario, Sim, SimRng, Watch};
+use tidings::sim::{Conditions, HostAddress, Link, Machine, Refusal, Report, Scenario, Sim, SimRng, Watch};
 use tidings::{Config, HeapNode, Instant, Limits, NodeId, Status};
 
 /// Another protocol: everybody tells host 0 every 100 ms that it lives.
@@ -12,6 +12,7 @@ struct Beacon {
     me: u64,
     owed: bool,
     heard: u64,
+    refused: u64,
 }
 
 impl Machine for Beacon {
@@ -57,6 +58,10 @@ impl Machine for Beacon {
     fn has_left(&self) -> bool {
         self.next.is_none()
     }
+    fn send_error(&mut self, _: Instant, to: u16) {
+        assert_eq!(to, 0);
+        self.refused += 1;
+    }
 }
 
 fn beacons(conditions: Conditions) -> Sim<Beacon> {
@@ -96,6 +101,82 @@ fn a_stopped_process_finds_what_waited_in_its_socket_and_a_fast_clock_ticks_more
     sim.run_for(Duration::from_secs(100));
     let sent = sim.traffic(3).datagrams - before;
     assert!((1_049..=1_051).contains(&sent), "five percent more than a thousand: {sent}");
+}
+
+/// What of ten beacons, each of ten a second, host 0 hears in ten seconds under these faults.
+fn heard_under(faults: impl FnOnce(&mut Sim<Beacon>)) -> u64 {
+    let mut sim = beacons(Conditions::LAN);
+    faults(&mut sim);
+    sim.run_for(Duration::from_secs(10));
+    let before = sim.machine(0).unwrap().heard;
+    sim.heal();
+    assert!(!sim.has_partial_faults(), "all is healed");
+    sim.run_for(Duration::from_secs(10));
+    let after = sim.machine(0).unwrap().heard - before;
+    assert!((990..=1_010).contains(&after), "and heard again: {after}");
+    before
+}
+
+#[test]
+fn links_and_zones_lose_what_they_are_told_to_one_way() {
+    let near = |heard: u64, wanted: u64| heard.abs_diff(wanted) <= 12;
+    assert!(near(heard_under(|sim| sim.set_link(1, 0, Link::BLOCKED)), 900));
+    assert!(near(heard_under(|sim| sim.set_link(0, 1, Link::BLOCKED)), 1_000), "the way back is another");
+    assert!(near(heard_under(|sim| sim.set_link_between(1, 0, Link::GOOD.with_longest(3))), 900), "four bytes");
+    assert!(near(heard_under(|sim| sim.set_link(1, 0, Link::GOOD.with_longest(4))), 1_000));
+    assert!(near(heard_under(|sim| sim.set_link(1, 0, Link::GOOD.with_delay(Duration::from_secs(5)))), 950));
+    let lossy = heard_under(|sim| (1..=10).for_each(|host| sim.set_link(host, 0, Link::GOOD.with_loss(0.5))));
+    assert!((420..580).contains(&lossy), "half is lost: {lossy}");
+    let zones = heard_under(|sim| {
+        (1..=4).for_each(|host| sim.set_zone(host, 7));
+        sim.set_zone_link(7, 0, Link::BLOCKED);
+    });
+    assert!(near(zones, 600), "four are in another zone: {zones}");
+}
+
+#[test]
+fn a_filter_lets_in_what_was_sent_to_of_late() {
+    let near = |heard: u64, wanted: u64| heard.abs_diff(wanted) <= 12;
+    let closed = heard_under(|sim| sim.set_filter(0, Some(Duration::from_secs(3))));
+    assert_eq!(closed, 0, "host 0 sends nothing");
+    let open = heard_under(|sim| {
+        sim.set_filter(0, Some(Duration::from_secs(3)));
+        sim.inject(0, 1, b"here");
+    });
+    assert!(near(open, 30), "one is let in for three seconds: {open}");
+}
+
+#[test]
+fn refused_sends_are_told_to_the_machine_and_leave_nothing_on_the_network() {
+    let mut sim = beacons(Conditions::LAN);
+    sim.set_refusal(1, Refusal::Chance(0.25));
+    let window = Refusal::Window { lasts: Duration::from_millis(300), every: Duration::from_secs(1) };
+    sim.set_refusal(2, window);
+    sim.run_for(Duration::from_secs(100));
+    let by_chance = sim.machine(1).unwrap().refused;
+    assert!((200..300).contains(&by_chance), "a quarter of a thousand: {by_chance}");
+    assert!((299..=301).contains(&sim.machine(2).unwrap().refused));
+    for host in [1, 2] {
+        let sent = sim.traffic(host).datagrams;
+        assert_eq!(sent + sim.machine(host).unwrap().refused, 1_001, "what is refused is not sent");
+    }
+}
+
+#[test]
+fn a_coarse_loop_reads_all_that_waits_and_sends_only_when_it_comes_round() {
+    let mut sim = beacons(Conditions::LAN);
+    sim.set_pace(0, Some(Duration::from_secs(2)));
+    sim.set_pace(1, Some(Duration::from_secs(2)));
+    let (mut heard, mut changes) = (0, 0);
+    for _ in 0..1_000 {
+        sim.run_for(Duration::from_millis(10));
+        let now = sim.machine(0).unwrap().heard;
+        changes += u64::from(now != heard);
+        heard = now;
+    }
+    assert!((4..=6).contains(&changes), "it reads every two seconds: {changes}");
+    assert!(heard >= 8 * 90 - 10, "and misses nothing: {heard}");
+    assert!((4..=6).contains(&sim.traffic(1).datagrams), "and sends once each time");
 }
 
 struct Never;

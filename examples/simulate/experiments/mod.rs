@@ -6,6 +6,7 @@ pub mod crash;
 pub mod flapping;
 pub mod growth;
 pub mod ledger;
+pub mod partial;
 pub mod steady;
 
 use std::collections::HashSet;

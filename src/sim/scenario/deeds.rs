@@ -118,6 +118,9 @@ impl Action {
                 let to = sim.id(other.into());
                 sim.with(host.into(), |node, now| _ = node.send(now, to, TOPIC, b"a word with you"));
             }
+            Action::Link(..) | Action::Zones(_) | Action::Filter(..) | Action::Refuse(..) | Action::Pace(..) => {
+                self.apply_to_links(sim);
+            }
             Action::Twin(host) => {
                 let twin = sim.add(fresh());
                 sim.set_id(twin, sim.id(host.into()));

@@ -42,6 +42,11 @@ impl fmt::Display for Action {
             Action::Set(host, what) => write!(f, "set {host} {what}"),
             Action::Write(host, count) => write!(f, "write {host} {count}"),
             Action::Delete(host, key) => write!(f, "delete {host} {key}"),
+            Action::Link(from, to, what) => write!(f, "link {from} {to} {what}"),
+            Action::Zones(ways) => write!(f, "zones {ways}"),
+            Action::Filter(host, seconds) => write!(f, "filter {host} {seconds}"),
+            Action::Refuse(host, part) => write!(f, "refuse {host} {part}"),
+            Action::Pace(host, millis) => write!(f, "pace {host} {millis}"),
         }
     }
 }
@@ -135,6 +140,11 @@ impl Action {
             "set" => Action::Set(host()?, value(1)?),
             "write" => Action::Write(host()?, value(1)?),
             "delete" => Action::Delete(host()?, small(1)?),
+            "link" => Action::Link(host()?, small(1).filter(|to| *to < nodes)?, small(2).filter(|what| *what <= 5)?),
+            "zones" => Action::Zones(value(0)?),
+            "filter" => Action::Filter(host()?, small(1)?),
+            "refuse" => Action::Refuse(host()?, value(1).filter(|part| *part <= 1_999)?),
+            "pace" => Action::Pace(host()?, value(1)?),
             _ => return None,
         })
     }
