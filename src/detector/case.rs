@@ -2,10 +2,11 @@
 
 use heapless::Vec;
 
-use super::JURORS;
+use super::{JURORS, PANEL};
 use crate::config::Config;
 use crate::context::Context;
 use crate::member::{Address, Certificate, Member, NodeId, Status};
+use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
 
@@ -66,7 +67,8 @@ impl Tries {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Juror {
     pub(super) id: NodeId,
-    pub(super) silent_since: Option<Instant>,
+    /// It says that it hears nothing either.
+    pub(super) silent: bool,
     pub(super) owed: bool,
 }
 
@@ -79,7 +81,11 @@ pub(super) struct Case {
     pub(super) tries: Tries,
     pub(super) question: u32,
     pub(super) asked: Instant,
-    pub(super) jurors: Vec<Juror, JURORS>,
+    pub(super) jurors: Vec<Juror, PANEL>,
+    /// How many jurors have said so far that they hear nothing either, to this question and to those before.
+    pub(super) silent: u8,
+    /// A juror hears the target. It lives; what remains to be seen is whether it answers this node too.
+    pub(super) vouched: bool,
     pub(super) next_jury: Instant,
     /// Others hold the target dead; it is told, and its silence confirms them.
     pub(super) claim: Option<Accusation>,
@@ -98,6 +104,7 @@ impl Case {
         self.opened = from;
         (self.tries.step, self.tries.next, self.tries.owed) = (0, from, false);
         self.jurors.clear();
+        (self.silent, self.vouched) = (0, false);
         self.next_jury = from.after(6 * unit);
     }
 
@@ -108,15 +115,33 @@ impl Case {
         self.next_jury = self.next_jury.after(late);
     }
 
-    /// Puts the question to members chosen anew, under a new number. The first time after six gaps, then at five
-    /// eighths of what the target is allowed, so that the answers are fresh when it is up, and then every half.
-    pub(super) fn ask_others<A: Address, S: Storage>(&mut self, allowed: u64, cx: &mut Context<'_, A, S>) {
-        let jury_at = self.opened.after(allowed / 8 * 5);
-        self.next_jury = if cx.now < jury_at { jury_at } else { cx.now.after(allowed / 2) };
+    /// Puts the question to members chosen anew, under a new number: the first time to three, after six gaps. Then, if the
+    /// silence is to be looked into widely, to many at half of what the target is allowed and every five eighths (by a node
+    /// that does not reach everybody, as soon as the answers are there), and else to three at five eighths and every half.
+    /// So the answers are there when the time is up.
+    pub(super) fn ask_others<A: Address, S: Storage>(
+        &mut self,
+        allowed: u64,
+        around: Around,
+        cx: &mut Context<'_, A, S>,
+    ) {
+        let widely = !around.crowd;
+        let (begin, gap) = match around {
+            Around { crowd: true, .. } => (allowed / 8 * 5, allowed / 2),
+            Around { partial: true, .. } => (allowed / 2, allowed / 8 * 3),
+            _ => (allowed / 2, allowed / 8 * 5),
+        };
+        let later = self.opened.after(begin);
+        let first = cx.now < later;
+        self.next_jury = if first { later } else { cx.now.after(gap) };
         // No question has the number 0.
         (self.question, self.asked) = (cx.rng.next_u32() | 1, cx.now);
         self.jurors.clear();
-        for _ in 0..JURORS {
+        let count = if widely && !first && self.claim.is_none() { PANEL } else { JURORS };
+        // Whom the target probes every second period, and so has heard it if anybody has; the others at random.
+        let successor = cx.members.next_heard(cx.members.place(self.target));
+        let successor = successor.and_then(|index| cx.members.member(index)).map(|member| member.id());
+        for at in 0..count {
             let (target, jurors) = (self.target, &self.jurors);
             let fresh = |member: &Member<A>| {
                 member.id() != target && !jurors.iter().any(|juror: &Juror| juror.id == member.id())
@@ -131,17 +156,30 @@ impl Case {
                 let heard = || cx.members.find(member.id()).is_some_and(|index| cx.members.is_heard(index));
                 awake && fresh(member) && heard() && !excused(member)
             };
-            let chosen = cx.members.random_live(cx.rng, sound).or_else(|| cx.members.random_live(cx.rng, fresh));
+            let next = successor.filter(|_| at == 0).and_then(|id| cx.members.find(id));
+            let next = next.filter(|index| cx.members.member(*index).is_some_and(|member| sound(&member)));
+            let chosen = next.or_else(|| cx.members.random_live(cx.rng, sound));
+            // What the first three are is chosen at random even where nobody is a good witness; more of those prove nothing.
+            let any = |rng: &mut Rng| if at < JURORS { cx.members.random_live(rng, fresh) } else { None };
+            let chosen = chosen.or_else(|| any(cx.rng));
             let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };
             cx.stats.questions = cx.stats.questions.wrapping_add(1);
-            let _ = self.jurors.push(Juror { id: member.id(), silent_since: None, owed: true });
+            let _ = self.jurors.push(Juror { id: member.id(), silent: false, owed: true });
+        }
+    }
+
+    /// A juror hears nothing either; it counts once for each question.
+    pub(super) fn note_silent(&mut self, place: usize) {
+        if let Some(juror) = self.jurors.get_mut(place).filter(|juror| !juror.silent) {
+            juror.silent = true;
+            self.silent = self.silent.saturating_add(1);
         }
     }
 
     /// The jurors who have not even answered, once they should have: each takes its time, and its answer a round trip.
     pub(super) fn mute_jurors(&self, now: Instant, config: &Config) -> impl Iterator<Item = NodeId> {
         let due = now.since(self.asked) >= config.suspicion / 8 * 3;
-        self.jurors.iter().filter(move |juror| due && juror.silent_since.is_none()).map(|juror| juror.id)
+        self.jurors.iter().filter(move |juror| due && !juror.silent).map(|juror| juror.id)
     }
 
     /// Brings the next try forward to the time when a verdict is first due; later verdicts come with the tries.
@@ -152,20 +190,21 @@ impl Case {
         }
     }
 
-    pub(super) fn evidence(&self, allowed: u64, now: Instant, bystanders: u32) -> Evidence {
+    pub(super) fn evidence(&self, allowed: u64, now: Instant, around: Around) -> Evidence {
         Evidence {
             silence: now.since(self.opened),
             allowed,
             silent_jurors: self.witnesses(allowed, now).count() as u32,
-            bystanders,
+            silent_so_far: self.silent.into(),
+            around,
             claimed: self.claim.is_some(),
         }
     }
 
     /// The jurors who say freshly that they hear nothing either.
     fn witnesses(&self, allowed: u64, now: Instant) -> impl Iterator<Item = NodeId> {
-        let fresh = move |juror: &&Juror| juror.silent_since.is_some_and(|at| now.since(at) <= allowed / 2);
-        self.jurors.iter().filter(fresh).map(|juror| juror.id)
+        let fresh = now.since(self.asked) <= allowed / 4 * 3;
+        self.jurors.iter().filter(move |juror| fresh && juror.silent).map(|juror| juror.id)
     }
 
     /// What a verdict rests on: two of the witnesses, or the only one.
@@ -185,21 +224,55 @@ pub(super) struct Evidence {
     pub(super) allowed: u64,
     /// Jurors whose answer to the present question is fresh and says that they hear nothing either.
     pub(super) silent_jurors: u32,
-    /// Living members besides this node and the silent one.
-    pub(super) bystanders: u32,
+    /// The same of all questions of this case.
+    pub(super) silent_so_far: u32,
+    pub(super) around: Around,
     /// Another member holds it dead.
     pub(super) claimed: bool,
 }
 
+/// What else weighs in a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Around {
+    /// Living members besides this node and the silent one.
+    pub(super) bystanders: u32,
+    /// Many are silent at once: to ask many about each would drown those who are left.
+    pub(super) crowd: bool,
+    /// Others have lately heard members whom this node could not reach.
+    pub(super) partial: bool,
+}
+
+/// How many silent answers a verdict takes in all, where not too many are silent at once: as good as all whom a case asks.
+const MANY: u32 = 10;
+/// The same for a node that is known not to reach everybody.
+const PARTIAL: u32 = 24;
+
 /// Whether a silent member is dead. With nobody to ask, a crash and a cut look the same, so of two members neither
 /// ever declares the other.
+///
+/// Two silent jurors may stand where this node stands, on this side of a link that is cut, so all who are asked in the time
+/// must be silent, and they are many. It takes a third of a network to be heard by one of twelve for certain; a node that
+/// could not reach members whom others heard asks still more.
 pub(super) fn is_dead(evidence: Evidence) -> bool {
+    let Evidence { silence, allowed, around, .. } = evidence;
     // The silence that another has seen counts too; the witnesses must be this node's own.
-    let allowed = if evidence.claimed { evidence.allowed / 2 } else { evidence.allowed };
+    let least = if evidence.claimed { allowed / 2 } else { allowed };
+    let long = if around.partial { 12 } else { 3 };
     // Where most have died, two who answer may not be found: then one is enough, after thrice the silence.
-    let enough = if evidence.silence >= 3 * evidence.allowed { 1 } else { 2 };
-    let needed = evidence.bystanders.min(enough);
-    needed > 0 && evidence.silent_jurors >= needed && evidence.silence >= allowed
+    let most_died = silence >= long * allowed;
+    let needed = around.bystanders.min(if most_died { 1 } else { 2 });
+    let in_all = match around {
+        _ if most_died || evidence.claimed => 0,
+        Around { crowd: true, partial: false, .. } => 0,
+        // In a small cluster one who hears it is soon found.
+        Around { partial, bystanders, .. } => (bystanders + 1).min(if partial { PARTIAL } else { MANY }),
+    };
+    needed > 0 && evidence.silent_jurors >= needed && evidence.silent_so_far >= in_all && silence >= least
+}
+
+/// How long a member that others hear is tried, before this node takes note that it does not reach it: 1.2 s of 3.2 s.
+pub(super) fn unreached_after(allowed: u64) -> u64 {
+    allowed / 8 * 3
 }
 
 /// How long a silence makes a member suspect: 0.6 s of the 3.2 s that it is allowed.
@@ -221,28 +294,51 @@ pub(super) fn patience(exponent: u8) -> u64 {
 mod tests {
     use super::*;
 
-    const ENOUGH: Evidence =
-        Evidence { silence: 3_200, allowed: 3_200, silent_jurors: 2, bystanders: 9, claimed: false };
+    const AROUND: Around = Around { bystanders: 40, crowd: false, partial: false };
+    const ENOUGH: Evidence = Evidence {
+        silence: 3_200,
+        allowed: 3_200,
+        silent_jurors: 7,
+        silent_so_far: 10,
+        around: AROUND,
+        claimed: false,
+    };
 
     #[test]
-    fn a_member_is_dead_when_it_and_two_who_tried_it_were_silent_long_enough() {
+    fn a_member_is_dead_when_it_and_all_who_tried_it_were_silent_long_enough() {
         assert!(is_dead(ENOUGH));
         assert!(!is_dead(Evidence { silence: 3_199, ..ENOUGH }));
-        assert!(!is_dead(Evidence { silent_jurors: 1, ..ENOUGH }));
+        assert!(!is_dead(Evidence { silent_so_far: 9, ..ENOUGH }));
+        assert!(!is_dead(Evidence { silent_jurors: 1, ..ENOUGH }), "those before are no witnesses");
         assert!(!is_dead(Evidence { silent_jurors: 1, silence: 9_599, ..ENOUGH }));
-        assert!(is_dead(Evidence { silent_jurors: 1, silence: 9_600, ..ENOUGH }), "where most have died");
+        let few = Evidence { silent_jurors: 1, silent_so_far: 1, silence: 9_600, ..ENOUGH };
+        assert!(is_dead(few), "where most have died");
         assert!(!is_dead(Evidence { silent_jurors: 0, silence: u64::MAX, ..ENOUGH }), "never on one word");
     }
 
     #[test]
+    fn a_node_that_does_not_reach_everybody_asks_more_and_one_among_many_dead_asks_less() {
+        let partial = Evidence { around: Around { partial: true, ..AROUND }, ..ENOUGH };
+        assert!(!is_dead(Evidence { silent_so_far: 23, ..partial }));
+        assert!(is_dead(Evidence { silent_so_far: 24, ..partial }));
+        assert!(!is_dead(Evidence { silence: 38_399, ..partial }));
+        assert!(is_dead(Evidence { silence: 38_400, ..partial }));
+        let crowd = Evidence { around: Around { crowd: true, ..AROUND }, ..ENOUGH };
+        assert!(is_dead(Evidence { silent_jurors: 2, silent_so_far: 2, ..crowd }));
+        assert!(!is_dead(Evidence { silent_jurors: 1, silent_so_far: 2, ..crowd }));
+    }
+
+    #[test]
     fn of_three_one_bystander_suffices_and_of_two_nobody_declares() {
-        assert!(is_dead(Evidence { bystanders: 1, silent_jurors: 1, ..ENOUGH }));
-        assert!(!is_dead(Evidence { bystanders: 0, silent_jurors: 0, silence: u64::MAX, ..ENOUGH }));
+        let around = Around { bystanders: 1, ..AROUND };
+        assert!(is_dead(Evidence { around, silent_jurors: 1, silent_so_far: 2, ..ENOUGH }));
+        let around = Around { bystanders: 0, ..AROUND };
+        assert!(!is_dead(Evidence { around, silent_jurors: 0, silence: u64::MAX, ..ENOUGH }));
     }
 
     #[test]
     fn a_claim_of_others_is_confirmed_by_half_the_silence() {
-        let claimed = Evidence { claimed: true, ..ENOUGH };
+        let claimed = Evidence { claimed: true, silent_jurors: 2, silent_so_far: 2, ..ENOUGH };
         assert!(is_dead(Evidence { silence: 1_600, ..claimed }));
         assert!(!is_dead(Evidence { silence: 1_599, ..claimed }));
         assert!(!is_dead(Evidence { silence: 3_200, silent_jurors: 1, ..claimed }), "on the word of two, as any");

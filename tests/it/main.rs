@@ -17,6 +17,7 @@ mod family_membership;
 mod family_ordering;
 mod family_partition;
 mod family_probing;
+mod field_detection;
 mod field_membership;
 mod hostile;
 mod hostile_claims;

@@ -113,7 +113,8 @@ fn heard_under(faults: impl FnOnce(&mut Sim<Beacon>)) -> u64 {
     assert!(!sim.has_partial_faults(), "all is healed");
     sim.run_for(Duration::from_secs(10));
     let after = sim.machine(0).unwrap().heard - before;
-    assert!((990..=1_010).contains(&after), "and heard again: {after}");
+    // Those that were slow come then too.
+    assert!((990..=1_060).contains(&after), "and heard again: {after}");
     before
 }
 

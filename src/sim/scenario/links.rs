@@ -96,8 +96,13 @@ pub(super) fn lull(sim: &mut Net, config: &Config) -> Result<(), String> {
         }
         let wrongly = must_not_be_held_down(sim);
         held.retain(|(observer, subject)| {
-            let status = sim.machine(*observer).and_then(|node| node.member(sim.id(*subject)));
-            wrongly.contains(&(*observer, *subject)) && status.is_some_and(|member| member.status() == Status::Down)
+            let of = |host: usize| sim.machine(host).and_then(|node| node.member(sim.id(*subject)));
+            let down = of(*observer).filter(|member| member.status() == Status::Down);
+            // That it has moved, or lives anew, is believed only by those whom it answers.
+            let same = down
+                .zip(of(*subject))
+                .is_some_and(|(held, own)| held.life() == own.life() && held.addr() == own.addr());
+            wrongly.contains(&(*observer, *subject)) && same
         });
         sim.run_for(SECOND / 5);
     }

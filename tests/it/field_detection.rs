@@ -1,0 +1,77 @@
+//! Faults of the field that detection has to stand: zones that do not reach each other, sends that are refused, loops that
+//! come round slowly, pairs, filters.
+
+use std::time::Duration;
+
+use tidings::sim::{Conditions, Link, Refusal, Report, Sim};
+use tidings::{Config, HeapNode, Limits, Status};
+
+type Net = Sim<HeapNode<u32>>;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A cluster of such nodes in which all know each other, some seconds old.
+fn settled(config: Config, nodes: usize, seed: u64) -> Net {
+    let mut sim = Sim::new(seed, Conditions::LAN);
+    for host in 0..nodes {
+        sim.add(HeapNode::new(config, Limits::DEFAULT.with_members(2 * nodes + 4)));
+        sim.start(host, &[0]);
+    }
+    assert!(sim.run_until_agreed(SECOND / 10, 120 * SECOND).is_some(), "they form a cluster");
+    sim.run_for(config.probe_period() * 5);
+    sim.take_reports();
+    sim
+}
+
+/// How often anybody reported somebody down since this was last asked.
+fn downs(sim: &mut Net) -> usize {
+    let down = |report: &Report| matches!(report, Report::Member(_, Status::Down));
+    sim.take_reports().iter().filter(|reported| down(&reported.report)).count()
+}
+
+/// Until all that run hold this host down, once it has crashed.
+fn crash(sim: &mut Net, victim: usize, limit: Duration) -> Option<Duration> {
+    sim.crash(victim);
+    let id = sim.id(victim);
+    let known = |sim: &Net| {
+        let holds = |host: usize| sim.machine(host).and_then(|node| node.member(id)).map(|member| member.status());
+        sim.running().all(|host| holds(host) == Some(Status::Down))
+    };
+    sim.run_until_true(known, SECOND / 100, limit)
+}
+
+// Zones.
+
+/// Three zones of this many nodes; nothing passes between the first and the second.
+fn zones(each: usize, seed: u64) -> Net {
+    let mut sim = settled(Config::LAN, 3 * each, seed);
+    (0..3 * each).for_each(|host| sim.set_zone(host, (host / each) as u32));
+    sim.set_zone_link(0, 1, Link::BLOCKED);
+    sim.set_zone_link(1, 0, Link::BLOCKED);
+    sim
+}
+
+#[test]
+fn nobody_is_declared_down_across_zones_that_do_not_reach_each_other() {
+    for (each, seeds) in [(3, 6), (5, 6), (20, 2)] {
+        for seed in 0..seeds {
+            let mut sim = zones(each, seed);
+            sim.run_for(600 * SECOND);
+            assert_eq!(downs(&mut sim), 0, "three zones of {each}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_is_known_to_all_zones_though_some_do_not_reach_each_other() {
+    for (each, seed) in [(3, 1), (5, 2), (20, 3)] {
+        // One of each zone.
+        for zone in 0..3 {
+            let mut sim = zones(each, seed);
+            sim.run_for(30 * SECOND);
+            let known = crash(&mut sim, zone * each + 1, 60 * SECOND);
+            assert!(known.is_some_and(|known| known <= 10 * SECOND), "zone {zone} of {each}: {known:?}");
+            assert_eq!(downs(&mut sim), 3 * each - 1, "and nobody else is declared down");
+        }
+    }
+}
