@@ -23,6 +23,8 @@ const TRIES: u8 = 5;
 /// Who is said to be elsewhere is asked at the first and at the third try: two pings are less than three times what even
 /// the smallest claims take, and nobody has proved that they want to be there.
 const CLAIMED_TRIES: [u8; 2] = [0, 2];
+/// After so many tries that the host did not take a claim is dropped.
+const MOST_REFUSED: u8 = 12;
 /// After how many tries the silence of the member as it is known confirms a claim that has been proved; and a farewell, which
 /// only silence can confirm, and which its process does not wait for.
 const HEEDED: u8 = 3;
@@ -88,6 +90,8 @@ struct Challenge<A> {
     /// pair of numbers is the known side's answer that it does not say this.
     numbers: (u32, u32),
     tries: u8,
+    /// How many tries the host did not take.
+    refused: u8,
     next: Instant,
     proved: bool,
     /// Who makes the claim.
@@ -128,7 +132,7 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         }
         let numbers = (cx.rng.next_u32(), cx.rng.next_u32());
         let challenge =
-            Challenge { claim, numbers, tries: 0, next: cx.now, proved, teller, join, owed: (false, false) };
+            Challenge { claim, numbers, tries: 0, refused: 0, next: cx.now, proved, teller, join, owed: (false, false) };
         let taken = make_room!(self.0, Challenge::claim, challenge.claim()) && self.0.push(challenge).is_ok();
         self.ask(unit, cx);
         taken
@@ -152,9 +156,17 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         self.0.iter_mut().for_each(|challenge| (challenge.tries, challenge.next) = (0, now));
     }
 
-    /// What was asked of late was not sent: it is asked anew from `next` on.
-    pub(crate) fn not_sent(&mut self, next: Instant) {
-        self.0.iter_mut().for_each(|challenge| (challenge.tries, challenge.next) = (0, challenge.next.max(next)));
+    /// The host did not take what was sent to this address: of a challenge that asks there the latest try was not made. One
+    /// that cannot be asked about is dropped in the end, and comes again if it was true.
+    pub(crate) fn not_sent(&mut self, to: A, cx: &Context<'_, A, S>) {
+        for challenge in self.0.iter_mut() {
+            let known = cx.members.find_record(challenge.claim.id).map(|record| record.addr);
+            if challenge.claim.addr == to || known == Some(to) {
+                challenge.tries = challenge.tries.saturating_sub(1);
+                challenge.refused = challenge.refused.saturating_add(1);
+            }
+        }
+        self.0.retain(|challenge| challenge.refused < MOST_REFUSED);
     }
 
     /// Asks again where it is time. Returns a record to believe, if there is one; call again until there is none.

@@ -15,6 +15,7 @@
 //! | all judge alike | a node that lately did not reach a member whom others heard asks 24 | it is on one side of a cut that others are on neither side of; those find the crash in the usual time |
 //! | jurors are chosen at random | the first is whom the accused probes every second period | behind a filter that lets in only what was sent to, that one is heard, and few others are |
 //! | a relay that has no time says nothing | it says so, at once | or silence for want of room would look like being cut off |
+//! | | a try that the host does not take was not made, and what was tried before keeps its age | with a fifth of the sends refused at every host a crash was never found, as each refusal began the case anew; now in the usual time |
 //! | timeouts grow when nacks are missing | and when a tick is late: the open cases then begin anew | a stalled node has nothing to say about others |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
 //! | whoever is accused refutes at once | it first asks who says so whether it holds that itself | a refutation goes to everybody, and mere talk shall not cost a liar's victims that |
@@ -41,7 +42,7 @@ use round_trip::RoundTrip;
 use crate::config::Config;
 use crate::context::Context;
 use crate::context::Deadline;
-use crate::event::WakeReason;
+use crate::event::{Stats, WakeReason};
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
 use crate::share::{Admission, Claim, admit, make_room};
@@ -59,6 +60,8 @@ const FEW_ERRANDS: usize = 3;
 const JURORS: usize = 3;
 /// How many are asked about a silence that lasts.
 const PANEL: usize = 9;
+/// After so many tries of which the host took none an errand is given up.
+const MOST_REFUSED: u8 = 8;
 /// The worst own health; timeouts are then nine times as long.
 const WORST_HEALTH: u32 = 8;
 
@@ -106,6 +109,8 @@ pub(crate) struct Detector<A: Address, S: Storage> {
     /// Members that were asked and have not answered, since anybody last did.
     unanswered: Vec<NodeId, JURORS>,
     pub(crate) isolated: bool,
+    /// Since when the host has refused sends while nobody answered, and how many it had taken before.
+    refusing: Option<(Instant, u64)>,
     /// When this node last took note of a member that it does not reach, and others do.
     unreached: Option<Instant>,
     hold: Hold,
@@ -124,6 +129,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         next_blame: Instant::ZERO,
         unanswered: Vec::new(),
         isolated: false,
+        refusing: None,
         unreached: None,
         hold: Hold::NONE,
     };
@@ -169,21 +175,27 @@ impl<A: Address, S: Storage> Detector<A, S> {
         self.errands.clear();
         self.charges.clear();
         self.unanswered.clear();
+        self.refusing = None;
         self.worsen();
     }
 
-    /// The tries towards this address were not really made.
+    /// The host did not take the latest try towards this address: it was not made. What was tried before keeps its age; a
+    /// silence counts from the first try that was made. The next comes when it would have come anyway.
     pub(crate) fn not_sent(&mut self, to: A, cx: &mut Context<'_, A, S>) {
-        let unit = self.unit(cx.config);
+        self.refusing.get_or_insert((cx.now, taken(cx.stats)));
         let there = |id: NodeId| cx.members.find_record(id).is_some_and(|record| record.addr == to);
-        // Not at once, or a link that takes nothing would be tried without end.
         for case in self.cases.iter_mut().filter(|case| there(case.target)) {
-            case.rearm(unit, cx.now.after(unit));
+            if case.tries.not_sent() {
+                case.opened = case.tries.next;
+            }
         }
-        for case in self.cases.iter_mut() {
-            case.jurors.retain(|juror| !there(juror.id));
+        for errand in self.errands.iter_mut().filter(|errand| there(errand.target)) {
+            if errand.tries.not_sent() {
+                errand.begun = errand.tries.next;
+            }
         }
-        self.errands.retain(|errand| !there(errand.target));
+        // The last of many: its asker has long asked others.
+        self.errands.retain(|errand| errand.tries.made() || errand.tries.step < MOST_REFUSED);
     }
 
     /// The settings have changed: what is pending is judged by the new ones.
@@ -473,7 +485,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
         // If all were silent already, and the last who answered has left, nobody is expected to.
         let others = cx.members.others();
         let expected = cx.members.expected() as usize;
-        if others > 0 && self.unanswered.len() >= expected.min(JURORS) {
+        // Nor does it matter whether nobody answers or nobody can be asked.
+        self.refusing = self.refusing.filter(|(_, before)| taken(cx.stats) == *before);
+        let mute = self.refusing.is_some_and(|(since, _)| cx.now.since(since) >= cx.config.suspicion);
+        if others > 0 && (mute || self.unanswered.len() >= expected.min(JURORS)) {
+            self.refusing = None;
             self.isolated = true;
             self.hold.isolate();
         }
@@ -529,6 +545,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// Somebody has answered: whoever is silent now is so for itself.
     pub(crate) fn answered(&mut self, cx: &mut Context<'_, A, S>) {
         self.unanswered.clear();
+        self.refusing = None;
         self.hold.answered(cx.now, cx.config.probe_period);
         if core::mem::take(&mut self.isolated) {
             cx.members.absolve();
@@ -754,6 +771,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
 fn may_sleep<A: Address, S: Storage>(index: Index, cx: &Context<'_, A, S>) -> bool {
     let may = cx.members.get(index).map_or(0, |record| patience(record.patience));
     may > 0 && cx.members.quiet(index, cx.now) < may
+}
+
+/// How many datagrams the host has taken.
+fn taken(stats: &Stats) -> u64 {
+    stats.datagrams_out.wrapping_sub(stats.send_errors)
 }
 
 /// A random part of a time.

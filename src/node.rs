@@ -408,14 +408,15 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.advance(now);
     }
 
-    /// Takes note that a datagram to `to` could not be sent. Local trouble is not held against the peer: what it has
-    /// not yet answered counts as not asked.
+    /// Takes note that a datagram to `to` could not be sent. Local trouble is not held against the peer: what it was to be
+    /// asked with that counts as not asked, and is asked again in its time. If the host takes nothing for as long as
+    /// [`Config::suspicion`](crate::Config::suspicion) and nobody answers, this node is isolated.
     pub fn handle_send_error(&mut self, now: Instant, to: A, error: SendFailure) {
         self.advance(now);
         self.stats.send_errors = self.stats.send_errors.wrapping_add(1);
         if error == SendFailure::Local {
             self.detector.not_sent(to, &mut context!(self));
-            self.challenges.not_sent(self.now.after(self.detector.unit(&self.config)));
+            self.challenges.not_sent(to, &context!(self));
             self.act();
         }
     }

@@ -22,11 +22,33 @@ pub(super) struct Tries {
     pub(super) next: Instant,
     /// A ping waits to be sent.
     pub(super) owed: bool,
+    /// How many of the tries the host did not take, or were made before the schedule was last begun.
+    void: u16,
+    /// The last of those that the host did not take.
+    refused: u16,
 }
 
 impl Tries {
     pub(super) fn begin(number: u32, now: Instant) -> Self {
-        Tries { number, count: 0, step: 0, last: now, next: now, owed: false }
+        Tries { number, count: 0, step: 0, last: now, next: now, owed: false, void: 0, refused: 0 }
+    }
+
+    /// Begins the schedule anew at `from`, as if nothing had been tried.
+    fn rearm(&mut self, from: Instant) {
+        (self.step, self.next, self.owed, self.void) = (0, from, false, self.count);
+    }
+
+    /// The host did not take the latest try. Whether none has been made then.
+    pub(super) fn not_sent(&mut self) -> bool {
+        if self.refused != self.count {
+            (self.refused, self.void) = (self.count, self.void.saturating_add(1));
+        }
+        !self.made()
+    }
+
+    /// Whether any try has been made.
+    pub(super) fn made(&self) -> bool {
+        self.count > self.void
     }
 
     /// Makes the due try, and sets the time of the next: gaps double from `unit` up to a quarter of the probe period.
@@ -102,7 +124,7 @@ impl Case {
     /// Begins anew at `from`, as if the target had not been asked yet; an answer to what was asked before still counts.
     pub(super) fn rearm(&mut self, unit: u64, from: Instant) {
         self.opened = from;
-        (self.tries.step, self.tries.next, self.tries.owed) = (0, from, false);
+        self.tries.rearm(from);
         self.jurors.clear();
         (self.silent, self.vouched) = (0, false);
         self.next_jury = from.after(6 * unit);

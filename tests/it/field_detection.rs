@@ -75,3 +75,40 @@ fn a_crash_is_known_to_all_zones_though_some_do_not_reach_each_other() {
         }
     }
 }
+
+// Refused sends.
+
+#[test]
+fn a_crash_is_known_in_twice_the_usual_time_though_hosts_refuse_sends() {
+    let window = Refusal::Window { lasts: Duration::from_millis(300), every: SECOND };
+    for refusal in [Refusal::Chance(0.2), window] {
+        for seed in 0..6 {
+            let mut sim = settled(Config::LAN, 16, seed);
+            (0..16).for_each(|host| sim.set_refusal(host, refusal));
+            sim.run_for(20 * SECOND);
+            assert_eq!(downs(&mut sim), 0, "{refusal:?}, seed {seed}");
+            let known = crash(&mut sim, 5, 60 * SECOND);
+            assert!(known.is_some_and(|known| known <= 8 * SECOND), "{refusal:?}, seed {seed}: {known:?}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_takes_no_send_makes_its_node_isolated_and_others_see_it_down() {
+    let mut sim = settled(Config::LAN, 16, 1);
+    sim.set_refusal(5, Refusal::Chance(1.0));
+    let begun = sim.now();
+    sim.run_for(10 * SECOND);
+    let reports = sim.take_reports();
+    let isolated = reports.iter().find(|reported| reported.report == Report::Isolated).expect("it says so");
+    assert_eq!(isolated.host, 5);
+    assert!(isolated.at.duration_since(begun) <= 2 * Config::LAN.suspicion());
+    let down =
+        |host: usize| reports.iter().any(|it| it.host == host && it.report == Report::Member(sim.id(5), Status::Down));
+    assert!((0..16).all(|host| host == 5 || down(host)), "nobody hears of it");
+    let blamed = |report: &Report| matches!(report, Report::Member(_, Status::Down));
+    assert!(!reports.iter().any(|it| it.host == 5 && blamed(&it.report)), "and it blames nobody");
+
+    sim.heal();
+    assert!(sim.run_until_agreed(SECOND / 10, 30 * SECOND).is_some(), "when it can send again all is well");
+}
