@@ -11,12 +11,12 @@
 //! | suspicion is gossiped, and members wait for a refutation | suspicion is local; what travels is Down | bytes for published suspicion grow with the cluster |
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
 //! | whoever hears of a death believes it | if the verdict names two jurors, and not against its own ears; else the accused is probed and told who says so, and if it is silent others are asked | a claim that nobody bears witness to is a rumour, and one that outlives the member's own word is a lie |
-//! | three are asked | three at first, and nine more about a silence that lasts; all who answer must be silent, and ten must | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones of 20 saw 3,400 deaths of the living in ten minutes, now none |
+//! | three are asked | three at first, and twelve more about a silence that lasts; all who answer must be silent, and eleven must | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones of 20 saw 3,400 deaths of the living in ten minutes, now none |
 //! | all judge alike | a node that lately did not reach a member whom others heard asks 24 | it is on one side of a cut that others are on neither side of; those find the crash in the usual time |
 //! | jurors are chosen at random | the first is whom the accused probes every second period | behind a filter that lets in only what was sent to, that one is heard, and few others are |
 //! | a relay that has no time says nothing | it says so, at once | or silence for want of room would look like being cut off |
 //! | | a try that the host does not take was not made, and what was tried before keeps its age | with a fifth of the sends refused at every host a crash was never found, as each refusal began the case anew; now in the usual time |
-//! | timeouts grow when nacks are missing | and when a tick is late: the open cases then begin anew | a stalled node has nothing to say about others |
+//! | timeouts grow when nacks are missing | and when a tick is late: what came since the one before does not count as silence before it has been read, and after a stall the open cases begin anew | a stalled node has nothing to say about others, and a loop that comes round every two seconds judges a tick later, not never |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
 //! | whoever is accused refutes at once | it first asks who says so whether it holds that itself | a refutation goes to everybody, and mere talk shall not cost a liar's victims that |
 //! | | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |
@@ -59,7 +59,9 @@ const FEW_ERRANDS: usize = 3;
 /// How many are asked at first, and how many who do not answer make a node isolated.
 const JURORS: usize = 3;
 /// How many are asked about a silence that lasts.
-const PANEL: usize = 9;
+const PANEL: usize = 12;
+/// So many who are silent at once are a crowd.
+const CROWD: usize = 3;
 /// After so many tries of which the host took none an errand is given up.
 const MOST_REFUSED: u8 = 8;
 /// The worst own health; timeouts are then nine times as long.
@@ -109,6 +111,8 @@ pub(crate) struct Detector<A: Address, S: Storage> {
     /// Members that were asked and have not answered, since anybody last did.
     unanswered: Vec<NodeId, JURORS>,
     pub(crate) isolated: bool,
+    /// The caller came late: until when all that came has surely been read, and until when there is time to read the rest.
+    behind: Option<(Instant, Instant)>,
     /// Since when the host has refused sends while nobody answered, and how many it had taken before.
     refusing: Option<(Instant, u64)>,
     /// When this node last took note of a member that it does not reach, and others do.
@@ -129,6 +133,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         next_blame: Instant::ZERO,
         unanswered: Vec::new(),
         isolated: false,
+        behind: None,
         refusing: None,
         unreached: None,
         hold: Hold::NONE,
@@ -153,21 +158,24 @@ impl<A: Address, S: Storage> Detector<A, S> {
             }
         }
         for errand in self.errands.iter() {
-            due.sooner(errand.due(), WakeReason::Errand);
+            // Nothing is silent before what waits has been read.
+            let read = self.behind.map_or(Instant::ZERO, |(_, read)| read);
+            due.sooner(errand.due(read), WakeReason::Errand);
         }
         due.sooner(self.charges.due(), WakeReason::Errand);
         due
     }
 
-    /// The caller came late by this much: what seemed silence may wait in its socket (law 3). A little lateness does
-    /// not count as silence, so that a coarse loop is slow to judge, but does judge. After more, every open case begins
-    /// anew, questions of others are dropped, and the own health worsens.
-    pub(crate) fn forgive(&mut self, late: u64, now: Instant, config: &Config) {
+    /// The caller came late by this much: what seemed silence may wait in its socket (law 3). After a little lateness
+    /// nothing that came after the caller was here `before` counts as silence until there was time to read what waits, so
+    /// that a coarse loop judges a tick later than others. After more, every open case begins anew, questions of others are
+    /// dropped, and the own health worsens.
+    pub(crate) fn forgive(&mut self, late: u64, before: Instant, now: Instant, config: &Config) {
         if late < config.suspicion / 4 {
-            self.cases.iter_mut().for_each(|case| case.put_off(late));
-            self.errands.iter_mut().for_each(|errand| errand.begun = errand.begun.after(late));
+            self.behind = Some((before, now.after(config.grace())));
             return;
         }
+        self.behind = None;
         let unit = self.unit(config);
         for case in self.cases.iter_mut() {
             case.rearm(unit, now);
@@ -190,12 +198,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
             }
         }
         for errand in self.errands.iter_mut().filter(|errand| there(errand.target)) {
-            if errand.tries.not_sent() {
-                errand.begun = errand.tries.next;
-            }
+            errand.not_sent();
         }
         // The last of many: its asker has long asked others.
-        self.errands.retain(|errand| errand.tries.made() || errand.tries.step < MOST_REFUSED);
+        self.errands.retain(|errand| errand.tries.made() > 0 || errand.tries.step < MOST_REFUSED);
     }
 
     /// The settings have changed: what is pending is judged by the new ones.
@@ -234,6 +240,17 @@ impl<A: Address, S: Storage> Detector<A, S> {
             0 => self.unit(config),
             timeout => (timeout + timeout / 4).max(config.gossip_gap).min(self.unit(config)),
         }
+    }
+
+    /// Until when all that came has been read: silence counts as far.
+    fn read_until(&self, now: Instant) -> Instant {
+        self.behind.filter(|(_, read)| now < *read).map_or(now, |(before, _)| before)
+    }
+
+    /// How far apart the latest ticks of a caller are who comes late each time; others have none.
+    fn lag(&self, now: Instant) -> u64 {
+        let lag = self.behind.map_or((0, Instant::ZERO), |(before, read)| (read.since(before), read));
+        if now < lag.1.after(2 * lag.0) { lag.0 } else { 0 }
     }
 
     /// How long a case is open before a verdict, at this node's present health.
@@ -382,15 +399,18 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     fn tick_case(&mut self, at: usize, unit: u64, cx: &mut Context<'_, A, S>) {
         let (allowed, accused) = (self.allowed(cx.config), self.is_accused());
-        let around = self.around(cx);
+        let (around, read) = (self.around(cx), self.read_until(cx.now));
         let Some(case) = self.cases.get_mut(at) else { return };
         let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
             // A member that has not proved its address gets every second of the later pings: whoever is there may not want any.
             case.tries.owed &= cx.members.is_proved(index) || case.tries.step <= 8 || case.tries.step.is_multiple_of(2);
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
-            // Every second time, and not at once: a juror takes longer to answer than its target.
-            let again = case.tries.step.is_multiple_of(2) && cx.now.since(case.asked) >= 2 * cx.config.first_retry;
+            // Every second time, and not at once: a juror takes longer to answer than its target. When its answer is due, every
+            // time.
+            let asked = cx.now.since(case.asked);
+            let due = case.jurors.len() > JURORS && asked >= errand_time(cx.config);
+            let again = case.tries.step.is_multiple_of(2) && asked >= 2 * cx.config.first_retry || due;
             for juror in case.jurors.iter_mut().filter(|juror| again && !juror.silent) {
                 juror.owed = true;
             }
@@ -405,7 +425,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         } else if cx.now >= case.next_jury {
             case.ask_others(allowed, around, cx);
         }
-        let silent = cx.now.since(case.opened) >= suspect_after(allowed);
+        let silent = read.since(case.opened) >= suspect_after(allowed);
         if silent && !may_sleep(index, cx) && cx.members.suspect(index, true) {
             cx.stats.suspicions = cx.stats.suspicions.wrapping_add(1);
         }
@@ -414,21 +434,21 @@ impl<A: Address, S: Storage> Detector<A, S> {
     fn around(&self, cx: &Context<'_, A, S>) -> Around {
         let long = suspect_after(self.allowed(cx.config));
         let silent = self.cases.iter().filter(|case| !case.vouched && cx.now.since(case.opened) >= long).count();
-        Around {
-            bystanders: cx.members.others().saturating_sub(1),
-            crowd: 2 * silent > self.cases.len() + self.cases.room(),
-            partial: self.unreached.is_some_and(|at| cx.now.since(at) < 8 * cx.config.suspicion),
-        }
+        let partial = self.unreached.is_some_and(|at| cx.now.since(at) < 16 * cx.config.suspicion);
+        let crowd = silent >= CROWD && !partial;
+        // From tick to tick: to be asked, to ask the accused, to hear of it, and to be heard.
+        let slack = 4 * self.lag(cx.now);
+        Around { bystanders: cx.members.others().saturating_sub(1), crowd, partial, slack }
     }
 
     fn verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
         let allowed = self.allowed(cx.config);
-        let around = self.around(cx);
-        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, cx.now, around)))?;
+        let (around, read) = (self.around(cx), self.read_until(cx.now));
+        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, read, around)))?;
         let case = self.cases.swap_take(dead)?;
         // The dead need not answer, and nothing follows from it if they do not.
         self.unanswered.retain(|id| *id != case.target);
-        cx.members.find(case.target).zip(case.certificate(allowed, cx.now))
+        cx.members.find(case.target).zip(case.certificate(allowed + around.slack, cx.now))
     }
 
     /// Closes the cases of sleepers at the latest when others would be judged: one that has not been quiet for longer
@@ -450,10 +470,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
             case.claim =
                 case.claim.filter(|claim| record.is_some_and(|record| record.incarnation <= claim.incarnation));
         }
-        let unreached = unreached_after(self.allowed(cx.config));
+        let (unreached, read) = (unreached_after(self.allowed(cx.config)), self.read_until(cx.now));
         self.cases.retain(|case| {
             let record = cx.members.find_record(case.target);
-            let tried = case.vouched && cx.now.since(case.opened) >= unreached;
+            let tried = case.vouched && read.since(case.opened) >= unreached;
             if tried {
                 self.unreached = Some(cx.now);
             }
@@ -467,11 +487,12 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// three, or all there are. Mere silence proves nothing: nobody need have had reason to speak. Nor does that of
     /// members who were silent already while others answered.
     fn judge_isolation(&mut self, cx: &mut Context<'_, A, S>) {
+        let read = self.read_until(cx.now);
         for case in self.cases.iter() {
-            if cx.now.since(case.opened) < self.allowed(cx.config) / 2 {
+            if read.since(case.opened) < self.allowed(cx.config) / 2 {
                 continue;
             }
-            let mute = case.mute_jurors(cx.now, cx.config);
+            let mute = case.mute_jurors(read, cx.config);
             for id in core::iter::once(case.target).chain(mute) {
                 let index = cx.members.find(id);
                 // Of whoever was never heard nothing can be expected: it may be somebody's invention.
@@ -559,22 +580,26 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     // What others say.
 
-    /// Takes an answer to a ping; false if there was none to answer.
+    /// Takes an answer to a ping; false if there was none to answer. It answers all who wait for this member, whichever of
+    /// them asked: of several answers to one peer a busy node sends the last.
     pub(crate) fn on_ack(&mut self, from: NodeId, number: u32, cx: &mut Context<'_, A, S>) -> bool {
-        if let Some(at) = self.cases.iter().position(|case| case.target == from && case.tries.asked(number)) {
-            let Some(case) = self.cases.swap_take(at) else { return false };
-            if let Some(micros) = case.tries.round_trip(number, case.opened, cx.now) {
-                self.round_trip.sample(micros);
-            }
-            self.health = self.health.saturating_sub(1);
-            self.hears(from, cx);
-        } else if self.errands.iter().any(|errand| errand.target == from && errand.tries.asked(number)) {
-            self.answered(cx);
-        } else {
+        let asked = |target: NodeId, tries: &Tries| target == from && tries.asked(number);
+        let for_others = self.errands.iter().any(|errand| asked(errand.target, &errand.tries));
+        let own = self.cases.iter().any(|case| asked(case.target, &case.tries));
+        if !own && !for_others {
             return false;
         }
-        // It is an answer for all who ask about it.
-        self.errands.iter_mut().filter(|errand| errand.target == from).for_each(|errand| errand.conclude(true));
+        if let Some(at) = self.cases.iter().position(|case| case.target == from) {
+            let case = self.cases.swap_take(at);
+            if let Some(case) = case.filter(|_| own) {
+                if let Some(micros) = case.tries.round_trip(number, case.opened, cx.now) {
+                    self.round_trip.sample(micros);
+                }
+                self.health = self.health.saturating_sub(1);
+            }
+        }
+        self.errands.iter_mut().filter(|errand| errand.target == from).for_each(|errand| errand.conclude(true, cx.now));
+        self.hears(from, cx);
         true
     }
 
@@ -616,7 +641,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
         // A sleeper that this node has heard need not be woken to be vouched for.
         if index.is_some_and(|index| may_sleep(index, cx) && cx.members.was_heard(index)) {
-            errand.conclude(true);
+            errand.conclude(true, cx.now);
         }
         let _ = self.errands.push(errand);
         self.tick_errands(cx);
@@ -632,11 +657,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     fn tick_errands(&mut self, cx: &mut Context<'_, A, S>) {
-        let unit = self.unit(cx.config);
+        let (unit, read) = (self.unit(cx.config), self.read_until(cx.now));
         for errand in self.errands.iter_mut() {
             // The pings of a case are enough for all who ask about its target.
             let pinged = self.cases.iter().any(|case| case.target == errand.target);
-            errand.tick(pinged, unit, cx.now, cx.config);
+            errand.tick(pinged, unit, (cx.now, read), cx.config);
         }
         self.errands.retain(|errand| errand.is_current(cx.now));
     }
@@ -650,6 +675,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         word: Word,
         cx: &mut Context<'_, A, S>,
     ) -> bool {
+        let allowed = self.allowed(cx.config);
         let of_question = |case: &Case| case.target == target && case.question == question;
         let Some(at) = self.cases.iter().position(of_question) else { return false };
         let Some(case) = self.cases.get_mut(at) else { return false };
@@ -658,10 +684,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
         juror.owed = false;
         match word {
             Word::Heard => {
-                if case.claim.is_some() {
+                // It lives. Whether it answers this node too is looked into each fourth time, as that takes some more tries.
+                if case.claim.is_some() || !cx.rng.next_u32().is_multiple_of(4) && case.is_young(allowed, cx.now) {
                     self.cases.swap_take(at);
                 } else {
-                    // It lives. Whether it answers this node too is seen in a moment.
                     (case.vouched, case.next_jury) = (true, Instant::FAR_FUTURE);
                     case.jurors.clear();
                 }

@@ -617,7 +617,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Lets time pass up to `now`, and serves what is due. An older `now` counts as the newest seen (law 2).
     fn advance(&mut self, now: Instant) {
-        let due = self.poll_timeout();
+        let (due, before) = (self.poll_timeout(), self.now);
         self.tell_time(now);
         if self.now < due {
             return;
@@ -625,7 +625,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let late = self.now.since(due);
         if late > self.config.grace() {
             self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
-            self.detector.forgive(late, self.now, &self.config);
+            self.detector.forgive(late, before, self.now, &self.config);
             if self.keeps_messages() {
                 self.broadcasts.repairs.forgive(late, self.now);
                 self.broadcasts.sends.forgive(late);

@@ -43,12 +43,12 @@ impl Tries {
         if self.refused != self.count {
             (self.refused, self.void) = (self.count, self.void.saturating_add(1));
         }
-        !self.made()
+        self.made() == 0
     }
 
-    /// Whether any try has been made.
-    pub(super) fn made(&self) -> bool {
-        self.count > self.void
+    /// How many tries have been made.
+    pub(super) fn made(&self) -> u16 {
+        self.count.saturating_sub(self.void)
     }
 
     /// Makes the due try, and sets the time of the next: gaps double from `unit` up to a quarter of the probe period.
@@ -130,39 +130,37 @@ impl Case {
         self.next_jury = from.after(6 * unit);
     }
 
-    /// Counts some of the time as not passed.
-    pub(super) fn put_off(&mut self, late: u64) {
-        self.opened = self.opened.after(late);
-        self.asked = self.asked.after(late);
-        self.next_jury = self.next_jury.after(late);
-    }
-
     /// Puts the question to members chosen anew, under a new number: the first time to three, after six gaps. Then, if the
-    /// silence is to be looked into widely, to many at half of what the target is allowed and every five eighths (by a node
-    /// that does not reach everybody, as soon as the answers are there), and else to three at five eighths and every half.
-    /// So the answers are there when the time is up.
+    /// silence is to be looked into widely, to many at three eighths of what the target is allowed and every three quarters
+    /// (by a node that does not reach everybody, as soon as the answers are there), and else to three at five eighths and
+    /// every half. So the answers are there when the time is up.
     pub(super) fn ask_others<A: Address, S: Storage>(
         &mut self,
         allowed: u64,
         around: Around,
         cx: &mut Context<'_, A, S>,
     ) {
-        let widely = !around.crowd;
+        // What others claim is settled at half of the time, by the three who were asked at once.
+        let widely = !around.crowd && self.claim.is_none();
         let (begin, gap) = match around {
-            Around { crowd: true, .. } => (allowed / 8 * 5, allowed / 2),
-            Around { partial: true, .. } => (allowed / 2, allowed / 8 * 3),
-            _ => (allowed / 2, allowed / 8 * 5),
+            _ if !widely => (allowed / 8 * 5, allowed / 2),
+            Around { partial: true, .. } => (allowed / 8 * 3, allowed / 8 * 3),
+            _ => (allowed / 8 * 3, allowed / 4 * 3),
         };
         let later = self.opened.after(begin);
         let first = cx.now < later;
-        self.next_jury = if first { later } else { cx.now.after(gap) };
+        // Whom none of the first three has answered may be cut off, and knows it at half of the time.
+        if widely && !first && self.silent == 0 && cx.now < self.opened.after(allowed / 2) {
+            self.next_jury = self.opened.after(allowed / 2);
+            return;
+        }
+        self.next_jury = if first { later } else { cx.now.after(gap + around.slack) };
         // No question has the number 0.
         (self.question, self.asked) = (cx.rng.next_u32() | 1, cx.now);
         self.jurors.clear();
-        let count = if widely && !first && self.claim.is_none() { PANEL } else { JURORS };
+        let count = if widely && !first { PANEL } else { JURORS };
         // Whom the target probes every second period, and so has heard it if anybody has; the others at random.
-        let successor = cx.members.next_heard(cx.members.place(self.target));
-        let successor = successor.and_then(|index| cx.members.member(index)).map(|member| member.id());
+        let successor = cx.members.next_live(cx.members.place(self.target));
         for at in 0..count {
             let (target, jurors) = (self.target, &self.jurors);
             let fresh = |member: &Member<A>| {
@@ -173,13 +171,15 @@ impl Case {
                 index.is_some_and(|index| cx.members.is_excused(index))
             };
             // Whoever is silent itself, was never heard or may be asleep is a poor witness.
-            let sound = |member: &Member<A>| {
+            let awake = |member: &Member<A>| {
                 let awake = member.status() == Status::Alive && member.record.patience == 0;
-                let heard = || cx.members.find(member.id()).is_some_and(|index| cx.members.is_heard(index));
-                awake && fresh(member) && heard() && !excused(member)
+                awake && fresh(member) && !excused(member)
             };
-            let next = successor.filter(|_| at == 0).and_then(|id| cx.members.find(id));
-            let next = next.filter(|index| cx.members.member(*index).is_some_and(|member| sound(&member)));
+            let sound = |member: &Member<A>| {
+                let heard = || cx.members.find(member.id()).is_some_and(|index| cx.members.is_heard(index));
+                awake(member) && heard()
+            };
+            let next = successor.filter(|index| at == 0 && cx.members.member(*index).is_some_and(|it| awake(&it)));
             let chosen = next.or_else(|| cx.members.random_live(cx.rng, sound));
             // What the first three are is chosen at random even where nobody is a good witness; more of those prove nothing.
             let any = |rng: &mut Rng| if at < JURORS { cx.members.random_live(rng, fresh) } else { None };
@@ -188,6 +188,11 @@ impl Case {
             cx.stats.questions = cx.stats.questions.wrapping_add(1);
             let _ = self.jurors.push(Juror { id: member.id(), silent: false, owed: true });
         }
+    }
+
+    /// Whether its target has not even been silent for long enough to be suspected.
+    pub(super) fn is_young(&self, allowed: u64, now: Instant) -> bool {
+        now.since(self.opened) < suspect_after(allowed)
     }
 
     /// A juror hears nothing either; it counts once for each question.
@@ -216,7 +221,7 @@ impl Case {
         Evidence {
             silence: now.since(self.opened),
             allowed,
-            silent_jurors: self.witnesses(allowed, now).count() as u32,
+            silent_jurors: self.witnesses(allowed + around.slack, now).count() as u32,
             silent_so_far: self.silent.into(),
             around,
             claimed: self.claim.is_some(),
@@ -262,10 +267,12 @@ pub(super) struct Around {
     pub(super) crowd: bool,
     /// Others have lately heard members whom this node could not reach.
     pub(super) partial: bool,
+    /// How much longer answers take where callers come round slowly.
+    pub(super) slack: u64,
 }
 
-/// How many silent answers a verdict takes in all, where not too many are silent at once: as good as all whom a case asks.
-const MANY: u32 = 10;
+/// How many silent answers a verdict takes in all, where not too many are silent at once: most of the fifteen whom a case asks.
+const MANY: u32 = 11;
 /// The same for a node that is known not to reach everybody.
 const PARTIAL: u32 = 24;
 
@@ -273,7 +280,7 @@ const PARTIAL: u32 = 24;
 /// ever declares the other.
 ///
 /// Two silent jurors may stand where this node stands, on this side of a link that is cut, so all who are asked in the time
-/// must be silent, and they are many. It takes a third of a network to be heard by one of twelve for certain; a node that
+/// must be silent, and they are many. It takes a third of a network to be heard by one of fifteen for certain; a node that
 /// could not reach members whom others heard asks still more.
 pub(super) fn is_dead(evidence: Evidence) -> bool {
     let Evidence { silence, allowed, around, .. } = evidence;
@@ -285,16 +292,16 @@ pub(super) fn is_dead(evidence: Evidence) -> bool {
     let needed = around.bystanders.min(if most_died { 1 } else { 2 });
     let in_all = match around {
         _ if most_died || evidence.claimed => 0,
-        Around { crowd: true, partial: false, .. } => 0,
+        Around { crowd: true, .. } => 0,
         // In a small cluster one who hears it is soon found.
         Around { partial, bystanders, .. } => (bystanders + 1).min(if partial { PARTIAL } else { MANY }),
     };
     needed > 0 && evidence.silent_jurors >= needed && evidence.silent_so_far >= in_all && silence >= least
 }
 
-/// How long a member that others hear is tried, before this node takes note that it does not reach it: 1.2 s of 3.2 s.
+/// How long a member that others hear is tried, before this node takes note that it does not reach it: 1.6 s of 3.2 s.
 pub(super) fn unreached_after(allowed: u64) -> u64 {
-    allowed / 8 * 3
+    allowed / 2
 }
 
 /// How long a silence makes a member suspect: 0.6 s of the 3.2 s that it is allowed.
@@ -316,7 +323,7 @@ pub(super) fn patience(exponent: u8) -> u64 {
 mod tests {
     use super::*;
 
-    const AROUND: Around = Around { bystanders: 40, crowd: false, partial: false };
+    const AROUND: Around = Around { bystanders: 40, crowd: false, partial: false, slack: 0 };
     const ENOUGH: Evidence = Evidence {
         silence: 3_200,
         allowed: 3_200,
@@ -330,7 +337,7 @@ mod tests {
     fn a_member_is_dead_when_it_and_all_who_tried_it_were_silent_long_enough() {
         assert!(is_dead(ENOUGH));
         assert!(!is_dead(Evidence { silence: 3_199, ..ENOUGH }));
-        assert!(!is_dead(Evidence { silent_so_far: 9, ..ENOUGH }));
+        assert!(!is_dead(Evidence { silent_so_far: 10, ..ENOUGH }));
         assert!(!is_dead(Evidence { silent_jurors: 1, ..ENOUGH }), "those before are no witnesses");
         assert!(!is_dead(Evidence { silent_jurors: 1, silence: 9_599, ..ENOUGH }));
         let few = Evidence { silent_jurors: 1, silent_so_far: 1, silence: 9_600, ..ENOUGH };

@@ -77,32 +77,42 @@ impl<A: Copy> Errand<A> {
         self.begun.after(self.within)
     }
 
-    pub(super) fn due(&self) -> Instant {
+    /// The host did not take the latest try.
+    pub(super) fn not_sent(&mut self) {
+        if self.tries.not_sent() {
+            self.begun = self.tries.next;
+        }
+    }
+
+    /// When there is something to do next, if what waits to be read will have been by that time.
+    pub(super) fn due(&self, read: Instant) -> Instant {
         match self.heard {
-            None => self.tries.next.min(self.given_up_at()),
+            None => self.tries.next.min(self.given_up_at().max(read)),
             Some(_) => self.kept_until(),
         }
     }
 
-    /// Makes the due try, unless the target is pinged anyhow, or gives up and answers.
-    pub(super) fn tick(&mut self, pinged: bool, unit: u64, now: Instant, config: &Config) {
+    /// Makes the due try, unless the target is pinged anyhow, or gives up and answers, as far as what came has been read.
+    pub(super) fn tick(&mut self, pinged: bool, unit: u64, (now, read): (Instant, Instant), config: &Config) {
         if self.heard.is_some() {
             return;
         }
-        if now >= self.given_up_at() {
-            self.conclude(false);
+        if read >= self.given_up_at() {
+            self.conclude(false, now);
         } else if pinged {
-            self.tries.next = self.given_up_at();
-        } else if self.proved || self.tries.count < PAID.saturating_mul(self.asks) {
+            self.tries.next = Instant::FAR_FUTURE;
+        } else if self.proved || self.tries.made() < PAID.saturating_mul(self.asks) {
             self.tries.tick(now, unit, config);
         } else {
-            self.tries.next = self.given_up_at();
+            self.tries.next = Instant::FAR_FUTURE;
         }
     }
 
     /// Answers the asker; the first answer stands.
-    pub(super) fn conclude(&mut self, heard: bool) {
+    pub(super) fn conclude(&mut self, heard: bool, now: Instant) {
         if self.heard.is_none() {
+            // An answer that took long is kept as long as one that is in time.
+            self.begun = self.begun.max(Instant::from_micros(now.as_micros().saturating_sub(self.within)));
             (self.heard, self.owed, self.tries.owed) = (Some(heard), true, false);
         }
     }

@@ -33,6 +33,12 @@ impl<A: Address, S: Storage> Replies<A, S> {
     pub(super) fn take(&mut self, at: usize) -> bool {
         self.0.take(at).is_some()
     }
+
+    /// The first answer to which there is a later one of its kind, to the same peer, be it `new`.
+    fn outdated(&self, new: &Reply<A>) -> Option<usize> {
+        let later = |at: usize| self.0.iter().skip(at + 1).chain([new]);
+        self.0.iter().zip(0..).find(|(reply, at)| later(*at).any(|later| later.is_like(reply))).map(|(_, at)| at)
+    }
 }
 
 /// An answer that waits to be sent, to where the question came from.
@@ -132,6 +138,10 @@ impl<A: Address> Reply<A> {
     fn claim(&self) -> Claim<A, ()> {
         Claim { peer: self.to, addr: None, rank: 1 + u8::from(self.home) }
     }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.to == other.to && core::mem::discriminant(&self.say) == core::mem::discriminant(&other.say)
+    }
 }
 
 impl Say {
@@ -142,10 +152,15 @@ impl Say {
 }
 
 impl<A: Address, S: Storage> Node<A, S> {
-    /// Remembers an answer. What finds no room, or gives way, is as if its question had been lost.
+    /// Remembers an answer. What finds no room, or gives way, is as if its question had been lost. First the older of two
+    /// answers of one kind to one peer gives way: the later says as much, and a caller who reads all that waits before it
+    /// sends has room for all peers.
     pub(super) fn reply(&mut self, reply: Reply<A>) {
         if self.replies.0.is_full() {
             self.refuse(DropReason::Busy);
+            if let Some(outdated) = self.replies.outdated(&reply) {
+                self.replies.take(outdated);
+            }
         }
         if make_room!(self.replies.0, Reply::claim, reply.claim()) {
             let _ = self.replies.0.push(reply);

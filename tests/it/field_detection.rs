@@ -112,3 +112,38 @@ fn a_host_that_takes_no_send_makes_its_node_isolated_and_others_see_it_down() {
     sim.heal();
     assert!(sim.run_until_agreed(SECOND / 10, 30 * SECOND).is_some(), "when it can send again all is well");
 }
+
+// Coarse loops.
+
+#[test]
+fn a_loop_that_reads_all_before_it_sends_every_two_seconds_keeps_its_node_a_member() {
+    for seed in 0..4 {
+        let mut sim = settled(Config::LAN, 8, seed);
+        sim.set_pace(3, Some(2 * SECOND));
+        sim.run_for(600 * SECOND);
+        assert_eq!(downs(&mut sim), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn coarse_loops_find_a_crash_in_the_suspicion_and_a_few_ticks() {
+    let config = Config::LAN.with_suspicion(10 * SECOND);
+    for pace in [SECOND, 2 * SECOND] {
+        for seed in 0..4 {
+            let mut sim = settled(config, 16, seed);
+            (0..16).for_each(|host| sim.set_pace(host, Some(pace)));
+            sim.run_for(120 * SECOND);
+            assert_eq!(downs(&mut sim), 0, "every {pace:?}, seed {seed}");
+            let begun = sim.now();
+            let known = crash(&mut sim, 5, 120 * SECOND);
+            let wanted = Report::Member(sim.id(5), Status::Down);
+            let down = |report: &Report| *report == wanted;
+            let first = sim.take_reports().iter().find(|it| down(&it.report)).map(|it| it.at.duration_since(begun));
+            // It takes a tick to be probed, and one each to ask, to be asked, to answer and to read that.
+            let limit = config.suspicion() + 5 * pace;
+            assert!(first.is_some_and(|first| first <= limit), "every {pace:?}, seed {seed}: {first:?}");
+            // And one for each that passes it on.
+            assert!(known.is_some_and(|known| known <= limit + 5 * pace), "every {pace:?}, seed {seed}: {known:?}");
+        }
+    }
+}
