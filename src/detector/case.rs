@@ -203,10 +203,12 @@ impl Case {
         }
     }
 
-    /// The jurors who have not even answered, once they should have: each takes its time, and its answer a round trip.
+    /// The jurors who have not even answered, once they should have: each takes its time, and its answer a round trip. Nobody,
+    /// if one has answered: what the others said was lost.
     pub(super) fn mute_jurors(&self, now: Instant, config: &Config) -> impl Iterator<Item = NodeId> {
         let due = now.since(self.asked) >= config.suspicion / 8 * 3;
-        self.jurors.iter().filter(move |juror| due && !juror.silent).map(|juror| juror.id)
+        let none = !self.jurors.iter().any(|juror| juror.silent);
+        self.jurors.iter().filter(move |_| due && none).map(|juror| juror.id)
     }
 
     /// Brings the next try forward to the time when a verdict is first due; later verdicts come with the tries.
