@@ -53,6 +53,7 @@ pub struct Config {
     pub(crate) dead_retention: u64,
     pub(crate) left_retention: u64,
     pub(crate) push_back: bool,
+    pub(crate) last_verdict: bool,
     pub(crate) byte_budget: u32,
 }
 
@@ -75,6 +76,7 @@ impl Config {
         dead_retention: 24 * 3_600 * SECOND,
         left_retention: 3_600 * SECOND,
         push_back: true,
+        last_verdict: true,
         byte_budget: 0,
     };
 
@@ -301,6 +303,14 @@ impl Config {
         self
     }
 
+    /// Whether this node declares the last other member down that it knows, with nobody left to ask, when that has been silent
+    /// for three suspicions; default yes. A crash and a cut then look the same: of two that are cut off from each other each
+    /// declares the other down, until they meet again. Without, the other stays suspect and this node isolated.
+    pub const fn with_last_verdict(mut self, last_verdict: bool) -> Self {
+        self.last_verdict = last_verdict;
+        self
+    }
+
     /// The largest datagram that this node sends, in bytes.
     pub const fn max_datagram(&self) -> usize {
         self.max_datagram as usize
@@ -374,6 +384,11 @@ impl Config {
     /// See [`with_push_back`](Self::with_push_back).
     pub const fn push_back(&self) -> bool {
         self.push_back
+    }
+
+    /// See [`with_last_verdict`](Self::with_last_verdict).
+    pub const fn last_verdict(&self) -> bool {
+        self.last_verdict
     }
 
     /// By how much a tick may be late before what was asked counts as asked later (law 3): a sixteenth of the suspicion.
@@ -464,6 +479,7 @@ impl fmt::Debug for Config {
             .field("dead_retention", &self.dead_retention())
             .field("left_retention", &self.left_retention())
             .field("push_back", &self.push_back)
+            .field("last_verdict", &self.last_verdict)
             .field("byte_budget", &self.byte_budget)
             .finish()
     }

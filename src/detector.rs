@@ -18,6 +18,7 @@
 //! | | a try that the host does not take was not made, and what was tried before keeps its age | with a fifth of the sends refused at every host a crash was never found, as each refusal began the case anew; now in the usual time |
 //! | timeouts grow when nacks are missing | and when a tick is late: what came since the one before does not count as silence before it has been read, and after a stall the open cases begin anew | a stalled node has nothing to say about others, and a loop that comes round every two seconds judges a tick later, not never |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
+//! | | the last other member is declared dead by its silence alone, after three times as long | one of a pair is to take over from the other; nobody is left to be told, and nobody is told it as certain |
 //! | whoever is accused refutes at once | it first asks who says so whether it holds that itself | a refutation goes to everybody, and mere talk shall not cost a liar's victims that |
 //! | | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |
 //! | every member may be asked for its word | only members that were heard themselves and do not sleep are jurors, count for isolation, and have every second successor's turn to themselves | members that somebody has invented answer nobody: they would silence the jury and stand before the others |
@@ -147,7 +148,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     /// The next deadline and what it is for.
-    pub(crate) fn due(&self, members: &Members<A, S>) -> Deadline {
+    pub(crate) fn due(&self, members: &Members<A, S>, config: &Config) -> Deadline {
         let mut due = Deadline::NEVER;
         if members.others() > 0 {
             due.sooner(self.next_probe, WakeReason::Probe);
@@ -156,6 +157,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
             for case in self.cases.iter() {
                 due.sooner(case.tries.next.min(case.next_jury), WakeReason::Retry);
             }
+        } else if is_last(members, config) {
+            self.cases.iter().for_each(|case| due.sooner(case.tries.next, WakeReason::Retry));
         }
         for errand in self.errands.iter() {
             // Nothing is silent before what waits has been read.
@@ -260,8 +263,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     // What time brings.
 
-    /// Does what is due. Returns a member to declare dead, if there is one; call again until there is none.
-    pub(crate) fn tick(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
+    /// Does what is due. Returns a member to declare dead, if there is one, and what that rests on besides its silence; call
+    /// again until there is none.
+    pub(crate) fn tick(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
         if cx.now >= self.next_probe {
             self.begin_probe(cx);
         }
@@ -274,7 +278,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         // With nobody left there is nobody to be cut off from.
         self.isolated &= cx.members.others() > 0;
         if self.isolated {
-            return None;
+            return self.last_verdict(cx);
         }
         // Most of the time nobody is being probed.
         if self.cases.is_empty() {
@@ -299,7 +303,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         // A late tick is not caught up with.
         let next = self.next_probe.after(cx.config.probe_period);
         self.next_probe = if next > cx.now { next } else { cx.now.after(cx.config.probe_period) };
-        if self.isolated {
+        if self.isolated && !is_last(cx.members, cx.config) {
             self.drop_cases(cx);
         }
         let Some(target) = self.next_target(cx) else { return };
@@ -441,14 +445,31 @@ impl<A: Address, S: Storage> Detector<A, S> {
         Around { bystanders: cx.members.others().saturating_sub(1), crowd, partial, slack }
     }
 
-    fn verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Certificate)> {
+    /// The last other member, by its silence alone: there is nobody to ask, and one that is to take over must come to it some
+    /// time. It is tried all along.
+    fn last_verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
+        if !is_last(cx.members, cx.config) {
+            return None;
+        }
+        let (unit, read) = (self.unit(cx.config), self.read_until(cx.now));
+        self.close_settled(cx);
+        self.cases.iter_mut().for_each(|case| _ = case.tries.tick(cx.now, unit, cx.config));
+        let case = self.cases.first()?;
+        let index = cx.members.find(case.target).filter(|index| !may_sleep(*index, cx))?;
+        let silent = case.tries.made() > 0 && read.since(case.opened) >= 3 * self.allowed(cx.config);
+        silent.then(|| self.cases.clear())?;
+        Some((index, None))
+    }
+
+    fn verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
         let allowed = self.allowed(cx.config);
         let (around, read) = (self.around(cx), self.read_until(cx.now));
         let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, read, around)))?;
         let case = self.cases.swap_take(dead)?;
         // The dead need not answer, and nothing follows from it if they do not.
         self.unanswered.retain(|id| *id != case.target);
-        cx.members.find(case.target).zip(case.certificate(allowed + around.slack, cx.now))
+        let certificate = case.certificate(allowed + around.slack, cx.now)?;
+        cx.members.find(case.target).map(|index| (index, Some(certificate)))
     }
 
     /// Closes the cases of sleepers at the latest when others would be judged: one that has not been quiet for longer
@@ -791,6 +812,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
         };
         owed.is_some_and(core::mem::take)
     }
+}
+
+/// Whether there is only one other member left, and it is to be declared down by its silence alone.
+fn is_last<A: Address, S: Storage>(members: &Members<A, S>, config: &Config) -> bool {
+    config.last_verdict && members.others() == 1
 }
 
 /// Whether a member is allowed a longer silence than it has kept.

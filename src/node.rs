@@ -593,7 +593,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match &self.leave {
             Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
             None => {
-                due = self.detector.due(&self.members);
+                due = self.detector.due(&self.members, &self.config);
                 due.sooner(self.seeds.due(self.wants_seeds()), WakeReason::Join);
             }
         }

@@ -120,6 +120,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// See [`Config::with_last_verdict`].
+    pub const fn last_verdict(mut self, last_verdict: bool) -> Self {
+        self.config.last_verdict = last_verdict;
+        self
+    }
+
     /// The settings, or the first rule that they break.
     pub const fn build(self) -> Result<Config, ConfigError> {
         match self.config.check() {

@@ -60,8 +60,9 @@ pub enum Event<'n, A> {
     /// Nobody of those asked has answered for a while: this node, not the others, seems to be cut off. It judges
     /// nobody until somebody answers.
     ///
-    /// The last one alive cannot tell that from being cut off: of two nodes, one that crashes leaves the other isolated,
-    /// with a suspect that it does not declare dead until a third answers.
+    /// The last one alive cannot tell a crash of the last other from being cut off: it is isolated first, and declares the
+    /// other down after three suspicions, unless [`Config::with_last_verdict`](crate::Config::with_last_verdict) says
+    /// otherwise.
     Isolated,
     /// Somebody answers again, or nobody is left who could.
     Reconnected,

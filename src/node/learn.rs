@@ -349,11 +349,13 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Declares a member down that this node's own case has found dead.
-    pub(super) fn declare_down(&mut self, index: Index, certificate: Certificate) {
+    pub(super) fn declare_down(&mut self, index: Index, certificate: Option<Certificate>) {
         let Some(record) = self.members.get(index).copied() else { return };
         self.stats.declared_down = self.stats.declared_down.wrapping_add(1);
         self.adopt(index, record.with(Liveness::Down), Telling::Tree);
-        self.members.certify(index, certificate, self.now.after(self.config.suspicion));
+        if let Some(certificate) = certificate {
+            self.members.certify(index, certificate, self.now.after(self.config.suspicion));
+        }
     }
 
     // What others say about this node.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidings::sim::{Conditions, Link, Refusal, Report, Sim};
-use tidings::{Config, HeapNode, Limits, Status};
+use tidings::{Config, HeapNode, Limits, Phase, Status};
 
 type Net = Sim<HeapNode<u32>>;
 
@@ -146,4 +146,76 @@ fn coarse_loops_find_a_crash_in_the_suspicion_and_a_few_ticks() {
             assert!(known.is_some_and(|known| known <= limit + 5 * pace), "every {pace:?}, seed {seed}: {known:?}");
         }
     }
+}
+
+// Pairs.
+
+/// The most that the last of a pair waits: to probe, three suspicions, and a try.
+const LAST: Duration = Duration::from_millis(3 * 3_200 + 2_500);
+
+#[test]
+fn of_a_pair_the_survivor_declares_the_other_down_after_three_suspicions() {
+    for seed in 0..6 {
+        let mut sim = settled(Config::LAN, 2, seed);
+        let known = crash(&mut sim, 1, 60 * SECOND).expect("it is known");
+        assert!(known >= 3 * Config::LAN.suspicion() && known <= LAST, "seed {seed}: {known:?}");
+        assert_eq!(sim.machine(0).unwrap().phase(), Phase::Member, "seed {seed}: it goes on alone");
+        sim.restart(1, HeapNode::new(Config::LAN, Limits::DEFAULT), &[0]);
+        assert!(sim.run_until_agreed(SECOND / 10, 3 * SECOND).is_some(), "seed {seed}: the verdict is dropped");
+    }
+}
+
+#[test]
+fn of_three_the_last_declares_both_down_that_die_one_after_the_other() {
+    for seed in 0..6 {
+        let mut sim = settled(Config::LAN, 3, seed);
+        assert!(crash(&mut sim, 1, 60 * SECOND).is_some(), "seed {seed}");
+        assert!(crash(&mut sim, 2, LAST).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_pair_that_was_cut_apart_is_one_again_at_the_first_contact() {
+    for seed in 0..6 {
+        let mut sim = settled(Config::LAN, 2, seed);
+        sim.set_link_between(0, 1, Link::BLOCKED);
+        sim.run_for(60 * SECOND);
+        assert_eq!(downs(&mut sim), 2, "seed {seed}: each takes the other for dead");
+        sim.heal();
+        // One of the dead is tried every ten seconds.
+        assert!(sim.run_until_agreed(SECOND / 10, 12 * SECOND).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn of_a_pair_nobody_is_declared_down_for_loss_or_for_the_stall_of_the_judge() {
+    for seed in 0..6 {
+        let mut sim = settled(Config::LAN, 2, seed);
+        sim.set_conditions(Conditions::LAN.with_loss(0.4));
+        sim.run_for(600 * SECOND);
+        assert_eq!(downs(&mut sim), 0, "seed {seed}: at 40 % loss");
+        sim.heal();
+        sim.run_for(60 * SECOND);
+        for millis in [500, 3_000, 60_000] {
+            sim.stop(0);
+            sim.run_for(Duration::from_millis(millis));
+            sim.resume(0);
+            let by_it = sim
+                .take_reports()
+                .into_iter()
+                .any(|it| it.host == 0 && it.report == Report::Member(sim.id(1), Status::Down));
+            assert!(!by_it, "seed {seed}: stalled for {millis} ms");
+            sim.run_for(20 * SECOND);
+            assert!(sim.agrees(), "seed {seed}: stalled for {millis} ms");
+        }
+    }
+}
+
+#[test]
+fn a_pair_that_wants_no_such_verdict_has_none() {
+    let mut sim = settled(Config::LAN.with_last_verdict(false), 2, 1);
+    sim.crash(1);
+    sim.run_for(120 * SECOND);
+    assert_eq!(downs(&mut sim), 0);
+    assert_eq!(sim.machine(0).unwrap().phase(), Phase::Isolated);
 }

@@ -474,8 +474,10 @@ fn a_node_that_lost_its_network_is_isolated_and_judges_nobody() {
 }
 
 #[test]
-fn of_two_nodes_the_survivor_suspects_and_is_isolated_and_never_declares() {
+fn of_two_nodes_that_want_it_so_the_survivor_is_isolated_and_never_declares() {
     let mut sim = cluster(2, 1);
+    let config = Config::LAN.with_last_verdict(false);
+    (0..2).for_each(|host| sim.with(host, |node, now| node.set_config(now, config).unwrap()));
     sim.crash(1);
     sim.run_for(60 * SECOND);
     assert_eq!(status_of(&sim, 0, 1), Some(Status::Suspect));
