@@ -468,7 +468,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let case = self.cases.swap_take(dead)?;
         // The dead need not answer, and nothing follows from it if they do not.
         self.unanswered.retain(|id| *id != case.target);
-        let certificate = case.certificate(allowed + around.slack, cx.now)?;
+        let certificate = case.certificate(allowed + around.slack, read)?;
         cx.members.find(case.target).map(|index| (index, Some(certificate)))
     }
 

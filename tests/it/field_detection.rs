@@ -219,3 +219,21 @@ fn a_pair_that_wants_no_such_verdict_has_none() {
     assert_eq!(downs(&mut sim), 0);
     assert_eq!(sim.machine(0).unwrap().phase(), Phase::Isolated);
 }
+
+// Filters.
+
+#[test]
+fn a_member_behind_a_stateful_filter_has_one_steady_verdict() {
+    for (nodes, seed) in [(8, 1), (32, 2), (128, 3)] {
+        let mut sim = settled(Config::LAN, nodes, seed);
+        let filtered = sim.add(HeapNode::new(Config::LAN, Limits::DEFAULT.with_members(2 * nodes + 4)));
+        sim.set_filter(filtered, Some(30 * SECOND));
+        sim.start(filtered, &[0]);
+        sim.run_for(10 * SECOND);
+        sim.take_reports();
+        sim.run_for(300 * SECOND);
+        assert_eq!(downs(&mut sim), 0, "{nodes} nodes: it lives");
+        let known = crash(&mut sim, filtered, 60 * SECOND);
+        assert!(known.is_some_and(|known| known <= 8 * SECOND), "{nodes} nodes: {known:?}");
+    }
+}
