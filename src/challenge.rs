@@ -131,8 +131,17 @@ impl<A: Address, S: Storage> Challenges<A, S> {
             self.0.retain(|open| open.claim.id != claim.id);
         }
         let numbers = (cx.rng.next_u32(), cx.rng.next_u32());
-        let challenge =
-            Challenge { claim, numbers, tries: 0, refused: 0, next: cx.now, proved, teller, join, owed: (false, false) };
+        let challenge = Challenge {
+            claim,
+            numbers,
+            tries: 0,
+            refused: 0,
+            next: cx.now,
+            proved,
+            teller,
+            join,
+            owed: (false, false),
+        };
         let taken = make_room!(self.0, Challenge::claim, challenge.claim()) && self.0.push(challenge).is_ok();
         self.ask(unit, cx);
         taken

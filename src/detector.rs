@@ -61,7 +61,7 @@ const FEW_ERRANDS: usize = 3;
 const JURORS: usize = 3;
 /// How many are asked about a silence that lasts.
 const PANEL: usize = 12;
-/// So many who are silent at once are a crowd.
+/// So many who are silent at once, or have just been found dead, are a crowd.
 const CROWD: usize = 3;
 /// After so many tries of which the host took none an errand is given up.
 const MOST_REFUSED: u8 = 8;
@@ -91,8 +91,8 @@ pub(crate) enum Seat {
 pub(crate) enum Probe<A> {
     /// A ping, with the accusation if there is one.
     Ping { target: NodeId, number: u32, claim: Option<Accusation> },
-    /// A question to a juror, or without a target to one who says that this node is dead.
-    Ask { juror: NodeId, question: u32, target: Option<NodeId> },
+    /// A question to a juror, one of many or of few, or without a target to one who says that this node is dead.
+    Ask { juror: NodeId, question: u32, target: Option<NodeId>, many: bool },
     /// An answer to somebody who asked us.
     Verdict { asker: NodeId, to: A, tag: u32, question: u32, target: NodeId, word: Word },
 }
@@ -393,6 +393,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             asked: cx.now,
             jurors: Vec::new(),
             silent: 0,
+            contested: false,
             vouched: false,
             // The target is pinged before others are asked, also where somebody claims that it is dead.
             next_jury: cx.now.after(patience),
@@ -413,9 +414,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
             // Every second time, and not at once: a juror takes longer to answer than its target. When its answer is due, every
             // time.
             let asked = cx.now.since(case.asked);
-            let due = case.jurors.len() > JURORS && asked >= errand_time(cx.config);
+            let due = case.asks_many() && asked >= errand_time(cx.config, true);
             let again = case.tries.step.is_multiple_of(2) && asked >= 2 * cx.config.first_retry || due;
-            for juror in case.jurors.iter_mut().filter(|juror| again && !juror.silent) {
+            for juror in case.jurors.iter_mut().filter(|juror| again && juror.word.is_none()) {
                 juror.owed = true;
             }
             case.meet_verdict(allowed, cx.now);
@@ -439,7 +440,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let long = suspect_after(self.allowed(cx.config));
         let silent = self.cases.iter().filter(|case| !case.vouched && cx.now.since(case.opened) >= long).count();
         let partial = self.unreached.is_some_and(|at| cx.now.since(at) < 16 * cx.config.suspicion);
-        let crowd = silent >= CROWD && !partial;
+        let crowd = !partial && silent + cx.members.certified(cx.now) >= CROWD;
         // From tick to tick: to be asked, to ask the accused, to hear of it, and to be heard.
         let slack = 4 * self.lag(cx.now);
         Around { bystanders: cx.members.others().saturating_sub(1), crowd, partial, slack }
@@ -649,7 +650,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let index = cx.members.find(target);
         let proved = index.is_some_and(|index| cx.members.is_proved(index));
         // Nobody holds a place for long by asking for more than this node would: its own settings say how long it tries.
-        let within = within.min(2 * errand_time(cx.config));
+        let within = within.min(2 * errand_time(cx.config, false));
         let tries = Tries::begin(cx.rng.next_u32(), cx.now);
         let (begun, heard) = (cx.now, None);
         let mut errand = Errand { asker, question, target, proved, asks: 1, begun, within, tries, heard, owed: false };
@@ -671,7 +672,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     /// Whether this node has probed a member in vain for as long as a juror does, and still does.
     fn finds_silent(&self, target: NodeId, cx: &Context<'_, A, S>) -> bool {
-        let needed = errand_time(cx.config);
+        let needed = errand_time(cx.config, false);
         let by_case = |case: &Case| case.target == target && cx.now.since(case.opened) >= needed;
         let by_errand = |errand: &Errand<A>| errand.target == target && errand.finds_silent(needed, cx.now);
         self.cases.iter().any(by_case) || self.errands.iter().any(by_errand)
@@ -701,28 +702,22 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let Some(at) = self.cases.iter().position(of_question) else { return false };
         let Some(case) = self.cases.get_mut(at) else { return false };
         let Some(place) = case.jurors.iter().position(|juror| juror.id == from) else { return false };
-        let Some(juror) = case.jurors.get_mut(place) else { return false };
-        juror.owed = false;
-        match word {
-            Word::Heard => {
-                // It lives. Whether it answers this node too is looked into each fourth time, as that takes some more tries.
-                if case.claim.is_some() || !cx.rng.next_u32().is_multiple_of(4) && case.is_young(allowed, cx.now) {
-                    self.cases.swap_take(at);
-                } else {
-                    (case.vouched, case.next_jury) = (true, Instant::FAR_FUTURE);
-                    case.jurors.clear();
-                }
-                // Those who ask about it want this node's own word.
-                let others = self.errands.iter_mut().filter(|errand| errand.target == target);
-                others.for_each(|errand| errand.tries.next = errand.tries.next.min(cx.now));
-                self.hears(target, cx);
-                return true;
-            }
-            Word::Silent => case.note_silent(place),
-            // It has other errands to run. It is no witness, but it lives.
-            Word::Busy => drop(case.jurors.swap_remove(place)),
+        case.note(place, word);
+        if !case.is_heard() {
+            self.answered(cx);
+            return true;
         }
-        self.answered(cx);
+        // It lives. Whether it answers this node too is looked into each fourth time, as that takes some more tries.
+        if case.claim.is_some() || !cx.rng.next_u32().is_multiple_of(4) && case.is_young(allowed, cx.now) {
+            self.cases.swap_take(at);
+        } else {
+            (case.vouched, case.next_jury) = (true, Instant::FAR_FUTURE);
+            case.jurors.clear();
+        }
+        // Those who ask about it want this node's own word.
+        let others = self.errands.iter_mut().filter(|errand| errand.target == target);
+        others.for_each(|errand| errand.tries.next = errand.tries.next.min(cx.now));
+        self.hears(target, cx);
         true
     }
 
@@ -778,8 +773,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
             let claim = claim.filter(|_| case.tries.step <= 3);
             let ping = Probe::Ping { target, number: case.tries.current(), claim };
             let asked = case.jurors.iter().enumerate().filter(|(_, juror)| juror.owed);
+            let many = case.asks_many();
             let asks = asked.map(move |(place, juror)| {
-                (Seat::Juror(at, place), Probe::Ask { juror: juror.id, question, target: Some(target) })
+                (Seat::Juror(at, place), Probe::Ask { juror: juror.id, question, target: Some(target), many })
             });
             case.tries.owed.then_some((Seat::Case(at), ping)).into_iter().chain(asks)
         });
@@ -793,8 +789,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
             errand.tries.owed.then_some((Seat::Errand(at), ping)).into_iter().chain(verdict)
         });
         let of_charges = self.charges.owed();
-        let of_charges =
-            of_charges.map(|(at, juror, question)| (Seat::Charge(at), Probe::Ask { juror, question, target: None }));
+        let of_charges = of_charges
+            .map(|(at, juror, question)| (Seat::Charge(at), Probe::Ask { juror, question, target: None, many: false }));
         of_cases.chain(of_charges).chain(of_errands)
     }
 

@@ -385,6 +385,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         let _ = self.certificates.push((index, certificate, until));
     }
 
+    /// How many deaths were told of late with what they rest on.
+    pub(crate) fn certified(&self, now: Instant) -> usize {
+        self.certificates.iter().filter(|(.., until)| now < *until).count()
+    }
+
     /// Writes a member's record, with what it rests on if that is fresh.
     pub(crate) fn write(&self, index: Index, now: Instant, writer: &mut Writer<'_>) -> Option<()> {
         let kept = self.certificates.iter().find(|(of, _, until)| *of == index && now < *until);

@@ -9,6 +9,7 @@ use crate::member::{Address, Certificate, Member, NodeId, Status};
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::wire::Word;
 
 /// A series of tries to get one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,8 +90,8 @@ impl Tries {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Juror {
     pub(super) id: NodeId,
-    /// It says that it hears nothing either.
-    pub(super) silent: bool,
+    /// What it says.
+    pub(super) word: Option<Word>,
     pub(super) owed: bool,
 }
 
@@ -106,7 +107,9 @@ pub(super) struct Case {
     pub(super) jurors: Vec<Juror, PANEL>,
     /// How many jurors have said so far that they hear nothing either, to this question and to those before.
     pub(super) silent: u8,
-    /// A juror hears the target. It lives; what remains to be seen is whether it answers this node too.
+    /// One of many who were asked has heard it, and no other: it may lie.
+    pub(super) contested: bool,
+    /// Others hear the target. It lives; what remains to be seen is whether it answers this node too.
     pub(super) vouched: bool,
     pub(super) next_jury: Instant,
     /// Others hold the target dead; it is told, and its silence confirms them.
@@ -126,34 +129,29 @@ impl Case {
         self.opened = from;
         self.tries.rearm(from);
         self.jurors.clear();
-        (self.silent, self.vouched) = (0, false);
+        (self.silent, self.contested, self.vouched) = (0, false, false);
         self.next_jury = from.after(6 * unit);
     }
 
-    /// Puts the question to members chosen anew, under a new number: the first time to three, after six gaps. Then, if the
-    /// silence is to be looked into widely, to many at three eighths of what the target is allowed and every three quarters
-    /// (by a node that does not reach everybody, as soon as the answers are there), and else to three at five eighths and
-    /// every half. So the answers are there when the time is up.
+    /// Puts the question to members chosen anew, under a new number: the first time to three, after six gaps. Then at five
+    /// eighths of what the target is allowed, so that the answers are there when it is up: to many, if the silence is to be
+    /// looked into widely, and else to three again. A node that does not reach everybody begins a little earlier, as it needs
+    /// the answers of two such juries.
     pub(super) fn ask_others<A: Address, S: Storage>(
         &mut self,
         allowed: u64,
         around: Around,
         cx: &mut Context<'_, A, S>,
     ) {
-        // What others claim is settled at half of the time, by the three who were asked at once.
+        // What others claim is settled at half of the time, by the first three.
         let widely = !around.crowd && self.claim.is_none();
         let (begin, gap) = match around {
             _ if !widely => (allowed / 8 * 5, allowed / 2),
-            Around { partial: true, .. } => (allowed / 8 * 3, allowed / 8 * 3),
-            _ => (allowed / 8 * 3, allowed / 4 * 3),
+            Around { partial: true, .. } => (allowed / 2, allowed / 8 * 3),
+            _ => (allowed / 4 * 3, allowed / 4 * 3),
         };
         let later = self.opened.after(begin);
         let first = cx.now < later;
-        // Whom none of the first three has answered may be cut off, and knows it at half of the time.
-        if widely && !first && self.silent == 0 && cx.now < self.opened.after(allowed / 2) {
-            self.next_jury = self.opened.after(allowed / 2);
-            return;
-        }
         self.next_jury = if first { later } else { cx.now.after(gap + around.slack) };
         // No question has the number 0.
         (self.question, self.asked) = (cx.rng.next_u32() | 1, cx.now);
@@ -186,7 +184,7 @@ impl Case {
             let chosen = chosen.or_else(|| any(cx.rng));
             let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };
             cx.stats.questions = cx.stats.questions.wrapping_add(1);
-            let _ = self.jurors.push(Juror { id: member.id(), silent: false, owed: true });
+            let _ = self.jurors.push(Juror { id: member.id(), word: None, owed: true });
         }
     }
 
@@ -195,19 +193,38 @@ impl Case {
         now.since(self.opened) < suspect_after(allowed)
     }
 
-    /// A juror hears nothing either; it counts once for each question.
-    pub(super) fn note_silent(&mut self, place: usize) {
-        if let Some(juror) = self.jurors.get_mut(place).filter(|juror| !juror.silent) {
-            juror.silent = true;
+    /// Takes note of what a juror says.
+    pub(super) fn note(&mut self, place: usize, word: Word) {
+        let Some(juror) = self.jurors.get_mut(place) else { return };
+        juror.owed = false;
+        if word == Word::Silent && juror.word.is_none() {
             self.silent = self.silent.saturating_add(1);
         }
+        // Who has heard it has heard it, whatever else it says.
+        if juror.word != Some(Word::Heard) {
+            juror.word = Some(word);
+        }
+        self.contested |= word == Word::Heard;
+    }
+
+    /// Whether the question is put to many.
+    pub(super) fn asks_many(&self) -> bool {
+        self.jurors.len() > JURORS
+    }
+
+    /// Whether jurors hear the target. Of many two must, or the first: with twelve of sixteen asked about each crash, one liar
+    /// would hide them all.
+    pub(super) fn is_heard(&self) -> bool {
+        let mut heard = self.jurors.iter().map(|juror| juror.word == Some(Word::Heard));
+        let enough = if self.asks_many() { 2 } else { 1 };
+        heard.next() == Some(true) || heard.filter(|heard| *heard).count() >= enough
     }
 
     /// The jurors who have not even answered, once they should have: each takes its time, and its answer a round trip. Nobody,
     /// if one has answered: what the others said was lost.
     pub(super) fn mute_jurors(&self, now: Instant, config: &Config) -> impl Iterator<Item = NodeId> {
         let due = now.since(self.asked) >= config.suspicion / 8 * 3;
-        let none = !self.jurors.iter().any(|juror| juror.silent);
+        let none = !self.jurors.iter().any(|juror| juror.word.is_some());
         self.jurors.iter().filter(move |_| due && none).map(|juror| juror.id)
     }
 
@@ -225,6 +242,7 @@ impl Case {
             allowed,
             silent_jurors: self.witnesses(allowed + around.slack, now).count() as u32,
             silent_so_far: self.silent.into(),
+            contested: self.contested,
             around,
             claimed: self.claim.is_some(),
         }
@@ -233,7 +251,7 @@ impl Case {
     /// The jurors who say freshly that they hear nothing either.
     fn witnesses(&self, allowed: u64, now: Instant) -> impl Iterator<Item = NodeId> {
         let fresh = now.since(self.asked) <= allowed / 4 * 3;
-        self.jurors.iter().filter(move |juror| fresh && juror.silent).map(|juror| juror.id)
+        self.jurors.iter().filter(move |juror| fresh && juror.word == Some(Word::Silent)).map(|juror| juror.id)
     }
 
     /// What a verdict rests on: two of the witnesses, or the only one.
@@ -255,6 +273,8 @@ pub(super) struct Evidence {
     pub(super) silent_jurors: u32,
     /// The same of all questions of this case.
     pub(super) silent_so_far: u32,
+    /// A single juror of many has heard it.
+    pub(super) contested: bool,
     pub(super) around: Around,
     /// Another member holds it dead.
     pub(super) claimed: bool,
@@ -281,11 +301,12 @@ const PARTIAL: u32 = 24;
 /// Whether a silent member is dead. With nobody to ask, a crash and a cut look the same, so of two members neither
 /// ever declares the other.
 ///
-/// Two silent jurors may stand where this node stands, on this side of a link that is cut, so all who are asked in the time
-/// must be silent, and they are many. It takes a third of a network to be heard by one of fifteen for certain; a node that
-/// could not reach members whom others heard asks still more.
+/// Two silent jurors may stand where this node stands, on this side of a link that is cut, so nearly all who are asked in the
+/// time must be silent, and they are many. That nobody of fifteen hears a member whom a third of the network reaches, and
+/// eleven say so, comes to pass once in ten thousand times; a node that could not reach members whom others heard asks still
+/// more. A single one of many who hears it may lie: it takes more to outvote it.
 pub(super) fn is_dead(evidence: Evidence) -> bool {
-    let Evidence { silence, allowed, around, .. } = evidence;
+    let Evidence { silence, allowed, contested, around, .. } = evidence;
     // The silence that another has seen counts too; the witnesses must be this node's own.
     let least = if evidence.claimed { allowed / 2 } else { allowed };
     let long = if around.partial { 12 } else { 3 };
@@ -296,7 +317,7 @@ pub(super) fn is_dead(evidence: Evidence) -> bool {
         _ if most_died || evidence.claimed => 0,
         Around { crowd: true, .. } => 0,
         // In a small cluster one who hears it is soon found.
-        Around { partial, bystanders, .. } => (bystanders + 1).min(if partial { PARTIAL } else { MANY }),
+        Around { partial, bystanders, .. } => (bystanders + 1).min(if partial || contested { PARTIAL } else { MANY }),
     };
     needed > 0 && evidence.silent_jurors >= needed && evidence.silent_so_far >= in_all && silence >= least
 }
@@ -330,7 +351,8 @@ mod tests {
         silence: 3_200,
         allowed: 3_200,
         silent_jurors: 7,
-        silent_so_far: 10,
+        silent_so_far: 11,
+        contested: false,
         around: AROUND,
         claimed: false,
     };
@@ -357,6 +379,57 @@ mod tests {
         let crowd = Evidence { around: Around { crowd: true, ..AROUND }, ..ENOUGH };
         assert!(is_dead(Evidence { silent_jurors: 2, silent_so_far: 2, ..crowd }));
         assert!(!is_dead(Evidence { silent_jurors: 1, silent_so_far: 2, ..crowd }));
+    }
+
+    #[test]
+    fn one_of_many_who_hears_a_member_takes_another_jury_to_outvote() {
+        let contested = Evidence { contested: true, ..ENOUGH };
+        assert!(!is_dead(Evidence { silent_so_far: 23, ..contested }));
+        assert!(is_dead(Evidence { silent_so_far: 24, ..contested }));
+    }
+
+    fn jury(words: &[Option<Word>]) -> Case {
+        let juror = |(id, word): (u64, &Option<Word>)| Juror { id: NodeId::new(id), word: *word, owed: false };
+        let jurors = (1..).zip(words).map(juror).collect();
+        let (now, target) = (Instant::ZERO, NodeId::new(100));
+        Case {
+            target,
+            tag: 0,
+            opened: now,
+            tries: Tries::begin(0, now),
+            question: 1,
+            asked: now,
+            jurors,
+            silent: 0,
+            contested: false,
+            vouched: false,
+            next_jury: now,
+            claim: None,
+        }
+    }
+
+    #[test]
+    fn a_member_is_heard_by_one_of_few_or_by_two_of_many_or_by_the_first_of_all() {
+        let heard = Some(Word::Heard);
+        assert!(!jury(&[None; JURORS]).is_heard());
+        assert!(jury(&[None, None, heard]).is_heard());
+        let mut many = [Some(Word::Silent); PANEL];
+        many[PANEL - 1] = heard;
+        assert!(!jury(&many).is_heard(), "it may lie");
+        many[4] = heard;
+        assert!(jury(&many).is_heard());
+        let mut first = [None; PANEL];
+        first[0] = heard;
+        assert!(jury(&first).is_heard(), "whom the target itself probes");
+    }
+
+    #[test]
+    fn a_juror_that_says_the_same_twice_counts_once() {
+        let mut case = jury(&[None; PANEL]);
+        (0..3).for_each(|_| case.note(2, Word::Silent));
+        assert_eq!(case.silent, 1);
+        case.note(2, Word::Heard);
+        assert!(case.contested);
     }
 
     #[test]

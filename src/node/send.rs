@@ -427,10 +427,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 // The smallest datagram may have no room for more than the record.
                 writer.frame(kind::NEWS, |body| body.told(&record, 0, Some(&said_by)).or_else(|| body.record(&record)))
             }
-            Probe::Ask { question, target, .. } => writer.frame(kind::ASK, |body| {
+            Probe::Ask { question, target, many, .. } => writer.frame(kind::ASK, |body| {
                 body.u32(question)?;
                 body.id(target.unwrap_or(self.id()))?;
-                body.time(errand_time(&self.config))
+                body.time(errand_time(&self.config, many))
             }),
             Probe::Verdict { question, target, word, .. } => write_verdict(question, target, word, writer),
         }

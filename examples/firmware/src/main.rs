@@ -77,17 +77,15 @@ fn run(node: &mut Node, memory: &mut Memory) -> Result<(), &'static str> {
         network.carry(clock.now());
         while let Some((from, datagram)) = network.receive(&mut buf) {
             node.handle_datagram(clock.now(), from, datagram);
+            // Before the next is read: a node remembers only a few answers, and drops what finds no room.
+            speak(node, &mut network, &mut clock, &mut buf);
         }
         node.handle_timeout(clock.now());
         while let Some(event) = node.poll_event() {
             duties.note(clock.now(), event);
         }
         duties.act(clock.now(), node)?;
-        while let Some(datagram) = node.poll_transmit(&mut buf) {
-            if !network.send(datagram.to, datagram.payload) {
-                node.handle_send_error(clock.now(), datagram.to, SendFailure::Local);
-            }
-        }
+        speak(node, &mut network, &mut clock, &mut buf);
         match node.phase() {
             Phase::Left => return Ok(()),
             Phase::Idle => return Err("another live node has this id"),
@@ -95,5 +93,14 @@ fn run(node: &mut Node, memory: &mut Memory) -> Result<(), &'static str> {
         }
         network.carry(clock.now());
         clock.sleep(node.poll_timeout().min(network.due()));
+    }
+}
+
+/// Hands over what the node has to send.
+fn speak(node: &mut Node, network: &mut Network<'_>, clock: &mut Clock, buf: &mut [u8]) {
+    while let Some(datagram) = node.poll_transmit(buf) {
+        if !network.send(datagram.to, datagram.payload) {
+            node.handle_send_error(clock.now(), datagram.to, SendFailure::Local);
+        }
     }
 }
