@@ -166,6 +166,11 @@ impl<M: Machine> Sim<M> {
         self.hosts[host].troubles.refusal = refusal;
     }
 
+    /// Which of its machine's sends the host refuses.
+    pub fn refusal(&self, host: usize) -> Refusal {
+        self.hosts[host].troubles.refusal
+    }
+
     /// Drives the host's machine by a loop that comes round only so often, whatever the machine asks for: it reads all
     /// that has arrived, then lets time pass, and only then sends and tells what there is to send and tell. `None` drives
     /// it as others are.

@@ -116,10 +116,17 @@ fn must_not_be_held_down(sim: &Net) -> BTreeSet<(usize, usize)> {
         let phase = sim.machine(*host).filter(|_| sim.is_running(*host)).map(HeapNode::phase);
         matches!(phase, Some(Phase::Member | Phase::Isolated))
     };
-    let members: Vec<usize> = (0..sim.hosts()).filter(is_member).collect();
+    // Of two that have one id it takes both to be reached to tell who keeps it.
+    let is_alone = |host: &usize| (0..sim.hosts()).all(|other| other == *host || sim.id(other) != sim.id(*host));
+    let members: Vec<usize> = (0..sim.hosts()).filter(is_member).filter(is_alone).collect();
+    let taken = |host: usize| match sim.refusal(host) {
+        Refusal::Never => 1.0,
+        Refusal::Chance(part) => 1.0 - part,
+        Refusal::Window { lasts, every } => 1.0 - lasts.as_secs_f64() / every.as_secs_f64(),
+    };
     let passes = |from: usize, to: usize| {
         let link = sim.link(from, to);
-        !link.blocked && link.loss < 0.6
+        !link.blocked && taken(from) * (1.0 - link.loss) >= 0.5
     };
     let connected = |one: usize, other: usize| one != other && passes(one, other) && passes(other, one);
     let mut pairs = BTreeSet::new();
