@@ -164,10 +164,11 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let noted = told.is_some_and(|held| self.note_life_held(number, from, held));
                 self.on_taken(told, if noted { Witness::Asked } else { Witness::Seed });
             }
-            // It has been asked, and answered; to us it may be out of reach. A member settles it with the other itself.
+            // It has been asked, and answered; to us it may be out of reach. A member settles it with the other itself, if there
+            // is anybody whom it can ask besides its seeds.
             Answer::Lives => {
                 self.seeds.note_taken(number);
-                if self.phase == Phase::Joining && self.is_shut_out() {
+                if self.is_joining() && self.is_shut_out() {
                     self.give_up_id();
                 }
             }
