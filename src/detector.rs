@@ -19,7 +19,7 @@
 //! | timeouts grow when nacks are missing | and when a tick is late: what came since the one before does not count as silence before it has been read, and after a stall the open cases begin anew | a stalled node has nothing to say about others, and a loop that comes round every two seconds judges a tick later, not never |
 //! | | a node that nobody answers is *isolated* and judges nobody | the cut-off side of a partition does not condemn the rest |
 //! | | the last other member is declared dead by its silence alone, after three times as long | one of a pair is to take over from the other; nobody is left to be told, and nobody is told it as certain |
-//! | whoever is accused refutes at once | it first asks who says so whether it holds that itself | a refutation goes to everybody, and mere talk shall not cost a liar's victims that |
+//! | whoever is accused refutes at once | it first asks who says so whether it holds that itself; one that does not answer counts where this node knows that it does not reach everybody | a refutation goes to everybody, and mere talk shall not cost a liar's victims that; across a cut nobody can be asked |
 //! | | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |
 //! | every member may be asked for its word | only members that were heard themselves and do not sleep are jurors, count for isolation, and have every second successor's turn to themselves | members that somebody has invented answer nobody: they would silence the jury and stand before the others |
 
@@ -112,6 +112,8 @@ pub(crate) struct Detector<A: Address, S: Storage> {
     /// Members that were asked and have not answered, since anybody last did.
     unanswered: Vec<NodeId, JURORS>,
     pub(crate) isolated: bool,
+    /// It is, and goes on trying the last other member.
+    tries_last: bool,
     /// The caller came late: until when all that came has surely been read, and until when there is time to read the rest.
     behind: Option<(Instant, Instant)>,
     /// Since when the host has refused sends while nobody answered, and how many it had taken before.
@@ -134,6 +136,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         next_blame: Instant::ZERO,
         unanswered: Vec::new(),
         isolated: false,
+        tries_last: false,
         behind: None,
         refusing: None,
         unreached: None,
@@ -148,7 +151,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     /// The next deadline and what it is for.
-    pub(crate) fn due(&self, members: &Members<A, S>, config: &Config) -> Deadline {
+    pub(crate) fn due(&self, members: &Members<A, S>) -> Deadline {
         let mut due = Deadline::NEVER;
         if members.others() > 0 {
             due.sooner(self.next_probe, WakeReason::Probe);
@@ -157,7 +160,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             for case in self.cases.iter() {
                 due.sooner(case.tries.next.min(case.next_jury), WakeReason::Retry);
             }
-        } else if is_last(members, config) {
+        } else if self.tries_last {
             self.cases.iter().for_each(|case| due.sooner(case.tries.next, WakeReason::Retry));
         }
         for errand in self.errands.iter() {
@@ -174,17 +177,17 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// that a coarse loop judges a tick later than others. After more, every open case begins anew, questions of others are
     /// dropped, and the own health worsens.
     pub(crate) fn forgive(&mut self, late: u64, before: Instant, now: Instant, config: &Config) {
+        let unit = self.unit(config);
+        self.charges.forgive(unit, now);
         if late < config.suspicion / 4 {
             self.behind = Some((before, now.after(config.grace())));
             return;
         }
         self.behind = None;
-        let unit = self.unit(config);
         for case in self.cases.iter_mut() {
             case.rearm(unit, now);
         }
         self.errands.clear();
-        self.charges.clear();
         self.unanswered.clear();
         self.refusing = None;
         self.worsen();
@@ -289,7 +292,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         // Whoever is cut off asks nobody any more.
         self.judge_isolation(cx);
         if self.isolated {
-            return None;
+            return self.last_verdict(cx);
         }
         let unit = self.unit(cx.config);
         for at in 0..self.cases.len() {
@@ -436,10 +439,15 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
     }
 
+    /// Whether this node has lately not reached a member whom others heard.
+    fn is_partial(&self, cx: &Context<'_, A, S>) -> bool {
+        self.unreached.is_some_and(|at| cx.now.since(at) < 16 * cx.config.suspicion)
+    }
+
     fn around(&self, cx: &Context<'_, A, S>) -> Around {
         let long = suspect_after(self.allowed(cx.config));
         let silent = self.cases.iter().filter(|case| !case.vouched && cx.now.since(case.opened) >= long).count();
-        let partial = self.unreached.is_some_and(|at| cx.now.since(at) < 16 * cx.config.suspicion);
+        let partial = self.is_partial(cx);
         let crowd = !partial && silent + cx.members.certified(cx.now) >= CROWD;
         // From tick to tick: to be asked, to ask the accused, to hear of it, and to be heard.
         let slack = 4 * self.lag(cx.now);
@@ -449,7 +457,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// The last other member, by its silence alone: there is nobody to ask, and one that is to take over must come to it some
     /// time. It is tried all along.
     fn last_verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
-        if !is_last(cx.members, cx.config) {
+        self.tries_last = is_last(cx.members, cx.config);
+        if !self.tries_last {
             return None;
         }
         let (unit, read) = (self.unit(cx.config), self.read_until(cx.now));
@@ -565,6 +574,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let taken = known && self.charges.open(accuser, said, cx);
         self.charges.tick(self.unit(cx.config), cx.now);
         taken
+    }
+
+    /// What is said of this node by a member that cannot be asked, while there are some that this node does not reach, or
+    /// its caller comes too late to know.
+    pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
+        let said = self.charges.take_unanswered().filter(|_| self.is_partial(cx) || self.health > WORST_HEALTH / 2)?;
+        self.charges.heed(cx.now, 4 * cx.config.suspicion).then_some(said)
     }
 
     /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.

@@ -593,7 +593,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match &self.leave {
             Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
             None => {
-                due = self.detector.due(&self.members, &self.config);
+                due = self.detector.due(&self.members);
                 due.sooner(self.seeds.due(self.wants_seeds()), WakeReason::Join);
             }
         }
@@ -717,6 +717,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         let was_isolated = self.detector.isolated;
         while let Some((dead, certificate)) = self.detector.tick(&mut context!(self)) {
             self.declare_down(dead, certificate);
+        }
+        if let Some(said) = self.detector.unanswered_charge(&context!(self)) {
+            self.heed_charge(said);
         }
         self.note_isolation(was_isolated);
         self.speak_up(false);

@@ -36,7 +36,7 @@
 //! | `Members::slots` | as many as the caller says | newcomers, and whoever names one | newcomers, until others leave or are found dead; an address brings in one, and none for half a minute after a crash there, or four by hearsay (`Node::is_crowded`) |
 //! | `Relays::parcels`, with their legs | 4 (2) | whoever passes news on; this node | news on its way, until delegates acknowledge; one place is this node's own, half at most a member's, and one all strangers' (`relay.rs`) |
 //! | own `Detector::cases` | 6 (2) at least | this node, one a probe period | probes of others, until a verdict; claims never take these places |
-//! | `Detector::unanswered`, `Case::jurors` | 3 | this node | nothing: three are enough |
+//! | `Detector::unanswered`, `Case::jurors` | 3, 12 | this node | nothing: so many are enough |
 //! | `Members::certificates` | 8 (3) | tellers of deaths with witnesses | nothing: the oldest goes, and its death is looked into where it is told later |
 //! | `Relays::outbox` | 24 | this node, with what it has believed | nothing: the rest goes by gossip |
 //! | `Recent` numbers of relays, casts, deltas, direct messages | 16 to 128 (8 to 48) | senders of what is taken | nothing: the oldest goes; what comes again after that is taken again |

@@ -3,6 +3,9 @@
 //! A new incarnation goes to everybody. If mere talk called for one, a liar could have the whole cluster spend bytes with
 //! each datagram. So this node first asks who says so for its word about this node, as it would ask a juror. Who holds
 //! this node for gone answers that it hears nothing of it, under a number that only it was sent.
+//!
+//! One that does not answer counts for nothing, unless this node knows that it does not reach everybody: across a link that
+//! is cut nobody can be asked, and whoever is held dead there would be for good.
 
 use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId};
@@ -36,10 +39,15 @@ pub(super) struct Charges<S: Storage> {
     open: Few<S, Charge, CHARGES, FEW_CHARGES>,
     /// None is looked into before.
     rests: Instant,
+    /// What one has said that did not answer.
+    unanswered: Option<Said>,
+    /// It counts for nothing before.
+    doubts: Instant,
 }
 
 impl<S: Storage> Charges<S> {
-    pub(super) const NONE: Self = Charges { open: FewOf::EMPTY, rests: Instant::ZERO };
+    pub(super) const NONE: Self =
+        Charges { open: FewOf::EMPTY, rests: Instant::ZERO, unanswered: None, doubts: Instant::ZERO };
 
     /// Looks into what this member says. False if there is no room for it.
     pub(super) fn open<A: Address>(&mut self, accuser: NodeId, said: Said, cx: &mut Context<'_, A, S>) -> bool {
@@ -65,12 +73,29 @@ impl<S: Storage> Charges<S> {
 
     /// Asks again where no answer came, at gaps that double, and gives up after the last.
     pub(super) fn tick(&mut self, unit: u64, now: Instant) {
-        self.open.retain(|charge| now < charge.next || charge.tries < TRIES);
+        let is_over = |charge: &Charge| now >= charge.next && charge.tries >= TRIES;
+        let over = self.open.iter().find(|charge| is_over(charge));
+        self.unanswered = over.map(|charge| charge.said).or(self.unanswered);
+        self.open.retain(|charge| !is_over(charge));
         for charge in self.open.iter_mut().filter(|charge| now >= charge.next) {
             charge.next = now.after(unit << charge.tries);
             charge.tries += 1;
             charge.owed = true;
         }
+    }
+
+    /// What one has said that does not answer.
+    pub(super) fn take_unanswered(&mut self) -> Option<Said> {
+        self.unanswered.take()
+    }
+
+    /// Whether that is to be heeded now: once in `rest`.
+    pub(super) fn heed(&mut self, now: Instant, rest: u64) -> bool {
+        let heeded = now >= self.doubts;
+        if heeded {
+            self.doubts = now.after(rest);
+        }
+        heeded
     }
 
     /// Whom to ask, the number, and where in the table it stands.
@@ -104,7 +129,12 @@ impl<S: Storage> Charges<S> {
         Some(holds.then_some(charge.said))
     }
 
-    pub(super) fn clear(&mut self) {
-        self.open.clear();
+    /// The caller came late: answers may wait in its socket, and are read before a charge is given up; not for ever, as a
+    /// loop may always be late.
+    pub(super) fn forgive(&mut self, unit: u64, now: Instant) {
+        let is_over = |charge: &&mut Charge| now >= charge.next && (TRIES..2 * TRIES).contains(&charge.tries);
+        for charge in self.open.iter_mut().filter(is_over) {
+            (charge.tries, charge.next) = (charge.tries + 1, now.after(unit));
+        }
     }
 }

@@ -108,9 +108,9 @@ impl<A: Copy> Errand<A> {
         }
     }
 
-    /// Answers the asker; the first answer stands.
+    /// Answers the asker. Who is heard after all is heard, and the asker is told.
     pub(super) fn conclude(&mut self, heard: bool, now: Instant) {
-        if self.heard.is_none() {
+        if self.heard.is_none() || heard && self.heard == Some(false) {
             // An answer that took long is kept as long as one that is in time.
             self.begun = self.begun.max(Instant::from_micros(now.as_micros().saturating_sub(self.within)));
             (self.heard, self.owed, self.tries.owed) = (Some(heard), true, false);

@@ -5,7 +5,7 @@ use heapless::Vec;
 use super::Node;
 use super::weigh::{Heard, Hearing, Ruling, weigh};
 use crate::context::Context;
-use crate::detector::Accusation;
+use crate::detector::{Accusation, Said};
 use crate::event::{DropReason, Phase};
 use crate::gossip;
 use crate::member::{Address, Certificate, Liveness, MAX_JUMP, NodeId, Record};
@@ -401,10 +401,17 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// One who said that this node is gone was asked, and says whether it holds that itself.
     pub(super) fn on_charge(&mut self, from: NodeId, question: u32, word: Word) -> bool {
         let Some(held) = self.detector.on_charge(from, question, word, &mut context!(self)) else { return false };
-        if let Some(((incarnation, liveness), myself)) = held.zip(self.members.myself().copied()) {
-            self.learn_of_myself(Record { incarnation, ..myself.with(liveness) }, None);
+        if let Some(said) = held {
+            self.heed_charge(said);
         }
         true
+    }
+
+    /// Takes it that this is held of this node.
+    pub(super) fn heed_charge(&mut self, (incarnation, liveness): Said) {
+        if let Some(myself) = self.members.myself().copied() {
+            self.learn_of_myself(Record { incarnation, ..myself.with(liveness) }, None);
+        }
     }
 
     /// Speaks against what is said of this life of this node.

@@ -6,7 +6,7 @@
 //! | 1 | target silent, relays reach it | `with_the_direct_way_blocked_others_vouch_for_a_member` in `scenarios.rs` |
 //! | 2 | target dead, relays answer nack: own health unchanged | `crash_after_crash_is_judged_as_soon_as_the_first` |
 //! | 3 | some nacks missing | `a_node_that_some_relays_do_not_answer_still_finds_the_dead_and_blames_nobody_else` |
-//! | 4 | no relays available | `of_two_nodes_the_survivor_suspects_and_is_isolated_and_never_declares` in `scenarios.rs` |
+//! | 4 | no relays available | `of_two_nodes_that_want_it_so_the_survivor_is_isolated_and_never_declares` in `scenarios.rs` |
 //! | 5 | success recovers | `a_verdict_is_put_off_by_stalls_and_those_after_it_come_as_soon_as_before` |
 //! | 7 | ping to the wrong instance | `another_instance_at_a_reused_address_is_not_taken_for_the_old_one` in `scenarios.rs` |
 //! | 8 | the suspect hears the accusation with the probe, and refutes | `a_member_held_dead_is_told_at_its_first_word_and_is_back_at_once` |
