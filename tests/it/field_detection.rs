@@ -76,6 +76,28 @@ fn a_crash_is_known_to_all_zones_though_some_do_not_reach_each_other() {
     }
 }
 
+/// How long until all who run hold this host alive.
+fn back(sim: &mut Net, host: usize, limit: Duration) -> Option<Duration> {
+    let id = sim.id(host);
+    let alive = |sim: &Net, at: usize| sim.machine(at).and_then(|node| node.member(id)).map(|held| held.status());
+    let whole = |sim: &Net| sim.running().all(|at| alive(sim, at) == Some(Status::Alive));
+    sim.run_until_true(whole, SECOND / 10, limit)
+}
+
+#[test]
+fn a_member_that_was_cut_off_comes_back_though_those_who_hold_it_dead_cannot_be_asked() {
+    for (each, seed) in [(3, 1), (3, 2), (5, 3), (5, 4)] {
+        let mut sim = zones(each, seed);
+        sim.run_for(30 * SECOND);
+        sim.set_plugged(1, false);
+        sim.run_for(30 * SECOND);
+        assert!(downs(&mut sim) >= 3 * each - 1, "zones of {each}, seed {seed}: it is gone");
+        sim.set_plugged(1, true);
+        let took = back(&mut sim, 1, 90 * SECOND);
+        assert!(took.is_some(), "zones of {each}, seed {seed}: it is held dead for good");
+    }
+}
+
 // Refused sends.
 
 #[test]
@@ -122,6 +144,21 @@ fn a_loop_that_reads_all_before_it_sends_every_two_seconds_keeps_its_node_a_memb
         sim.set_pace(3, Some(2 * SECOND));
         sim.run_for(600 * SECOND);
         assert_eq!(downs(&mut sim), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_coarse_loop_that_was_cut_off_is_back_in_half_a_minute() {
+    for seed in 0..4 {
+        let mut sim = settled(Config::LAN, 8, seed);
+        sim.set_pace(3, Some(2 * SECOND));
+        sim.run_for(30 * SECOND);
+        sim.set_plugged(3, false);
+        sim.run_for(30 * SECOND);
+        assert!(downs(&mut sim) >= 7, "seed {seed}: it is gone");
+        sim.set_plugged(3, true);
+        let took = back(&mut sim, 3, 60 * SECOND);
+        assert!(took.is_some_and(|took| took <= 30 * SECOND), "seed {seed}: {took:?}");
     }
 }
 
