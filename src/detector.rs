@@ -11,7 +11,7 @@
 //! | suspicion is gossiped, and members wait for a refutation | suspicion is local; what travels is Down | bytes for published suspicion grow with the cluster |
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
 //! | whoever hears of a death believes it | if the verdict names two jurors, and not against its own ears; else the accused is probed and told who says so, and if it is silent others are asked | a claim that nobody bears witness to is a rumour, and one that outlives the member's own word is a lie |
-//! | three are asked | three at first, and twelve more about a silence that lasts; all who answer must be silent, and eleven must | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones of 20 saw 3,400 deaths of the living in ten minutes, now none |
+//! | three are asked | three at first, and twelve more about a silence that lasts; all but one who answer must be silent, eleven in all, or twenty-four against that one | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones of 20 saw 3,400 deaths of the living in ten minutes, now none |
 //! | all judge alike | a node that lately did not reach a member whom others heard asks 24 | it is on one side of a cut that others are on neither side of; those find the crash in the usual time |
 //! | jurors are chosen at random | the first is whom the accused probes every second period | behind a filter that lets in only what was sent to, that one is heard, and few others are |
 //! | a relay that has no time says nothing | it says so, at once | or silence for want of room would look like being cut off |
@@ -27,25 +27,29 @@ mod case;
 mod charge;
 mod errand;
 mod hold;
+mod isolation;
+mod jury;
 mod round_trip;
 
 use heapless::Vec;
 
 pub(crate) use case::Accusation;
-use case::{Around, Case, Tries, allowed, is_dead, patience, suspect_after, unreached_after};
+use case::{Case, Tries, allowed, patience, suspect_after};
 use charge::Charges;
 pub(crate) use charge::Said;
 use errand::Errand;
 pub(crate) use errand::{Asked, Asker, errand_time};
 use hold::Hold;
+use isolation::taken;
+use jury::is_last;
 use round_trip::RoundTrip;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::context::Deadline;
-use crate::event::{Stats, WakeReason};
-use crate::member::{Address, Certificate, Liveness, NodeId, Record};
-use crate::members::{Index, MYSELF, Members};
+use crate::event::WakeReason;
+use crate::member::{Address, Certificate, NodeId, Record};
+use crate::members::{Index, Members};
 use crate::share::{Admission, Claim, admit, make_room};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
@@ -439,183 +443,6 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
     }
 
-    /// Whether this node has lately not reached a member whom others heard.
-    fn is_partial(&self, cx: &Context<'_, A, S>) -> bool {
-        self.unreached.is_some_and(|at| cx.now.since(at) < 16 * cx.config.suspicion)
-    }
-
-    fn around(&self, cx: &Context<'_, A, S>) -> Around {
-        let long = suspect_after(self.allowed(cx.config));
-        let silent = self.cases.iter().filter(|case| !case.vouched && cx.now.since(case.opened) >= long).count();
-        let partial = self.is_partial(cx);
-        let crowd = !partial && silent + cx.members.certified(cx.now) >= CROWD;
-        // From tick to tick: to be asked, to ask the accused, to hear of it, and to be heard.
-        let slack = 4 * self.lag(cx.now);
-        Around { bystanders: cx.members.others().saturating_sub(1), crowd, partial, slack }
-    }
-
-    /// The last other member, by its silence alone: there is nobody to ask, and one that is to take over must come to it some
-    /// time. It is tried all along.
-    fn last_verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
-        self.tries_last = is_last(cx.members, cx.config);
-        if !self.tries_last {
-            return None;
-        }
-        let (unit, read) = (self.unit(cx.config), self.read_until(cx.now));
-        self.close_settled(cx);
-        self.cases.iter_mut().for_each(|case| _ = case.tries.tick(cx.now, unit, cx.config));
-        let case = self.cases.first()?;
-        let index = cx.members.find(case.target).filter(|index| !may_sleep(*index, cx))?;
-        let silent = case.tries.made() > 0 && read.since(case.opened) >= 3 * self.allowed(cx.config);
-        silent.then(|| self.cases.clear())?;
-        Some((index, None))
-    }
-
-    fn verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
-        let allowed = self.allowed(cx.config);
-        let (around, read) = (self.around(cx), self.read_until(cx.now));
-        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, read, around)))?;
-        let case = self.cases.swap_take(dead)?;
-        // The dead need not answer, and nothing follows from it if they do not.
-        self.unanswered.retain(|id| *id != case.target);
-        let certificate = case.certificate(allowed + around.slack, read)?;
-        cx.members.find(case.target).map(|index| (index, Some(certificate)))
-    }
-
-    /// Closes the cases of sleepers at the latest when others would be judged: one that has not been quiet for longer
-    /// than it may be is not judged, and not many of them shall keep others from being probed. It is probed again when
-    /// its turn comes.
-    fn let_sleep(&mut self, cx: &mut Context<'_, A, S>) {
-        let allowed = self.allowed(cx.config);
-        self.cases.retain(|case| {
-            let asleep = cx.members.find(case.target).is_some_and(|index| may_sleep(index, cx));
-            let waited = if case.claim.is_some() { allowed / 2 } else { allowed };
-            !asleep || cx.now.since(case.opened) < waited
-        });
-    }
-
-    /// Drops the cases that what was learned meanwhile has settled, and the claims that the accused has spoken against.
-    fn close_settled(&mut self, cx: &mut Context<'_, A, S>) {
-        for case in self.cases.iter_mut() {
-            let record = cx.members.find_record(case.target);
-            case.claim =
-                case.claim.filter(|claim| record.is_some_and(|record| record.incarnation <= claim.incarnation));
-        }
-        let (unreached, read) = (unreached_after(self.allowed(cx.config)), self.read_until(cx.now));
-        self.cases.retain(|case| {
-            let record = cx.members.find_record(case.target);
-            let tried = case.vouched && read.since(case.opened) >= unreached;
-            if tried {
-                self.unreached = Some(cx.now);
-            }
-            !tried && record.is_some_and(|record| record.liveness == Liveness::Alive && record.tag() == case.tag)
-        });
-    }
-
-    // Isolation.
-
-    /// Adds those who were asked in vain to those who do not answer, and holds this node for isolated if they are
-    /// three, or all there are. Mere silence proves nothing: nobody need have had reason to speak. Nor does that of
-    /// members who were silent already while others answered.
-    fn judge_isolation(&mut self, cx: &mut Context<'_, A, S>) {
-        let read = self.read_until(cx.now);
-        for case in self.cases.iter() {
-            if read.since(case.opened) < self.allowed(cx.config) / 2 {
-                continue;
-            }
-            let mute = case.mute_jurors(read, cx.config);
-            for id in core::iter::once(case.target).chain(mute) {
-                let index = cx.members.find(id);
-                // Of whoever was never heard nothing can be expected: it may be somebody's invention.
-                let expected = index.is_some_and(|index| cx.members.is_expected(index) && !may_sleep(index, cx));
-                if expected && !self.unanswered.contains(&id) {
-                    // Full means three, which is enough.
-                    let _ = self.unanswered.push(id);
-                }
-            }
-        }
-        // If all were silent already, and the last who answered has left, nobody is expected to.
-        let others = cx.members.others();
-        let expected = cx.members.expected() as usize;
-        // Nor does it matter whether nobody answers or nobody can be asked.
-        self.refusing = self.refusing.filter(|(_, before)| taken(cx.stats) == *before);
-        let mute = self.refusing.is_some_and(|(since, _)| cx.now.since(since) >= cx.config.suspicion);
-        if others > 0 && (mute || self.unanswered.len() >= expected.min(JURORS)) {
-            self.refusing = None;
-            self.isolated = true;
-            self.hold.isolate();
-        }
-    }
-
-    /// Somebody says that this node is dead at this incarnation. False if it is to speak against that at once.
-    pub(crate) fn accuse(&mut self, incarnation: u32, config: &Config) -> bool {
-        self.hold.accuse(incarnation, config.probe_period)
-    }
-
-    /// Whether this node holds its tongue while it is said to be dead.
-    pub(crate) fn is_accused(&self) -> bool {
-        self.hold.is_accused()
-    }
-
-    /// Whether it does so about this incarnation.
-    pub(crate) fn is_accused_of(&self, incarnation: u32) -> bool {
-        self.hold.is_accused_of(incarnation)
-    }
-
-    /// At which incarnation this node is now to speak against its death.
-    pub(crate) fn release(&mut self, now: bool, config: &Config) -> Option<u32> {
-        self.hold.release(now, config.probe_period)
-    }
-
-    /// This member says that this node is gone: it is asked whether it holds that itself. False if there is no room for it.
-    pub(crate) fn charge(&mut self, accuser: NodeId, said: Said, cx: &mut Context<'_, A, S>) -> bool {
-        // After a cut it may well be held for dead itself.
-        let known = cx.members.find(accuser).is_some_and(|index| index != MYSELF);
-        let taken = known && self.charges.open(accuser, said, cx);
-        self.charges.tick(self.unit(cx.config), cx.now);
-        taken
-    }
-
-    /// What is said of this node by a member that cannot be asked, while there are some that this node does not reach, or
-    /// its caller comes too late to know.
-    pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
-        let said = self.charges.take_unanswered().filter(|_| self.is_partial(cx) || self.health > WORST_HEALTH / 2)?;
-        self.charges.heed(cx.now, 4 * cx.config.suspicion).then_some(said)
-    }
-
-    /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.
-    pub(crate) fn on_charge(
-        &mut self,
-        from: NodeId,
-        question: u32,
-        word: Word,
-        cx: &mut Context<'_, A, S>,
-    ) -> Option<Option<Said>> {
-        let held = self.charges.on_verdict(from, question, word, (cx.now, cx.config.probe_period))?;
-        self.answered(cx);
-        Some(held)
-    }
-
-    /// Whether a member's answer is being waited for.
-    pub(crate) fn doubts(&self, id: NodeId) -> bool {
-        self.cases.iter().any(|case| case.target == id)
-    }
-
-    /// Somebody has answered: whoever is silent now is so for itself.
-    pub(crate) fn answered(&mut self, cx: &mut Context<'_, A, S>) {
-        self.unanswered.clear();
-        self.refusing = None;
-        self.hold.answered(cx.now, cx.config.probe_period);
-        if core::mem::take(&mut self.isolated) {
-            cx.members.absolve();
-        }
-        for case in self.cases.iter() {
-            if let Some(index) = cx.members.find(case.target) {
-                cx.members.excuse_suspect(index);
-            }
-        }
-    }
-
     // What others say.
 
     /// Takes an answer to a ping; false if there was none to answer. It answers all who wait for this member, whichever of
@@ -702,39 +529,6 @@ impl<A: Address, S: Storage> Detector<A, S> {
             errand.tick(pinged, unit, (cx.now, read), cx.config);
         }
         self.errands.retain(|errand| errand.is_current(cx.now));
-    }
-
-    /// Takes a juror's answer; false unless it is one to the present question of the case.
-    pub(crate) fn on_verdict(
-        &mut self,
-        from: NodeId,
-        question: u32,
-        target: NodeId,
-        word: Word,
-        cx: &mut Context<'_, A, S>,
-    ) -> bool {
-        let allowed = self.allowed(cx.config);
-        let of_question = |case: &Case| case.target == target && case.question == question;
-        let Some(at) = self.cases.iter().position(of_question) else { return false };
-        let Some(case) = self.cases.get_mut(at) else { return false };
-        let Some(place) = case.jurors.iter().position(|juror| juror.id == from) else { return false };
-        case.note(place, word);
-        if !case.is_heard() {
-            self.answered(cx);
-            return true;
-        }
-        // It lives. Whether it answers this node too is looked into each fourth time, as that takes some more tries.
-        if case.claim.is_some() || !cx.rng.next_u32().is_multiple_of(4) && case.is_young(allowed, cx.now) {
-            self.cases.swap_take(at);
-        } else {
-            (case.vouched, case.next_jury) = (true, Instant::FAR_FUTURE);
-            case.jurors.clear();
-        }
-        // Those who ask about it want this node's own word.
-        let others = self.errands.iter_mut().filter(|errand| errand.target == target);
-        others.for_each(|errand| errand.tries.next = errand.tries.next.min(cx.now));
-        self.hears(target, cx);
-        true
     }
 
     /// Somebody says that this living member is dead: it is told so and probed, and the claim is believed if it stays silent. False
@@ -826,20 +620,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 }
 
-/// Whether there is only one other member left, and it is to be declared down by its silence alone.
-fn is_last<A: Address, S: Storage>(members: &Members<A, S>, config: &Config) -> bool {
-    config.last_verdict && members.others() == 1
-}
-
 /// Whether a member is allowed a longer silence than it has kept.
 fn may_sleep<A: Address, S: Storage>(index: Index, cx: &Context<'_, A, S>) -> bool {
     let may = cx.members.get(index).map_or(0, |record| patience(record.patience));
     may > 0 && cx.members.quiet(index, cx.now) < may
-}
-
-/// How many datagrams the host has taken.
-fn taken(stats: &Stats) -> u64 {
-    stats.datagrams_out.wrapping_sub(stats.send_errors)
 }
 
 /// A random part of a time.

@@ -1,0 +1,120 @@
+//! Whether the silence is this node's own, and what others say of it.
+
+use super::charge::Said;
+use super::{Detector, JURORS, WORST_HEALTH, may_sleep};
+use crate::config::Config;
+use crate::context::Context;
+use crate::event::Stats;
+use crate::member::{Address, NodeId};
+use crate::members::MYSELF;
+use crate::storage::Storage;
+use crate::wire::Word;
+
+impl<A: Address, S: Storage> Detector<A, S> {
+    /// Adds those who were asked in vain to those who do not answer, and holds this node for isolated if they are
+    /// three, or all there are. Mere silence proves nothing: nobody need have had reason to speak. Nor does that of
+    /// members who were silent already while others answered.
+    pub(super) fn judge_isolation(&mut self, cx: &mut Context<'_, A, S>) {
+        let read = self.read_until(cx.now);
+        for case in self.cases.iter() {
+            if read.since(case.opened) < self.allowed(cx.config) / 2 {
+                continue;
+            }
+            let mute = case.mute_jurors(read, cx.config);
+            for id in core::iter::once(case.target).chain(mute) {
+                let index = cx.members.find(id);
+                // Of whoever was never heard nothing can be expected: it may be somebody's invention.
+                let expected = index.is_some_and(|index| cx.members.is_expected(index) && !may_sleep(index, cx));
+                if expected && !self.unanswered.contains(&id) {
+                    // Full means three, which is enough.
+                    let _ = self.unanswered.push(id);
+                }
+            }
+        }
+        // If all were silent already, and the last who answered has left, nobody is expected to.
+        let others = cx.members.others();
+        let expected = cx.members.expected() as usize;
+        // Nor does it matter whether nobody answers or nobody can be asked.
+        self.refusing = self.refusing.filter(|(_, before)| taken(cx.stats) == *before);
+        let mute = self.refusing.is_some_and(|(since, _)| cx.now.since(since) >= cx.config.suspicion);
+        if others > 0 && (mute || self.unanswered.len() >= expected.min(JURORS)) {
+            self.refusing = None;
+            self.isolated = true;
+            self.hold.isolate();
+        }
+    }
+
+    /// Somebody says that this node is dead at this incarnation. False if it is to speak against that at once.
+    pub(crate) fn accuse(&mut self, incarnation: u32, config: &Config) -> bool {
+        self.hold.accuse(incarnation, config.probe_period)
+    }
+
+    /// Whether this node holds its tongue while it is said to be dead.
+    pub(crate) fn is_accused(&self) -> bool {
+        self.hold.is_accused()
+    }
+
+    /// Whether it does so about this incarnation.
+    pub(crate) fn is_accused_of(&self, incarnation: u32) -> bool {
+        self.hold.is_accused_of(incarnation)
+    }
+
+    /// At which incarnation this node is now to speak against its death.
+    pub(crate) fn release(&mut self, now: bool, config: &Config) -> Option<u32> {
+        self.hold.release(now, config.probe_period)
+    }
+
+    /// This member says that this node is gone: it is asked whether it holds that itself. False if there is no room for it.
+    pub(crate) fn charge(&mut self, accuser: NodeId, said: Said, cx: &mut Context<'_, A, S>) -> bool {
+        // After a cut it may well be held for dead itself.
+        let known = cx.members.find(accuser).is_some_and(|index| index != MYSELF);
+        let taken = known && self.charges.open(accuser, said, cx);
+        self.charges.tick(self.unit(cx.config), cx.now);
+        taken
+    }
+
+    /// What is said of this node by a member that cannot be asked, while there are some that this node does not reach, or
+    /// its caller comes too late to know.
+    pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
+        let said = self.charges.take_unanswered().filter(|_| self.is_partial(cx) || self.health > WORST_HEALTH / 2)?;
+        self.charges.heed(cx.now, 4 * cx.config.suspicion).then_some(said)
+    }
+
+    /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.
+    pub(crate) fn on_charge(
+        &mut self,
+        from: NodeId,
+        question: u32,
+        word: Word,
+        cx: &mut Context<'_, A, S>,
+    ) -> Option<Option<Said>> {
+        let held = self.charges.on_verdict(from, question, word, (cx.now, cx.config.probe_period))?;
+        self.answered(cx);
+        Some(held)
+    }
+
+    /// Whether a member's answer is being waited for.
+    pub(crate) fn doubts(&self, id: NodeId) -> bool {
+        self.cases.iter().any(|case| case.target == id)
+    }
+
+    /// Somebody has answered: whoever is silent now is so for itself.
+    pub(crate) fn answered(&mut self, cx: &mut Context<'_, A, S>) {
+        self.unanswered.clear();
+        self.refusing = None;
+        self.hold.answered(cx.now, cx.config.probe_period);
+        if core::mem::take(&mut self.isolated) {
+            cx.members.absolve();
+        }
+        for case in self.cases.iter() {
+            if let Some(index) = cx.members.find(case.target) {
+                cx.members.excuse_suspect(index);
+            }
+        }
+    }
+}
+
+/// How many datagrams the host has taken.
+pub(super) fn taken(stats: &Stats) -> u64 {
+    stats.datagrams_out.wrapping_sub(stats.send_errors)
+}
