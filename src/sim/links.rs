@@ -166,6 +166,11 @@ impl<M: Machine> Sim<M> {
         self.hosts[host].troubles.refusal = refusal;
     }
 
+    /// Whether a stateful filter stands before the host.
+    pub fn is_filtered(&self, host: usize) -> bool {
+        self.hosts[host].troubles.filter.is_some()
+    }
+
     /// Which of its machine's sends the host refuses.
     pub fn refusal(&self, host: usize) -> Refusal {
         self.hosts[host].troubles.refusal

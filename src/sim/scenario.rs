@@ -245,7 +245,7 @@ impl Scenario {
             sim.run_until(Instant::from_millis((*millis).into()));
             action.apply_with(&mut sim, fresh, &accounts);
         }
-        let lull = links::lull(&mut sim, &config);
+        let lull = links::lull(&mut sim, &config, self.invented());
         sim.heal();
         for seed in [0, 1] {
             sim.move_host(seed, seed as u32);
