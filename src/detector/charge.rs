@@ -4,8 +4,8 @@
 //! each datagram. So this node first asks who says so for its word about this node, as it would ask a juror. Who holds
 //! this node for gone answers that it hears nothing of it, under a number that only it was sent.
 //!
-//! One that does not answer counts for nothing, unless this node knows that it does not reach everybody: across a link that
-//! is cut nobody can be asked, and whoever is held dead there would be for good.
+//! One that does not answer counts for nothing, unless this node knows that it does not reach everybody, or holds the
+//! accuser dead: across a link that is cut nobody can be asked, and whoever is held dead there would be for good.
 
 use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId};
@@ -39,8 +39,8 @@ pub(super) struct Charges<S: Storage> {
     open: Few<S, Charge, CHARGES, FEW_CHARGES>,
     /// None is looked into before.
     rests: Instant,
-    /// What one has said that did not answer.
-    unanswered: Option<Said>,
+    /// Who did not answer, and what it has said.
+    unanswered: Option<(NodeId, Said)>,
     /// It counts for nothing before.
     doubts: Instant,
 }
@@ -75,7 +75,7 @@ impl<S: Storage> Charges<S> {
     pub(super) fn tick(&mut self, unit: u64, now: Instant) {
         let is_over = |charge: &Charge| now >= charge.next && charge.tries >= TRIES;
         let over = self.open.iter().find(|charge| is_over(charge));
-        self.unanswered = over.map(|charge| charge.said).or(self.unanswered);
+        self.unanswered = over.map(|charge| (charge.accuser, charge.said)).or(self.unanswered);
         self.open.retain(|charge| !is_over(charge));
         for charge in self.open.iter_mut().filter(|charge| now >= charge.next) {
             charge.next = now.after(unit << charge.tries);
@@ -84,8 +84,8 @@ impl<S: Storage> Charges<S> {
         }
     }
 
-    /// What one has said that does not answer.
-    pub(super) fn take_unanswered(&mut self) -> Option<Said> {
+    /// Who does not answer, and what it has said.
+    pub(super) fn take_unanswered(&mut self) -> Option<(NodeId, Said)> {
         self.unanswered.take()
     }
 

@@ -73,11 +73,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
         taken
     }
 
-    /// What is said of this node by a member that cannot be asked, while there are some that this node does not reach, or
-    /// its caller comes too late to know.
+    /// What is said of this node by a member that cannot be asked: this node holds it dead itself, or does not reach some whom
+    /// others do, or its caller comes too late to know.
     pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
-        let said = self.charges.take_unanswered().filter(|_| self.is_partial(cx) || self.health > WORST_HEALTH / 2)?;
-        self.charges.heed(cx.now, 4 * cx.config.suspicion).then_some(said)
+        let (accuser, said) = self.charges.take_unanswered()?;
+        let lost = !cx.members.find(accuser).is_some_and(|index| cx.members.is_live(index));
+        let cut = lost || self.is_partial(cx) || self.health > WORST_HEALTH / 2;
+        (cut && self.charges.heed(cx.now, 16 * cx.config.suspicion)).then_some(said)
     }
 
     /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.
