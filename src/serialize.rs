@@ -113,6 +113,7 @@ struct Settings {
     dead_retention: u64,
     left_retention: u64,
     push_back: bool,
+    last_verdict: bool,
 }
 
 impl Default for Settings {
@@ -140,6 +141,7 @@ impl From<&Config> for Settings {
             dead_retention: config.dead_retention,
             left_retention: config.left_retention,
             push_back: config.push_back,
+            last_verdict: config.last_verdict,
         }
     }
 }
@@ -165,6 +167,7 @@ impl TryFrom<Settings> for Config {
             .dead_retention(Duration::from_micros(settings.dead_retention))
             .left_retention(Duration::from_micros(settings.left_retention))
             .push_back(settings.push_back)
+            .last_verdict(settings.last_verdict)
             .build()
     }
 }
