@@ -29,6 +29,7 @@ mod errand;
 mod hold;
 mod isolation;
 mod jury;
+mod owed;
 mod round_trip;
 
 use heapless::Vec;
@@ -42,6 +43,7 @@ pub(crate) use errand::{Asked, Asker, errand_time};
 use hold::Hold;
 use isolation::taken;
 use jury::is_last;
+pub(crate) use owed::{MOST_OWED, Probe, Seat};
 use round_trip::RoundTrip;
 
 use crate::config::Config;
@@ -50,10 +52,9 @@ use crate::context::Deadline;
 use crate::event::WakeReason;
 use crate::member::{Address, Certificate, NodeId, Record};
 use crate::members::{Index, Members};
-use crate::share::{Admission, Claim, admit, make_room};
+use crate::share::{Admission, Claim, admit};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
-use crate::wire::Word;
 
 /// The most members probed at once.
 pub(crate) const CASES: usize = 12;
@@ -71,35 +72,6 @@ const CROWD: usize = 3;
 const MOST_REFUSED: u8 = 8;
 /// The worst own health; timeouts are then nine times as long.
 const WORST_HEALTH: u32 = 8;
-
-/// The most that can be to be sent at once.
-pub(crate) const MOST_OWED: usize = CASES * (1 + PANEL) + charge::CHARGES + ERRANDS * 2;
-
-/// Where something to send stands, so that what was sent is what is taken off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seat {
-    /// The ping of this case.
-    Case(usize),
-    /// The question of this case to this one of its jurors.
-    Juror(usize, usize),
-    /// The question of this charge.
-    Charge(usize),
-    /// The ping of this errand.
-    Errand(usize),
-    /// The answer of this errand.
-    Answer(usize),
-}
-
-/// Something to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Probe<A> {
-    /// A ping, with the accusation if there is one.
-    Ping { target: NodeId, number: u32, claim: Option<Accusation> },
-    /// A question to a juror, one of many or of few, or without a target to one who says that this node is dead.
-    Ask { juror: NodeId, question: u32, target: Option<NodeId>, many: bool },
-    /// An answer to somebody who asked us.
-    Verdict { asker: NodeId, to: A, tag: u32, question: u32, target: NodeId, word: Word },
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Detector<A: Address, S: Storage> {
@@ -475,62 +447,6 @@ impl<A: Address, S: Storage> Detector<A, S> {
         self.answered(cx);
     }
 
-    /// Takes a request to probe `target` and to answer within so many microseconds.
-    pub(crate) fn on_ask(
-        &mut self,
-        asker: Asker<A>,
-        question: u32,
-        target: NodeId,
-        within: u64,
-        cx: &mut Context<'_, A, S>,
-    ) -> Asked {
-        let same = |errand: &&mut Errand<A>| errand.asker.id == asker.id && errand.question == question;
-        if let Some(errand) = self.errands.iter_mut().find(same) {
-            errand.repeat(cx.now);
-            self.tick_errands(cx);
-            return Asked::Taken;
-        }
-        let index = cx.members.find(target);
-        let proved = index.is_some_and(|index| cx.members.is_proved(index));
-        // Nobody holds a place for long by asking for more than this node would: its own settings say how long it tries.
-        let within = within.min(2 * errand_time(cx.config, false));
-        let tries = Tries::begin(cx.rng.next_u32(), cx.now);
-        let (begun, heard) = (cx.now, None);
-        let mut errand = Errand { asker, question, target, proved, asks: 1, begun, within, tries, heard, owed: false };
-        if !make_room!(self.errands, Errand::claim, errand.claim()) {
-            return if self.finds_silent(target, cx) { Asked::Silent } else { Asked::Busy };
-        }
-        // One ping is enough for all who ask about a member at a time.
-        if let Some(other) = self.errands.iter().find(|other| other.target == target && other.heard.is_none()) {
-            errand.tries.next = errand.tries.next.max(other.tries.next);
-        }
-        // A sleeper that this node has heard need not be woken to be vouched for.
-        if index.is_some_and(|index| may_sleep(index, cx) && cx.members.was_heard(index)) {
-            errand.conclude(true, cx.now);
-        }
-        let _ = self.errands.push(errand);
-        self.tick_errands(cx);
-        Asked::Taken
-    }
-
-    /// Whether this node has probed a member in vain for as long as a juror does, and still does.
-    fn finds_silent(&self, target: NodeId, cx: &Context<'_, A, S>) -> bool {
-        let needed = errand_time(cx.config, false);
-        let by_case = |case: &Case| case.target == target && cx.now.since(case.opened) >= needed;
-        let by_errand = |errand: &Errand<A>| errand.target == target && errand.finds_silent(needed, cx.now);
-        self.cases.iter().any(by_case) || self.errands.iter().any(by_errand)
-    }
-
-    fn tick_errands(&mut self, cx: &mut Context<'_, A, S>) {
-        let (unit, read) = (self.unit(cx.config), self.read_until(cx.now));
-        for errand in self.errands.iter_mut() {
-            // The pings of a case are enough for all who ask about its target.
-            let pinged = self.cases.iter().any(|case| case.target == errand.target);
-            errand.tick(pinged, unit, (cx.now, read), cx.config);
-        }
-        self.errands.retain(|errand| errand.is_current(cx.now));
-    }
-
     /// Somebody says that this living member is dead: it is told so and probed, and the claim is believed if it stays silent. False
     /// if too many such claims are being checked.
     pub(crate) fn check_claim(&mut self, target: NodeId, claim: Accusation, cx: &mut Context<'_, A, S>) -> bool {
@@ -568,55 +484,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
     }
 
-    // What is to be sent.
-
     /// Whether there is nobody to ask, nor to answer.
     pub(crate) fn is_idle(&self) -> bool {
         self.cases.is_empty() && self.errands.is_empty() && self.charges.due() == Instant::FAR_FUTURE
-    }
-
-    /// All that is to be sent, in order of urgency; [`sent`](Self::sent) takes it off.
-    pub(crate) fn owed(&self) -> impl Iterator<Item = (Seat, Probe<A>)> {
-        let of_cases = self.cases.iter().enumerate().flat_map(|(at, case)| {
-            let &Case { target, question, claim, .. } = case;
-            // Told three times it has heard it, or nothing at all.
-            let claim = claim.filter(|_| case.tries.step <= 3);
-            let ping = Probe::Ping { target, number: case.tries.current(), claim };
-            let asked = case.jurors.iter().enumerate().filter(|(_, juror)| juror.owed);
-            let many = case.asks_many();
-            let asks = asked.map(move |(place, juror)| {
-                (Seat::Juror(at, place), Probe::Ask { juror: juror.id, question, target: Some(target), many })
-            });
-            case.tries.owed.then_some((Seat::Case(at), ping)).into_iter().chain(asks)
-        });
-        let of_errands = self.errands.iter().enumerate().flat_map(|(at, errand)| {
-            let Errand { asker: Asker { id: asker, addr: to, tag, .. }, question, target, .. } = *errand;
-            let ping = Probe::Ping { target, number: errand.tries.current(), claim: None };
-            let verdict = errand.heard.filter(|_| errand.owed).map(|heard| {
-                let word = if heard { Word::Heard } else { Word::Silent };
-                (Seat::Answer(at), Probe::Verdict { asker, to, tag, question, target, word })
-            });
-            errand.tries.owed.then_some((Seat::Errand(at), ping)).into_iter().chain(verdict)
-        });
-        let of_charges = self.charges.owed();
-        let of_charges = of_charges
-            .map(|(at, juror, question)| (Seat::Charge(at), Probe::Ask { juror, question, target: None, many: false }));
-        of_cases.chain(of_charges).chain(of_errands)
-    }
-
-    /// Takes off what stands there; whether it was to be sent.
-    pub(crate) fn sent(&mut self, seat: Seat) -> bool {
-        let owed = match seat {
-            Seat::Case(at) => self.cases.get_mut(at).map(|case| &mut case.tries.owed),
-            Seat::Juror(at, place) => {
-                let juror = self.cases.get_mut(at).and_then(|case| case.jurors.get_mut(place));
-                juror.map(|juror| &mut juror.owed)
-            }
-            Seat::Charge(at) => return self.charges.sent(at),
-            Seat::Errand(at) => self.errands.get_mut(at).map(|errand| &mut errand.tries.owed),
-            Seat::Answer(at) => self.errands.get_mut(at).map(|errand| &mut errand.owed),
-        };
-        owed.is_some_and(core::mem::take)
     }
 }
 

@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 use super::host::Process;
 use super::machine::Machine;
+use super::queue::Happening;
 use super::world::Sim;
 use crate::time::{Instant, micros};
 
@@ -188,7 +189,7 @@ impl<M: Machine> Sim<M> {
             Some(pace) => {
                 // Loops that were begun together do not come round together.
                 let first = self.now.after(1 + self.rng.below(pace));
-                self.push_tick(first, host as u32, series);
+                self.queue.push(first, Happening::Tick { host: host as u32, series });
             }
             None => self.come_round(host),
         }
@@ -226,7 +227,7 @@ impl<M: Machine> Sim<M> {
     pub(super) fn tick(&mut self, host: usize, series: u32) {
         let troubles = &self.hosts[host].troubles;
         if let Some(pace) = troubles.pace.filter(|_| troubles.series == series) {
-            self.push_tick(self.now.after(pace), host as u32, series);
+            self.queue.push(self.now.after(pace), Happening::Tick { host: host as u32, series });
             self.come_round(host);
         }
     }

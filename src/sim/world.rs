@@ -478,10 +478,6 @@ impl<M: Machine> Sim<M> {
         }
     }
 
-    pub(super) fn push_tick(&mut self, at: Instant, host: u32, series: u32) {
-        self.queue.push(at, Happening::Tick { host, series });
-    }
-
     fn look(&mut self, host: usize) {
         self.ask_watches(|watch, sim| watch.after_step(sim, host));
     }
