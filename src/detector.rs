@@ -11,9 +11,11 @@
 //! | suspicion is gossiped, and members wait for a refutation | suspicion is local; what travels is Down | bytes for published suspicion grow with the cluster |
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
 //! | whoever hears of a death believes it | if the verdict names two jurors, and not against its own ears; else the accused is probed and told who says so, and if it is silent others are asked | a claim that nobody bears witness to is a rumour, and one that outlives the member's own word is a lie |
-//! | three are asked | three at first, and twelve more about a silence that lasts; all but one who answer must be silent, eleven in all, or twenty-four against that one | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones of 20 saw 3,400 deaths of the living in ten minutes, now none |
+//! | three are asked | three at first, and twelve more about a silence that lasts; all but one who answer must be silent, eleven in all, or twenty-four against that one; all whom this node has ever heard, if they are fewer | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones cut one from another report 14, 87, 3,700 and 16,000 deaths of the living in ten minutes at 9, 15, 60 and 128 nodes, now none, and a real crash takes 5 s and 7 s at most |
 //! | all judge alike | a node that lately did not reach a member whom others heard asks 24 | it is on one side of a cut that others are on neither side of; those find the crash in the usual time |
-//! | jurors are chosen at random | the first is whom the accused probes every second period | behind a filter that lets in only what was sent to, that one is heard, and few others are |
+//! | all who are silent are judged alike | where three are, and a juror finds each of them silent too, three jurors are enough; a silence that nobody has confirmed is no part of such a crowd | to ask twelve about each of many would drown those who are left, and a node may be cut off from many |
+//! | all members are asked about alike | about one that has not shown that it is where it is said to be, three are asked at half of the time, each asks it once for a question, and the question is not repeated before its answer is due | others may have made it up, and the address may want none of it; a real one is still judged by as many |
+//! | jurors are chosen at random | the first is whom the accused probes every second period; of two others at random the one that was heard later | behind a filter that lets in only what was sent to, the first is heard, and few others are; who has been silent for longer may be out of reach |
 //! | a relay that has no time says nothing | it says so, at once | or silence for want of room would look like being cut off |
 //! | | a try that the host does not take was not made, and what was tried before keeps its age | with a fifth of the sends refused at every host a crash was never found, as each refusal began the case anew; now in the usual time |
 //! | timeouts grow when nacks are missing | and when a tick is late: what came since the one before does not count as silence before it has been read, and after a stall the open cases begin anew | a stalled node has nothing to say about others, and a loop that comes round every two seconds judges a tick later, not never |
@@ -359,9 +361,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
             // datagram would cost a second jury.
             Some(_) => 2 * self.unit(cx.config),
             None if cx.members.is_proved(index) => 6 * self.unit(cx.config),
-            // Of a member that others have only named, jurors are asked once, shortly before a verdict is due: it may be made up,
-            // and each question costs a datagram.
-            None => self.allowed(cx.config) / 8 * 5,
+            // A member that others have only named may be made up, and each question costs datagrams to where it is said to be:
+            // the first three are asked so late that their answers are there when many would be.
+            None => self.allowed(cx.config) / 2,
         };
         let case = Case {
             target,
@@ -387,14 +389,18 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let Some(case) = self.cases.get_mut(at) else { return };
         let Some(index) = cx.members.find(case.target) else { return };
         if case.tries.tick(cx.now, unit, cx.config) {
-            // A member that has not proved its address gets every second of the later pings: whoever is there may not want any.
-            case.tries.owed &= cx.members.is_proved(index) || case.tries.step <= 8 || case.tries.step.is_multiple_of(2);
+            let proved = cx.members.is_proved(index);
+            // Every second of the later pings is left out where the address is not proved, as whoever is there may not want any,
+            // and where others have found silence too: most likely nobody is there.
+            let likely = proved && usize::from(case.silent) < JURORS;
+            case.tries.owed &= likely || case.tries.step <= 5 || case.tries.step.is_multiple_of(2);
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
             // Every second time, and not at once: a juror takes longer to answer than its target. When its answer is due, every
-            // time.
+            // time; about a member that may be made up not before, as each question costs that address a ping.
             let asked = cx.now.since(case.asked);
-            let due = case.asks_many() && asked >= errand_time(cx.config, true);
-            let again = case.tries.step.is_multiple_of(2) && asked >= 2 * cx.config.first_retry || due;
+            let due = asked >= errand_time(cx.config, case.asks_many()) + unit;
+            let early = proved && case.tries.step.is_multiple_of(2) && asked >= 2 * cx.config.first_retry;
+            let again = early || due && (case.asks_many() || !proved);
             for juror in case.jurors.iter_mut().filter(|juror| again && juror.word.is_none()) {
                 juror.owed = true;
             }

@@ -190,6 +190,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         if self.heard == 0 { self.others() } else { self.heard.saturating_sub(self.excused) }
     }
 
+    /// How many living members were heard themselves.
+    pub(crate) fn heard(&self) -> u32 {
+        self.heard
+    }
+
     /// Whether this member can.
     pub(crate) fn is_expected(&self, index: Index) -> bool {
         (self.is_heard(index) || self.heard == 0) && !self.is_excused(index)

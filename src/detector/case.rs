@@ -178,7 +178,12 @@ impl Case {
                 awake(member) && heard()
             };
             let next = successor.filter(|index| at == 0 && cx.members.member(*index).is_some_and(|it| awake(&it)));
-            let chosen = next.or_else(|| cx.members.random_live(cx.rng, sound));
+            // Of two the one that was heard later: it may still be there, and within reach.
+            let mut any_sound = || cx.members.random_live(cx.rng, sound);
+            let chosen = next.or_else(|| {
+                let two = [any_sound(), any_sound()].into_iter().flatten();
+                two.min_by_key(|index| cx.members.silence(*index, cx.now))
+            });
             // What the first three are is chosen at random even where nobody is a good witness; more of those prove nothing.
             let any = |rng: &mut Rng| if at < JURORS { cx.members.random_live(rng, fresh) } else { None };
             let chosen = chosen.or_else(|| any(cx.rng));
@@ -285,6 +290,8 @@ pub(super) struct Evidence {
 pub(super) struct Around {
     /// Living members besides this node and the silent one.
     pub(super) bystanders: u32,
+    /// How many of them this node has heard itself: others, who may be made up, are no witnesses.
+    pub(super) jurors: u32,
     /// Many are silent at once: to ask many about each would drown those who are left.
     pub(super) crowd: bool,
     /// Others have lately heard members whom this node could not reach.
@@ -317,7 +324,7 @@ pub(super) fn is_dead(evidence: Evidence) -> bool {
         _ if most_died || evidence.claimed => 0,
         Around { crowd: true, .. } => 0,
         // In a small cluster one who hears it is soon found.
-        Around { partial, bystanders, .. } => (bystanders + 1).min(if partial || contested { PARTIAL } else { MANY }),
+        Around { partial, jurors, .. } => (jurors + 1).min(if partial || contested { PARTIAL } else { MANY }),
     };
     needed > 0 && evidence.silent_jurors >= needed && evidence.silent_so_far >= in_all && silence >= least
 }
@@ -346,7 +353,7 @@ pub(super) fn patience(exponent: u8) -> u64 {
 mod tests {
     use super::*;
 
-    const AROUND: Around = Around { bystanders: 40, crowd: false, partial: false, slack: 0 };
+    const AROUND: Around = Around { bystanders: 40, jurors: 40, crowd: false, partial: false, slack: 0 };
     const ENOUGH: Evidence = Evidence {
         silence: 3_200,
         allowed: 3_200,
@@ -434,9 +441,9 @@ mod tests {
 
     #[test]
     fn of_three_one_bystander_suffices_and_of_two_nobody_declares() {
-        let around = Around { bystanders: 1, ..AROUND };
+        let around = Around { bystanders: 1, jurors: 1, ..AROUND };
         assert!(is_dead(Evidence { around, silent_jurors: 1, silent_so_far: 2, ..ENOUGH }));
-        let around = Around { bystanders: 0, ..AROUND };
+        let around = Around { bystanders: 0, jurors: 0, ..AROUND };
         assert!(!is_dead(Evidence { around, silent_jurors: 0, silence: u64::MAX, ..ENOUGH }));
     }
 

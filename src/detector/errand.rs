@@ -9,9 +9,9 @@ use crate::share::{Claim, OVER, make_room};
 use crate::storage::{FewOf, Storage};
 use crate::time::Instant;
 
-/// So many pings does a question pay for towards a member that has not shown that it is where it is said to be: three take
-/// no more than three times the bytes of the smallest question.
-const PAID: u16 = 3;
+/// So many pings does a question pay for towards a member that has not shown that it is where it is said to be: what all the
+/// jurors send there comes together, and a question that is repeated pays again.
+const PAID: u16 = 1;
 
 /// Who asks for a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,7 +158,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let proved = index.is_some_and(|index| cx.members.is_proved(index));
         // Nobody holds a place for long by asking for more than this node would: its own settings say how long it tries.
         let within = within.min(2 * errand_time(cx.config, false));
-        let tries = Tries::begin(cx.rng.next_u32(), cx.now);
+        let mut tries = Tries::begin(cx.rng.next_u32(), cx.now);
+        // Several jurors ask at a time: each leaves out the closest tries.
+        tries.step = 2;
         let (begun, heard) = (cx.now, None);
         let mut errand = Errand { asker, question, target, proved, asks: 1, begun, within, tries, heard, owed: false };
         if !make_room!(self.errands, Errand::claim, errand.claim()) {

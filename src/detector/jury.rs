@@ -1,7 +1,7 @@
 //! What the answers of jurors come to: who is dead, who lives though it does not answer this node, and what this node knows
 //! of its own place.
 
-use super::case::{Around, Case, is_dead, suspect_after, unreached_after};
+use super::case::{Around, Case, is_dead, unreached_after};
 use super::{CROWD, Detector, may_sleep};
 use crate::config::Config;
 use crate::context::Context;
@@ -18,13 +18,15 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     pub(super) fn around(&self, cx: &Context<'_, A, S>) -> Around {
-        let long = suspect_after(self.allowed(cx.config));
-        let silent = self.cases.iter().filter(|case| !case.vouched && cx.now.since(case.opened) >= long).count();
+        // A silence that no other has confirmed may be this node's own.
+        let confirmed = self.cases.iter().filter(|case| case.silent > 0 && !case.contested).count();
         let partial = self.is_partial(cx);
-        let crowd = !partial && silent + cx.members.certified(cx.now) >= CROWD;
+        let crowd = !partial && confirmed + cx.members.certified(cx.now) >= CROWD;
         // From tick to tick: to be asked, to ask the accused, to hear of it, and to be heard.
         let slack = 4 * self.lag(cx.now);
-        Around { bystanders: cx.members.others().saturating_sub(1), crowd, partial, slack }
+        let bystanders = cx.members.others().saturating_sub(1);
+        let jurors = cx.members.heard().min(bystanders);
+        Around { bystanders, jurors, crowd, partial, slack }
     }
 
     /// The last other member, by its silence alone: there is nobody to ask, and one that is to take over must come to it some
