@@ -156,7 +156,8 @@ impl Sheet {
 
     fn markdown(&self) -> String {
         let mut table = self.table(|_| true);
-        let heads: Vec<String> = self.form.columns.iter().map(|column| column.head.replace('\n', " ")).collect();
+        let in_a_line = |head: &str| head.replace("-\n", "").replace('\n', " ");
+        let heads: Vec<String> = self.form.columns.iter().map(|column| in_a_line(column.head)).collect();
         table.set_header(heads).load_style(presets::ASCII_MARKDOWN);
         for column in table.column_iter_mut() {
             column.set_padding((1, 1));
