@@ -210,9 +210,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// generator of [`rand_core`](crate::rand_core) 0.10, such as `rand::rng()` of rand 0.10 or a hardware's own.
     ///
     /// `addr` is what others send to. A wildcard or port 0 is refused, and then nothing has changed: see
-    /// [`Address::is_reachable`]. Seeds given before are asked at once. On a node that
-    /// has been started before, everything that it knew is forgotten but its seeds and its own map, and under
-    /// the same id its next life begins.
+    /// [`Address::is_reachable`]. Seeds given before are asked at once. On a node that has been started before, everything
+    /// that it knew is forgotten but its seeds and its own map, and under the same id its next life begins.
     pub fn start(
         &mut self,
         now: Instant,

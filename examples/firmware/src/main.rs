@@ -70,7 +70,8 @@ fn run(node: &mut Node, memory: &mut Memory) -> Result<(), &'static str> {
     }
     duties.begin(clock.now(), node)?;
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(host::time() << 8 | u64::from(number));
-    node.start(clock.now(), NodeId::new(number.into()), SocketAddr::V4(addr), &mut rng).map_err(|_| "nobody can send to this address")?;
+    node.start(clock.now(), NodeId::new(number.into()), SocketAddr::V4(addr), &mut rng)
+        .map_err(|_| "nobody can send to this address")?;
 
     let mut buf = [0; CONFIG.max_datagram()];
     loop {

@@ -63,6 +63,7 @@ enum Call {
         seed: u64,
     },
     Join(u16),
+    ForgetSeed(u16),
     Leave,
     SetConfig(Config),
     SetAddr(u16),
@@ -127,6 +128,7 @@ impl Call {
         match *self {
             Call::Start { id, addr, seed } => pair.start(now, id, addr, seed),
             Call::Join(seed) => pair.join(now, seed),
+            Call::ForgetSeed(seed) => _ = both!(pair, node => node.forget_seed(now, seed)),
             Call::Leave => both!(pair, node => node.leave(now)),
             Call::SetConfig(config) => {
                 let before = *pair.fixed.config();
@@ -280,7 +282,11 @@ impl Caller {
     fn any_call(&mut self, operation: u8, at: usize, script: &mut Script<'_>) -> Call {
         match operation {
             16 => Call::Start { id: any_id(script), addr: any_addr(script), seed: script.number(2) },
-            17 => Call::Join(any_addr(script)),
+            17 => match script.byte() {
+                0xff => Call::Join(script.word()),
+                byte @ 0xf0.. => Call::ForgetSeed((byte & 15).into()),
+                byte => Call::Join((byte & 15).into()),
+            },
             18 => Call::Leave,
             19 => match any_config(*self.nodes[at].fixed.config(), script) {
                 Some(config) => Call::SetConfig(config),
