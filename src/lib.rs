@@ -230,6 +230,7 @@ mod hash;
 #[doc(hidden)]
 pub mod internals;
 mod join;
+mod leave;
 mod member;
 mod members;
 mod news;

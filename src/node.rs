@@ -43,7 +43,8 @@ use crate::event::{
     WakeReason,
 };
 use crate::gossip::{self, Gossip};
-use crate::join::{Leave, Seeds};
+use crate::join::Seeds;
+use crate::leave::Leave;
 use crate::member::{Address, Life, Liveness, Member, NodeId, Record};
 use crate::members::{MYSELF, Members};
 use crate::progress::Comparison;

@@ -22,7 +22,8 @@ use crate::wire::{self, ANYONE, Head, Pull, Roots, Seal, VERSION, Word, Writer, 
 
 /// The most that can be owed at once: what each table holds, and one each of what there is one of.
 const MOST_OWED: usize = {
-    let of_members = crate::detector::MOST_OWED + crate::challenge::MOST_OWED + crate::join::MOST_OWED;
+    let of_members =
+        crate::detector::MOST_OWED + crate::challenge::MOST_OWED + crate::join::MOST_OWED + crate::leave::WITNESSES;
     let of_tables = crate::relay::LEGS + crate::sync::LANES;
     let of_data = crate::broadcast::MOST_OWED + crate::state::MOST_OWED;
     // A rival, a comparison and a burst of news.

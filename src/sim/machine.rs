@@ -18,6 +18,8 @@ pub enum Report {
     Member(NodeId, Status),
     /// It has joined.
     Joined,
+    /// No seed lets it in.
+    JoinFailing,
     /// Nobody answers it.
     Isolated,
     /// Somebody answers it again.
@@ -60,6 +62,7 @@ impl<A: Copy> From<&Event<'_, A>> for Report {
             | Event::MemberDown(member)
             | Event::MemberLeft(member) => Report::Member(member.id(), member.status()),
             Event::Joined => Report::Joined,
+            Event::JoinFailing { .. } => Report::JoinFailing,
             Event::Isolated => Report::Isolated,
             Event::Reconnected => Report::Reconnected,
             Event::IdTaken => Report::IdTaken,

@@ -18,6 +18,7 @@ mod family_ordering;
 mod family_partition;
 mod family_probing;
 mod field_detection;
+mod field_joining;
 mod field_membership;
 mod hostile;
 mod hostile_claims;

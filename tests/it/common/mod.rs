@@ -5,6 +5,7 @@ pub mod app;
 pub mod blame;
 pub mod cluster;
 pub mod counting;
+pub mod diary;
 pub mod golden;
 pub mod maps;
 pub mod recorder;

@@ -1,0 +1,103 @@
+//! Departure: the acknowledged leave.
+
+use heapless::Vec;
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::join::least_gap;
+use crate::member::{Address, Member, NodeId};
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// How many peers are told of a leave; each acknowledges and passes it on.
+pub(crate) const WITNESSES: usize = 4;
+
+/// A leave that is being told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Leave {
+    pub(crate) number: u32,
+    until: Instant,
+    linger: Instant,
+    next: Instant,
+    gap: u64,
+    acknowledged: Vec<NodeId, WITNESSES>,
+    rounds: u8,
+    /// Those asked to acknowledge, and whether they are to be asked now.
+    witnesses: Vec<(NodeId, bool), WITNESSES>,
+}
+
+impl Leave {
+    /// `arriving`: a seed may be admitting this node at this very moment, and is waited for, to be told.
+    pub(crate) fn new(number: u32, arriving: bool, now: Instant, config: &Config) -> Self {
+        Leave {
+            number,
+            until: now.after(config.leave_timeout),
+            linger: if arriving { now.after(2 * least_gap(config)) } else { now },
+            next: now,
+            gap: config.first_retry,
+            acknowledged: Vec::new(),
+            rounds: 0,
+            witnesses: Vec::new(),
+        }
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.next.min(self.until)
+    }
+
+    /// Asks again those who have not acknowledged, and others in their place when they have been silent for four
+    /// rounds. True when enough have acknowledged and all have been `told`, or the deadline has passed.
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, told: bool, cx: &mut Context<'_, A, S>) -> bool {
+        let needed = (WITNESSES as u32).min(cx.members.others());
+        let acknowledged = self.acknowledged.len() as u32;
+        if acknowledged >= needed && told && cx.now >= self.linger || cx.now >= self.until {
+            return true;
+        }
+        if cx.now < self.next {
+            return false;
+        }
+        self.next = cx.now.after(self.gap);
+        self.gap = (self.gap + self.gap / 2).min(cx.config.probe_period / 4);
+        self.rounds = self.rounds.wrapping_add(1);
+        let patient = !self.rounds.is_multiple_of(4);
+        let lives = |id: NodeId| cx.members.find(id).is_some_and(|index| cx.members.is_live(index));
+        self.witnesses.retain(|(id, _)| patient && lives(*id));
+        while acknowledged + (self.witnesses.len() as u32) < needed {
+            let (witnesses, done) = (&self.witnesses, &self.acknowledged);
+            let fresh = |member: &Member<A>| {
+                !done.contains(&member.id()) && !witnesses.iter().any(|(id, _)| *id == member.id())
+            };
+            let chosen = cx.members.random_live(cx.rng, fresh).and_then(|index| cx.members.get(index));
+            let Some(id) = chosen.map(|record| record.id) else { break };
+            if self.witnesses.push((id, true)).is_err() {
+                break;
+            }
+        }
+        for (_, owed) in &mut self.witnesses {
+            *owed = true;
+        }
+        false
+    }
+
+    /// Which witnesses are to be told, and who they are.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
+        self.witnesses.iter().enumerate().filter(|(_, (_, owed))| *owed).map(|(at, (id, _))| (at, *id))
+    }
+
+    /// Takes off what [`owed`](Self::owed) has given; whether it was there.
+    pub(crate) fn sent(&mut self, at: usize) -> bool {
+        self.witnesses.get_mut(at).is_some_and(|(_, owed)| core::mem::take(owed))
+    }
+
+    /// Takes an acknowledgement, once from each, also from a witness whose place another has taken meanwhile: only
+    /// who was asked knows the number. False if it was none.
+    pub(crate) fn on_ack(&mut self, from: NodeId, number: u32) -> bool {
+        if number != self.number || self.acknowledged.contains(&from) {
+            return false;
+        }
+        self.witnesses.retain(|(id, _)| *id != from);
+        // Full means enough.
+        let _ = self.acknowledged.push(from);
+        true
+    }
+}
