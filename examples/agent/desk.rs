@@ -344,8 +344,10 @@ impl Desk {
             Event::MemberSuspect(about) => (member(about, "is silent"), Style::new().yellow()),
             Event::MemberDown(about) => (member(about, "is down"), Style::new().red()),
             Event::MemberLeft(about) => (member(about, "has left"), Style::new().blue()),
-            Event::Isolated => ("isolated: nobody answers".to_string(), Style::new().red()),
-            Event::Reconnected => ("connected again".to_string(), Style::new().green()),
+            Event::Isolated => {
+                ("isolated: nobody answers; cut off, or the last one alive".to_string(), Style::new().red())
+            }
+            Event::Reconnected => ("no longer isolated".to_string(), Style::new().green()),
             // Refusals are counted, and seldom a reason to worry; the last events of a life are told by who ends it.
             _ => return,
         };

@@ -193,8 +193,8 @@ impl<A: Copy + fmt::Debug> fmt::Display for Event<'_, A> {
             Event::JoinFailing { seed, tries, trouble } => {
                 return write!(f, "cannot join after {tries} tries: {seed:?} {trouble}");
             }
-            Event::Isolated => return f.write_str("isolated: nobody answers"),
-            Event::Reconnected => return f.write_str("reconnected"),
+            Event::Isolated => return f.write_str("isolated: nobody answers; cut off, or the last one alive"),
+            Event::Reconnected => return f.write_str("no longer isolated"),
             Event::IdTaken => return f.write_str("silent: another live node has this id"),
             Event::Left => return f.write_str("left the cluster"),
             Event::Refused { reason } => return write!(f, "refused: {reason}"),
