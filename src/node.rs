@@ -19,6 +19,7 @@ macro_rules! context {
 }
 
 mod arrive;
+mod build;
 mod contest;
 mod hear;
 mod learn;
@@ -27,20 +28,21 @@ mod receive;
 mod replicate;
 mod reply;
 mod send;
+mod spread;
 mod talk;
+mod tick;
 mod weigh;
 
 use core::fmt;
 
 use crate::broadcast::Broadcasts;
-use crate::budget::{Budget, Class};
+use crate::budget::Budget;
 use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
-use crate::context::{Context, Deadline};
+use crate::context::Context;
 use crate::detector::{Detector, scaled};
 use crate::event::{
-    CapacityError, DropReason, Event, ForgetError, Notice, Notices, Phase, SendFailure, StartError, Stats, Trouble,
-    WakeReason,
+    CapacityError, DropReason, Event, ForgetError, Notices, Phase, SendFailure, StartError, Stats, Trouble, WakeReason,
 };
 use crate::gossip::{self, Gossip};
 use crate::join::Seeds;
@@ -52,7 +54,7 @@ use crate::relay::Relays;
 use crate::rival::{Begun, Rival};
 use crate::rng::Rng;
 use crate::state::State;
-use crate::storage::{Bare, Breadth, Empty, Fixed, Storage, Width};
+use crate::storage::{Bare, Breadth, Fixed, Storage};
 use crate::sync::Sync;
 use crate::time::Instant;
 use crate::turns::Turns;
@@ -62,7 +64,7 @@ use reply::Replies;
 pub use talk::MAX_SPREAD;
 
 #[cfg(feature = "alloc")]
-use crate::storage::{Heap, Limited, Limits};
+use crate::storage::Heap;
 
 /// One member of a cluster, as a pure state machine: datagrams and time go in, datagrams and events come out.
 ///
@@ -145,66 +147,7 @@ pub type BareNode<const MEMBERS: usize, A = core::net::SocketAddr> = Node<A, Fix
 #[cfg(feature = "alloc")]
 pub type HeapNode<A = core::net::SocketAddr> = Node<A, Heap>;
 
-impl<A: Address, const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usize, W: Width>
-    Node<A, Fixed<MEMBERS, STATE_BYTES, BROADCAST_BYTES, W>>
-{
-    /// An idle node. Only reserves memory, so it can initialise a `static`; [`start`](Self::start) begins its life.
-    pub const fn new(config: Config) -> Self {
-        const { assert!(MEMBERS >= 2 && MEMBERS <= 1 << 24, "a table holds 2 to 2^24 members") };
-        const { assert!(W::KEEPS_DATA || STATE_BYTES + BROADCAST_BYTES == 0, "a bare node keeps no messages and no maps") };
-        let members = Members::new(heapless::Vec::new(), heapless::Vec::new(), Empty::EMPTY, Empty::EMPTY);
-        let broadcasts = Broadcasts::new(heapless::Vec::new(), Empty::EMPTY, Empty::EMPTY);
-        Self::with_tables(config, members, broadcasts, State::new(heapless::Vec::new(), Empty::EMPTY))
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl<A: Address, W: Width> Node<A, Heap<W>> {
-    /// An idle node whose tables grow up to `limits` and then refuse, as a `FixedNode`'s do.
-    pub const fn new(config: Config, limits: Limits) -> Self {
-        let members = limits.members();
-        let (bytes, state_bytes) =
-            if W::KEEPS_DATA { (limits.broadcast_bytes(), limits.state_bytes()) } else { (0, 0) };
-        let broadcasts = Broadcasts::new(Limited::new(bytes), Limited::new(members), Limited::new(members));
-        let state = State::new(Limited::new(state_bytes), Limited::new(members));
-        let [slots, heads] = [members; 2];
-        let [windows, maps] = [members; 2];
-        let members = Members::new(Limited::new(slots), Limited::new(heads), Limited::new(windows), Limited::new(maps));
-        Self::with_tables(config, members, broadcasts, state)
-    }
-}
-
 impl<A: Address, S: Storage> Node<A, S> {
-    const fn with_tables(config: Config, members: Members<A, S>, broadcasts: Broadcasts<S>, state: State<S>) -> Self {
-        const { assert!(A::MAX_LEN <= crate::wire::MAX_ADDR, "an address is encoded in at most 28 bytes") };
-        Node {
-            config,
-            now: Instant::ZERO,
-            phase: Phase::Idle,
-            rng: Rng::UNSEEDED,
-            members,
-            detector: Detector::NEW,
-            gossip: Gossip::NEW,
-            relays: Relays::NONE,
-            sync: Sync::NEW,
-            broadcasts,
-            state,
-            comparison: Comparison::NEW,
-            turns: Turns::NEW,
-            seeds: Seeds::NONE,
-            challenges: Challenges::NONE,
-            rival: None,
-            hearsay: None,
-            arrives: None,
-            began: None,
-            leave: None,
-            replies: Replies::NONE,
-            budget: Budget::EMPTY,
-            notices: Notices::NONE,
-            stats: Stats::NONE,
-        }
-    }
-
     // Commands.
 
     /// Begins a life: as `id`, reached at `addr`, with randomness from `rng`, of which 16 bytes are drawn. `rng` is any
@@ -573,191 +516,6 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn keeps_data(&self) -> bool {
         self.keeps_messages() || self.keeps_maps()
-    }
-
-    /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
-    fn wants_seeds(&self) -> bool {
-        match self.phase {
-            Phase::Joining => true,
-            Phase::Member => self.members.others() == 0,
-            _ => false,
-        }
-    }
-
-    fn due(&self) -> Deadline {
-        let mut due = Deadline::NEVER;
-        if !self.is_running() {
-            return due;
-        }
-        due.sooner(self.answers_due(), WakeReason::Answer);
-        match &self.leave {
-            Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
-            None => {
-                due = self.detector.due(&self.members);
-                due.sooner(self.seeds.due(self.wants_seeds()), WakeReason::Join);
-            }
-        }
-        if !self.detector.isolated {
-            let tells = self.gossip.due(&self.members, &self.config).min(self.relays.due(&self.config));
-            self.sooner_if_paid(&mut due, Class::News, tells, WakeReason::Gossip);
-        }
-        self.sooner_if_paid(&mut due, Class::Sync, self.sync.due(), WakeReason::Sync);
-        self.messages_due(&mut due);
-        self.state_due(&mut due);
-        if self.phase == Phase::Member {
-            due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
-            due.sooner(self.arrives.unwrap_or(Instant::FAR_FUTURE), WakeReason::Join);
-        }
-        due.sooner(self.challenges.due(), WakeReason::Challenge);
-        if let Some(rival) = &self.rival {
-            due.sooner(rival.due(!self.is_joining()), WakeReason::Rival);
-        }
-        due
-    }
-
-    /// Lets time pass up to `now`, and serves what is due. An older `now` counts as the newest seen (law 2).
-    fn advance(&mut self, now: Instant) {
-        let (due, before) = (self.poll_timeout(), self.now);
-        self.tell_time(now);
-        if self.now < due {
-            return;
-        }
-        let late = self.now.since(due);
-        if late > self.config.grace() {
-            self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
-            self.detector.forgive(late, before, self.now, &self.config);
-            if self.keeps_messages() {
-                self.broadcasts.repairs.forgive(late, self.now);
-                self.broadcasts.sends.forgive(late);
-            }
-            // As the detector does: a coarse loop is slow to judge, but does judge.
-            if late >= self.config.suspicion / 4 {
-                self.challenges.rearm(self.now);
-            }
-            if let Some(rival) = &mut self.rival {
-                rival.extend(self.now, &self.config);
-            }
-        }
-        self.act();
-    }
-
-    /// Takes note of the time. Times so late that deadlines would run into `FAR_FUTURE` (half a million years after
-    /// the epoch) count as the last that do not.
-    fn tell_time(&mut self, now: Instant) {
-        const LATEST: Instant = Instant::from_micros(u64::MAX - (1 << 40));
-        self.now = self.now.max(now.min(LATEST));
-    }
-
-    /// Serves whatever is due now. Everything that a node does of its own accord begins here.
-    fn act(&mut self) {
-        if !self.is_running() {
-            return;
-        }
-        let told = self.leave.is_some() && self.has_told_all();
-        let mut cx = context!(self);
-        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
-            self.leave = None;
-            self.phase = Phase::Left;
-            self.broadcasts.sends.conclude();
-            return self.notices.raise(Notice::Left);
-        }
-        if self.leave.is_none() {
-            self.detect();
-            // The last other member may turn out to have left.
-            self.look_into_claims();
-            self.ask_seeds();
-        }
-        if self.phase == Phase::Member {
-            if self.now >= self.seeds.visit_due(&self.members, self.detector.isolated) {
-                self.forget_outdated();
-            }
-            self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
-        }
-        let syncs = self.no_sooner(Class::Sync, self.sync.due());
-        if self.now >= syncs {
-            self.sync.tick(self.config.first_retry, &mut context!(self));
-        }
-        self.settle_in();
-        self.contest();
-        // It may begin another life, which is news.
-        self.tick_state();
-        self.tell();
-        self.tick_messages();
-    }
-
-    /// Whether all that this node says has been acknowledged, or given up.
-    fn has_told_all(&self) -> bool {
-        let said = !self.keeps_messages() || self.broadcasts.is_done();
-        let written = !self.keeps_maps() || self.state.is_done(&self.members);
-        self.relays.is_done() && said && written
-    }
-
-    fn tell(&mut self) {
-        if self.detector.isolated || !self.may_send(Class::News) {
-            return;
-        }
-        let unit = self.detector.unit(&self.config);
-        self.relays.tick(unit, &mut context!(self));
-        self.gossip.tick(&mut context!(self));
-    }
-
-    /// Takes what is due then, or as soon as it can be sent, for the next deadline if that is sooner.
-    fn sooner_if_paid(&self, due: &mut Deadline, class: Class, at: Instant, reason: WakeReason) {
-        if at < due.at {
-            due.sooner(self.no_sooner(class, at), reason);
-        }
-    }
-
-    /// When what is due then can be sent, as far as the byte budget goes.
-    fn no_sooner(&self, class: Class, due: Instant) -> Instant {
-        if due == Instant::FAR_FUTURE { due } else { due.max(self.budget.ready(class, self.now, &self.config)) }
-    }
-
-    fn detect(&mut self) {
-        let was_isolated = self.detector.isolated;
-        while let Some((dead, certificate)) = self.detector.tick(&mut context!(self)) {
-            self.declare_down(dead, certificate);
-        }
-        if let Some(said) = self.detector.unanswered_charge(&context!(self)) {
-            self.heed_charge(said);
-        }
-        self.note_isolation(was_isolated);
-        self.speak_up(false);
-    }
-
-    fn ask_seeds(&mut self) {
-        let wanted = self.wants_seeds();
-        if let Some(addr) = self.addr() {
-            self.seeds.tick(wanted, addr, &mut context!(self));
-            if self.phase == Phase::Joining && self.seeds.tell_failing(self.now, &self.config) {
-                self.notices.raise(Notice::JoinFailing);
-            }
-        }
-    }
-
-    fn look_into_claims(&mut self) {
-        let unit = self.detector.unit(&self.config);
-        while let Some(record) = self.challenges.tick(unit, &mut context!(self)) {
-            if let Some(index) = self.believe(record).filter(|index| self.members.is_live(*index)) {
-                self.members.see(index, self.now);
-                self.members.prove(index);
-            }
-        }
-    }
-
-    fn note_isolation(&mut self, was_isolated: bool) {
-        match (was_isolated, self.detector.isolated) {
-            (false, true) => {
-                self.relays.clear();
-                self.notices.raise(Notice::Isolated);
-            }
-            (true, false) => {
-                // Nobody could be asked meanwhile.
-                self.broadcasts.repairs.forgive(u64::MAX, self.now);
-                self.notices.raise(Notice::Reconnected);
-            }
-            _ => {}
-        }
     }
 
     /// Counts something refused, and tells the application if it is the first of its kind.

@@ -1,7 +1,5 @@
 //! In: from the bytes of a datagram, frame by frame, to what it changes.
 
-use heapless::Vec;
-
 use super::Node;
 use super::reply::{Reply, Say};
 use crate::challenge::Finding;
@@ -10,9 +8,9 @@ use crate::detector::{Asked, Asker};
 use crate::event::{DropReason, Phase};
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId};
 use crate::members::{Index, MYSELF};
-use crate::node::learn::{Source, Telling};
+use crate::node::learn::Source;
 use crate::node::weigh::UNCONTESTED;
-use crate::relay::{self, PARCEL, Share};
+use crate::relay::Share;
 use crate::rival::Witness;
 use crate::storage::Storage;
 use crate::sync;
@@ -36,9 +34,6 @@ pub(super) struct Speaker<A> {
     /// How many bytes came.
     pub(super) len: usize,
 }
-
-/// An answer to a question about tables that must be shorter than this is not worth giving.
-const LEAST_ANSWER: usize = 250;
 
 impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn receive(&mut self, from: A, datagram: &[u8]) {
@@ -442,115 +437,6 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Whether the speaker itself says no less than is held of it.
     fn is_up_to(&self, index: Index, speaker: &Speaker<A>) -> bool {
         self.members.get(index).is_some_and(|held| held.incarnation <= speaker.head.incarnation)
-    }
-
-    // Dissemination and anti-entropy.
-
-    fn on_news(&mut self, records: Reader<'_>, speaker: &mut Speaker<A>) {
-        let (sender, tag) = (speaker.head.sender, speaker.head.tag);
-        if speaker.known.is_none() {
-            let Some(own) = Self::introduction(records, sender, tag) else { return self.refuse(DropReason::Stranger) };
-            if self.members.find(sender).is_none() && self.is_crowded(own.addr, true) {
-                return self.refuse(DropReason::TableFull);
-            }
-            // Whoever has forgotten some of the dead cannot tell what a newcomer says from what one of those said once.
-            if self.members.has_forgotten() && self.members.find(sender).is_none() {
-                if !self.challenge(own, sender, None) {
-                    self.refuse(DropReason::TooManyClaims);
-                }
-                return;
-            }
-        }
-        self.learn_all(records, Source::News, sender);
-        if speaker.known.is_none() {
-            speaker.known = self.members.find_life(sender, tag);
-            // Perhaps nobody else knows it yet.
-            if let Some(index) = speaker.known {
-                self.tell_of(index, Telling::Tree);
-            }
-        }
-    }
-
-    /// A parcel of news, to be passed on to all members of a share. Only what this node holds itself by now is, and
-    /// only while it is news, so that nobody can have the past told again.
-    fn on_relay(&mut self, number: u32, share: Share, records: Reader<'_>, speaker: &mut Speaker<A>) {
-        let introduce = speaker.known.is_none();
-        if self.relays.has_taken(number) {
-            return self.respond(speaker, Say::RelayAck { number, passes_on: true, introduce });
-        }
-        let there =
-            speaker.known.and_then(|index| self.members.get(index)).is_some_and(|held| held.addr == speaker.addr);
-        let from = Some(speaker.head.sender).filter(|_| there);
-        self.learn_all(records, Source::Relay, speaker.head.sender);
-        let (held, believed) = self.held_of(records);
-        // Whoever is new itself knows too few of those who are to be told, and whoever leaves may be gone before they are.
-        let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
-        let able = able && believed && held.len() <= relay::capacity::<A>(&self.config);
-        let mut parcel = held;
-        parcel.retain(|index| self.members.is_news(*index));
-        let room = parcel.is_empty() || self.relays.has_room_for(from, &self.config);
-        if able && !room {
-            self.refuse(DropReason::Busy);
-        }
-        let passes_on = able && room;
-        if passes_on {
-            self.relays.take(number);
-            if !parcel.is_empty() {
-                let unit = self.detector.unit(&self.config);
-                self.relays.pass_on(parcel, (from, share), unit, &mut context!(self));
-            }
-        }
-        self.respond(speaker, Say::RelayAck { number, passes_on, introduce });
-    }
-
-    /// Which of these records this node holds just so, and whether it holds all of them so or later.
-    fn held_of(&self, mut records: Reader<'_>) -> (Vec<Index, PARCEL>, bool) {
-        let (mut held, mut believed) = (Vec::new(), true);
-        while let Some(record) = records.record::<A>() {
-            let index = self.members.find(record.id);
-            match index.and_then(|index| self.members.get(index)).zip(index) {
-                Some((own, index)) if *own == record => believed &= held.push(index).is_ok(),
-                Some((own, _)) => believed &= own.supersedes(&record),
-                None => believed = false,
-            }
-        }
-        (held, believed)
-    }
-
-    /// Whether a question for sums of a table is answered now.
-    pub(super) fn has_turn(&mut self, speaker: &Speaker<A>) -> bool {
-        self.turns.take(speaker.head.sender, speaker.home, self.now)
-    }
-
-    /// Answers a step of anti-entropy. A large answer goes to where the member is known to be, and not to wherever this
-    /// came from, nor to where it is only said to be: who has not shown that it is there gets thrice what it sent, or is
-    /// to introduce itself, and asks again.
-    fn answer_comparison(&mut self, say: Say, speaker: &mut Speaker<A>) {
-        let proved = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
-        match proved.and_then(|index| self.members.get(index)).map(|record| record.addr) {
-            // It asks again, or another does.
-            Some(_) if self.pays_for_answers().is_none() => {
-                self.stats.held_back = self.stats.held_back.wrapping_add(1);
-            }
-            Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, most: usize::MAX, say }),
-            None if 3 * speaker.len >= LEAST_ANSWER => self.respond(speaker, say),
-            None => self.respond(speaker, Say::Introduce),
-        }
-    }
-
-    /// What a list of ours lacks. What it says is believed no more than any hearsay, asked for or not.
-    fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
-        let before = self.members.root();
-        self.learn_all(records, Source::Sync(speaker.head.sender), speaker.head.sender);
-        if self.members.root() != before {
-            // Where something was missing, more may be.
-            let any = self.members.random_live(&mut self.rng, |_| true).and_then(|index| self.members.get(index));
-            let peer = any.map_or(speaker.head.sender, |record| record.id);
-            self.sync.leave_unfinished(peer, self.now, self.config.probe_period / 4);
-        }
-        if self.sync.on_page(speaker.head.sender, (low, high), &mut context!(self)) {
-            self.detector.answered(&mut context!(self));
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::send::write_verdict;
 use crate::challenge::denial;
 use crate::event::DropReason;
 use crate::member::{Address, NodeId};
-use crate::members::MYSELF;
+use crate::members::{Index, MYSELF};
 use crate::progress;
 use crate::share::{Claim, make_room};
 use crate::storage::{Few, FewOf, Storage};
@@ -210,11 +210,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Say::Twin { number } => writer.frame(kind::ACK, |body| body.u32(number)),
             Say::Introduce => self.write_introduce(reply.to, writer),
-            Say::About(id) => self.write_about(id, writer),
+            // Unless it was forgotten since.
+            Say::About(id) => self.members.find(id).and_then(|index| self.write_about(index, writer)),
             Say::Gone { question, target } => {
                 write_verdict(question, target, Word::Silent, writer)?;
                 // Of whom it knows nothing, it has no more to say.
-                if self.members.find(target).is_some() { self.write_about(target, writer) } else { Some(()) }
+                self.members.find(target).map_or(Some(()), |index| self.write_about(index, writer))
             }
             Say::Verdict { question, target, word } => write_verdict(question, target, word, writer),
             Say::Welcome { number, answer, about } => {
@@ -268,11 +269,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    fn write_about(&self, id: NodeId, writer: &mut Writer<'_>) -> Option<()> {
-        match self.members.find(id) {
-            Some(index) => writer.frame(kind::NEWS, |body| self.members.write(index, self.now, body)),
-            // Forgotten since.
-            None => None,
-        }
+    fn write_about(&self, index: Index, writer: &mut Writer<'_>) -> Option<()> {
+        writer.frame(kind::NEWS, |body| self.members.write(index, self.now, body))
     }
 }

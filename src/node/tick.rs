@@ -1,0 +1,196 @@
+//! Time: when something is due next, and what is done then. Everything that a node does of its own accord begins here.
+
+use super::Node;
+use crate::budget::Class;
+use crate::context::{Context, Deadline};
+use crate::event::{Notice, Phase, WakeReason};
+use crate::member::Address;
+use crate::storage::Storage;
+use crate::time::Instant;
+
+impl<A: Address, S: Storage> Node<A, S> {
+    /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
+    pub(super) fn wants_seeds(&self) -> bool {
+        match self.phase {
+            Phase::Joining => true,
+            Phase::Member => self.members.others() == 0,
+            _ => false,
+        }
+    }
+
+    pub(super) fn due(&self) -> Deadline {
+        let mut due = Deadline::NEVER;
+        if !self.is_running() {
+            return due;
+        }
+        due.sooner(self.answers_due(), WakeReason::Answer);
+        match &self.leave {
+            Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
+            None => {
+                due = self.detector.due(&self.members);
+                due.sooner(self.seeds.due(self.wants_seeds()), WakeReason::Join);
+            }
+        }
+        if !self.detector.isolated {
+            let tells = self.gossip.due(&self.members, &self.config).min(self.relays.due(&self.config));
+            self.sooner_if_paid(&mut due, Class::News, tells, WakeReason::Gossip);
+        }
+        self.sooner_if_paid(&mut due, Class::Sync, self.sync.due(), WakeReason::Sync);
+        self.messages_due(&mut due);
+        self.state_due(&mut due);
+        if self.phase == Phase::Member {
+            due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
+            due.sooner(self.arrives.unwrap_or(Instant::FAR_FUTURE), WakeReason::Join);
+        }
+        due.sooner(self.challenges.due(), WakeReason::Challenge);
+        if let Some(rival) = &self.rival {
+            due.sooner(rival.due(!self.is_joining()), WakeReason::Rival);
+        }
+        due
+    }
+
+    /// Lets time pass up to `now`, and serves what is due. An older `now` counts as the newest seen (law 2).
+    pub(super) fn advance(&mut self, now: Instant) {
+        let (due, before) = (self.poll_timeout(), self.now);
+        self.tell_time(now);
+        if self.now < due {
+            return;
+        }
+        let late = self.now.since(due);
+        if late > self.config.grace() {
+            self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
+            self.detector.forgive(late, before, self.now, &self.config);
+            if self.keeps_messages() {
+                self.broadcasts.repairs.forgive(late, self.now);
+                self.broadcasts.sends.forgive(late);
+            }
+            // As the detector does: a coarse loop is slow to judge, but does judge.
+            if late >= self.config.suspicion / 4 {
+                self.challenges.rearm(self.now);
+            }
+            if let Some(rival) = &mut self.rival {
+                rival.extend(self.now, &self.config);
+            }
+        }
+        self.act();
+    }
+
+    /// Takes note of the time. Times so late that deadlines would run into `FAR_FUTURE` (half a million years after
+    /// the epoch) count as the last that do not.
+    pub(super) fn tell_time(&mut self, now: Instant) {
+        const LATEST: Instant = Instant::from_micros(u64::MAX - (1 << 40));
+        self.now = self.now.max(now.min(LATEST));
+    }
+
+    /// Serves whatever is due now. Everything that a node does of its own accord begins here.
+    pub(super) fn act(&mut self) {
+        if !self.is_running() {
+            return;
+        }
+        let told = self.leave.is_some() && self.has_told_all();
+        let mut cx = context!(self);
+        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
+            self.leave = None;
+            self.phase = Phase::Left;
+            self.broadcasts.sends.conclude();
+            return self.notices.raise(Notice::Left);
+        }
+        if self.leave.is_none() {
+            self.detect();
+            // The last other member may turn out to have left.
+            self.look_into_claims();
+            self.ask_seeds();
+        }
+        if self.phase == Phase::Member {
+            if self.now >= self.seeds.visit_due(&self.members, self.detector.isolated) {
+                self.forget_outdated();
+            }
+            self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
+        }
+        let syncs = self.no_sooner(Class::Sync, self.sync.due());
+        if self.now >= syncs {
+            self.sync.tick(self.config.first_retry, &mut context!(self));
+        }
+        self.settle_in();
+        self.contest();
+        // It may begin another life, which is news.
+        self.tick_state();
+        self.tell();
+        self.tick_messages();
+    }
+
+    /// Whether all that this node says has been acknowledged, or given up.
+    pub(super) fn has_told_all(&self) -> bool {
+        let said = !self.keeps_messages() || self.broadcasts.is_done();
+        let written = !self.keeps_maps() || self.state.is_done(&self.members);
+        self.relays.is_done() && said && written
+    }
+
+    fn tell(&mut self) {
+        if self.detector.isolated || !self.may_send(Class::News) {
+            return;
+        }
+        let unit = self.detector.unit(&self.config);
+        self.relays.tick(unit, &mut context!(self));
+        self.gossip.tick(&mut context!(self));
+    }
+
+    /// Takes what is due then, or as soon as it can be sent, for the next deadline if that is sooner.
+    pub(super) fn sooner_if_paid(&self, due: &mut Deadline, class: Class, at: Instant, reason: WakeReason) {
+        if at < due.at {
+            due.sooner(self.no_sooner(class, at), reason);
+        }
+    }
+
+    /// When what is due then can be sent, as far as the byte budget goes.
+    pub(super) fn no_sooner(&self, class: Class, due: Instant) -> Instant {
+        if due == Instant::FAR_FUTURE { due } else { due.max(self.budget.ready(class, self.now, &self.config)) }
+    }
+
+    fn detect(&mut self) {
+        let was_isolated = self.detector.isolated;
+        while let Some((dead, certificate)) = self.detector.tick(&mut context!(self)) {
+            self.declare_down(dead, certificate);
+        }
+        if let Some(said) = self.detector.unanswered_charge(&context!(self)) {
+            self.heed_charge(said);
+        }
+        self.note_isolation(was_isolated);
+        self.speak_up(false);
+    }
+
+    fn ask_seeds(&mut self) {
+        let wanted = self.wants_seeds();
+        if let Some(addr) = self.addr() {
+            self.seeds.tick(wanted, addr, &mut context!(self));
+            if self.phase == Phase::Joining && self.seeds.tell_failing(self.now, &self.config) {
+                self.notices.raise(Notice::JoinFailing);
+            }
+        }
+    }
+
+    fn look_into_claims(&mut self) {
+        let unit = self.detector.unit(&self.config);
+        while let Some(record) = self.challenges.tick(unit, &mut context!(self)) {
+            if let Some(index) = self.believe(record).filter(|index| self.members.is_live(*index)) {
+                self.members.see(index, self.now);
+                self.members.prove(index);
+            }
+        }
+    }
+
+    pub(super) fn note_isolation(&mut self, was_isolated: bool) {
+        match (was_isolated, self.detector.isolated) {
+            (false, true) => {
+                self.relays.clear();
+                self.notices.raise(Notice::Isolated);
+            }
+            (true, false) => {
+                // Nobody could be asked meanwhile.
+                self.broadcasts.repairs.forgive(u64::MAX, self.now);
+                self.notices.raise(Notice::Reconnected);
+            }
+            _ => {}
+        }
+    }
+}
