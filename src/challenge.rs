@@ -178,11 +178,13 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         self.0.retain(|challenge| challenge.refused < MOST_REFUSED);
     }
 
+    /// Whether nothing is being looked into.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Asks again where it is time. Returns a record to believe, if there is one; call again until there is none.
     pub(crate) fn tick(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Record<A>> {
-        if self.0.is_empty() {
-            return None;
-        }
         self.0.retain(|challenge| challenge.verdict(cx) != Verdict::Drop);
         if let Some(at) = self.0.iter().position(|challenge| challenge.verdict(cx) == Verdict::Believe) {
             return self.0.swap_take(at).map(|held| held.claim);

@@ -142,7 +142,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
 
     /// Tries again where no acknowledgement came, and gives up what has cost too much.
     pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
-        if cx.now < self.due() {
+        if self.legs.is_empty() || cx.now < self.due() {
             return;
         }
         self.doubts.retain(|(_, until)| cx.now < *until);

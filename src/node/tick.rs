@@ -170,6 +170,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn look_into_claims(&mut self) {
+        if self.challenges.is_empty() {
+            return;
+        }
         let unit = self.detector.unit(&self.config);
         while let Some(record) = self.challenges.tick(unit, &mut context!(self)) {
             if let Some(index) = self.believe(record).filter(|index| self.members.is_live(*index)) {
