@@ -194,6 +194,14 @@ impl<S: Storage> Store<S> {
         (((hash >> 32) * self.buckets.all().len() as u64) >> 32) as usize
     }
 
+    /// How many stand in each bucket.
+    #[cfg(test)]
+    pub(crate) fn chains(&self) -> impl Iterator<Item = usize> {
+        let next = |at: &At| self.get(*at).map(|head| head.chain).filter(|at| *at != NOWHERE);
+        let length = move |first: At| core::iter::successors(Some(first).filter(|at| *at != NOWHERE), next).count();
+        self.buckets.all().iter().copied().map(length)
+    }
+
     // Changing.
 
     /// Changes what is said of an entry; its length stays.

@@ -283,3 +283,29 @@ fn holes_are_closed_when_there_is_no_other_room_and_when_they_are_many() {
     }
     assert!((100..1_000).contains(&moved), "each byte moves a few times in its life, but {moved} times");
 }
+
+#[test]
+fn keys_that_an_owner_has_chosen_for_one_bucket_stand_in_many_under_another_secret() {
+    let mut store = Store::<Heap>::new(Limited::new(1 << 20), Limited::new(64));
+    store.rekey(1);
+    let (mut last, mut chosen) = (NOWHERE, 0u32);
+    for number in 0..20_000u32 {
+        let at =
+            store.push(Head::new(1, number + 1, 0, 0), &number.to_le_bytes(), |_, _, _| {}).expect("there is room");
+        let before = store.chains().next();
+        last = store.link(at, last);
+        if store.chains().next() == before {
+            last = store.remove(at, last);
+        } else {
+            chosen += 1;
+        }
+    }
+    assert!(chosen > 200, "{chosen} keys in one bucket");
+    assert_eq!(store.chains().sum::<usize>(), chosen as usize, "and none in another");
+    store.rekey(2);
+    assert_eq!(store.chains().sum::<usize>(), chosen as usize, "all are there still");
+    assert!(store.chains().max() < Some(20), "but no more than {:?} in one", store.chains().max());
+    assert!(
+        (0..20_000u32).filter(|number| store.find(1, 0, &number.to_le_bytes()).is_some()).count() == chosen as usize
+    );
+}
