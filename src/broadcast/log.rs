@@ -247,7 +247,7 @@ impl<S: Storage> Log<S> {
     ) -> impl Iterator<Item = (At, Entry)> {
         let (low, high) = (first.saturating_sub(u32::from(MOST_PIECES) - 1) >> BLOCK, last >> BLOCK);
         let few = high.saturating_sub(low) < MOST_BLOCKS;
-        let blocks = if few { low..=high } else { 1..=0 };
+        let blocks = (low..=high).take(if few { MOST_BLOCKS as usize } else { 0 });
         let chained = blocks.flat_map(move |numbers| {
             let in_block = move |entry: &Entry| entry.seq >> BLOCK == numbers;
             self.chain(origin, block(tag, numbers)).filter(move |(_, entry)| in_block(entry))
