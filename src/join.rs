@@ -315,6 +315,11 @@ impl<A: Address> Seeds<A> {
         self.seeds.iter().all(|seed| seed.taken || seed.addr == myself || answered && seed.proof.is_none())
     }
 
+    /// Whether a seed has said that it has no room, or not for another at this address.
+    pub(crate) fn any_full(&self) -> bool {
+        self.seeds.iter().any(|seed| seed.trouble == Trouble::Full)
+    }
+
     /// Whether a seed may be about to admit this node.
     pub(crate) fn any_proved(&self) -> bool {
         self.seeds.iter().any(|seed| seed.proof.is_some())

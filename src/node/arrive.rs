@@ -8,7 +8,7 @@ use super::reply::{Reply, Say};
 use crate::context::Context;
 use crate::event::{DropReason, Notice, Phase, Trouble};
 use crate::join::{cookie, is_cookie};
-use crate::member::{Address, Liveness, Record};
+use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::Index;
 use crate::rival::Witness;
 use crate::storage::Storage;
@@ -23,10 +23,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
         });
         let Some(Told { record: newcomer, seen, .. }) = told else { return self.refuse(DropReason::Malformed) };
-        // It looks for one who was here, and is of another cluster that has the same name.
-        if record.id().is_some_and(|sought| self.members.find(sought).is_none()) {
-            return self.refuse(DropReason::Stranger);
-        }
         let proved = is_cookie(&self.rng, newcomer.addr, self.now, &self.config, proof);
         // One answer a datagram while nobody has proved that this is where it says.
         if core::mem::replace(&mut speaker.answered, true) && !proved {
@@ -50,6 +46,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             most: usize::MAX,
             say: Say::Welcome { number, answer, about },
         });
+    }
+
+    /// Whether a visit to this member, who may be dead, is answered here: by whoever knows it, and by one whom a seed does not let
+    /// in as another lives at this address, or did of late.
+    pub(super) fn may_answer_for(&self, id: NodeId) -> bool {
+        self.members.find(id).is_some() || self.phase == Phase::Joining && self.seeds.any_full()
     }
 
     fn admit(&mut self, (newcomer, seen): (Record<A>, u32), number: u32, speaker: &mut Speaker<A>) -> Answer {

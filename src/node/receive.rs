@@ -165,7 +165,11 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_frame(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
         match frame {
-            Frame::Join { number, cookie, speaks, record } if speaks => self.on_join(number, cookie, record, speaker),
+            // It looks for one who was here, and is of another cluster that has the same name.
+            Frame::Join { sought: Some(id), .. } if !self.may_answer_for(id) => self.refuse(DropReason::Stranger),
+            Frame::Join { number, cookie, speaks, record, .. } if speaks => {
+                self.on_join(number, cookie, record, speaker);
+            }
             Frame::Join { .. } => self.refuse(DropReason::WireVersion),
             // All else must be meant for this life of ours.
             _ if speaker.head.open => self.refuse(DropReason::Stranger),

@@ -18,7 +18,7 @@ use crate::gossip;
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::storage::Storage;
-use crate::wire::{self, ANYONE, Head, Pull, Roots, Seal, VERSION, Word, Writer, kind};
+use crate::wire::{self, ANYONE, Head, Pull, Roots, SEEKS, Seal, VERSION, Word, Writer, kind};
 
 /// The most that can be owed at once: what each table holds, and one each of what there is one of.
 const MOST_OWED: usize = {
@@ -454,13 +454,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         writer.frame(kind::JOIN, |body| {
             body.u32(number)?;
-            body.u64(cookie)?;
-            body.u8(VERSION)?;
+            let sought = sought.filter(|_| cookie == 0);
+            body.u64(sought.map_or(cookie, NodeId::get))?;
+            body.u8(if sought.is_some() { VERSION | SEEKS } else { VERSION })?;
             body.u8(VERSION)?;
             // Whoever is asked may be newer than this node, and is to know from where on it is told.
-            self.members.describe(MYSELF, true, body)?;
-            // The smallest datagram may have no room for it.
-            sought.map_or(Some(()), |id| body.id(id).or(Some(())))
+            self.members.describe(MYSELF, true, body)
         })
     }
 

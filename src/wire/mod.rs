@@ -45,7 +45,7 @@
 //! | 5 | news | records |
 //! | 6 | list | low 8, high 8, salt 4, short ids 4 of all the sender's records in that range of the id space, in order |
 //! | 7 | diff | low 8, high 8, all records in that range which the list of the other side lacks |
-//! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record; id 8 of the one whom it looks for, if it visits one of the dead: only who knows that id answers |
+//! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record. In a visit to one of the dead bit 7 of the oldest version is set, and the id of that one is in place of the cookie until there is one: only who knows that id answers |
 //! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record or the one that stands in the way |
 //! | 10 | leave | number 4; behind news that the sender has left |
 //! | 11 | leave ack | number 4 |
@@ -134,6 +134,8 @@ const OPEN: u8 = 1 << 4;
 const FULL: u8 = 1 << 5;
 const NEWCOMER: u8 = 1 << 6;
 const SEALED: u8 = 1 << 7;
+/// With the oldest version of a join: what is in place of the cookie is the id of the one whom it looks for.
+pub(crate) const SEEKS: u8 = 1 << 7;
 /// In place of how far one has come with a member's broadcasts: it keeps none itself. No broadcast has this number.
 pub(crate) const UNSAID: u32 = u32::MAX;
 /// The tag of "whoever is at this address".
@@ -285,7 +287,7 @@ pub(crate) enum Frame<'d> {
     News(Reader<'d>),
     List { low: u64, high: u64, salt: u32, shorts: Reader<'d> },
     Diff { low: u64, high: u64, records: Reader<'d> },
-    Join { number: u32, cookie: u64, speaks: bool, record: Reader<'d> },
+    Join { number: u32, cookie: u64, sought: Option<NodeId>, speaks: bool, record: Reader<'d> },
     Welcome { number: u32, answer: Answer, record: Reader<'d> },
     Leave { number: u32 },
     LeaveAck { number: u32 },
@@ -360,9 +362,10 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
         kind::WANT => Frame::Want { low: body.u64()?, wanted: body.u64()? },
         kind::RECORDS => Frame::Records(body),
         kind::JOIN => {
-            let (number, cookie) = (body.u32()?, body.u64()?);
-            let speaks = (body.u8()?..=body.u8()?).contains(&VERSION);
-            Frame::Join { number, cookie, speaks, record: body }
+            let (number, cookie, oldest) = (body.u32()?, body.u64()?, body.u8()?);
+            let speaks = (oldest & !SEEKS..=body.u8()?).contains(&VERSION);
+            let sought = (oldest & SEEKS != 0).then_some(NodeId::new(cookie));
+            Frame::Join { number, cookie: if sought.is_some() { 0 } else { cookie }, sought, speaks, record: body }
         }
         kind::WELCOME => {
             let (number, answer, cookie) = (body.u32()?, body.u8()?, body.u64()?);

@@ -59,7 +59,7 @@ impl<'d> Reader<'d> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(crate) fn id(&mut self) -> Option<NodeId> {
+    pub(super) fn id(&mut self) -> Option<NodeId> {
         self.u64().map(NodeId::new)
     }
 

@@ -338,8 +338,8 @@ pub(super) fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, Drop
                 std::format!("relay {number} {low} {high} {:?}", records(list))
             }
             Frame::Diff { low, high, records: list } => std::format!("diff {low} {high} {:?}", records(list)),
-            Frame::Join { number, cookie, speaks, record } => {
-                std::format!("join {number} {cookie} {speaks} {:?}", records(record))
+            Frame::Join { number, cookie, sought, speaks, record } => {
+                std::format!("join {number} {cookie} {sought:?} {speaks} {:?}", records(record))
             }
             Frame::Welcome { number, answer, record } => {
                 std::format!("welcome {number} {answer:?} {:?}", records(record))
@@ -399,7 +399,11 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         with_record(5, Vec::new(), std::format!("news {records:?}")),
         with_numbers(6, "list"),
         with_record(7, le(&[low, high]), std::format!("diff {low} {high} {records:?}")),
-        with_record(8, [&n[..], &le(&[long]), &[1, 1]].concat(), std::format!("join {number} {long} true {records:?}")),
+        with_record(
+            8,
+            [&n[..], &le(&[long]), &[1, 1]].concat(),
+            std::format!("join {number} {long} None true {records:?}")
+        ),
         with_record(
             9,
             [&n[..], &[0], &le(&[long])].concat(),
@@ -481,7 +485,10 @@ fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     }
     for (oldest, newest, speaks) in [(0, 0, false), (0, 1, true), (1, 9, true), (2, 9, false), (2, 1, false)] {
         let join = decoded(8, &[&number[..], &le(&[9]), &[oldest, newest]].concat());
-        assert_eq!(join, Ok(std::format!("join 67305985 9 {speaks} []")), "versions {oldest} to {newest}");
+        assert_eq!(join, Ok(std::format!("join 67305985 9 None {speaks} []")), "versions {oldest} to {newest}");
+        let visit = decoded(8, &[&number[..], &le(&[9]), &[oldest | 0x80, newest]].concat());
+        let sought = Some(NodeId::new(9));
+        assert_eq!(visit, Ok(std::format!("join 67305985 0 {sought:?} {speaks} []")), "a visit to who has the id 9");
     }
 }
 

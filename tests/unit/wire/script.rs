@@ -286,8 +286,10 @@ fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         Frame::News(records) => (kind::NEWS, vec![], Rest::Records(records)),
         Frame::List { low, high, salt, shorts } => (kind::LIST, vec![low, high, n(salt)], Rest::Numbers(shorts)),
         Frame::Diff { low, high, records } => (kind::DIFF, vec![low, high], Rest::Records(records)),
-        Frame::Join { number, cookie, speaks, record } => {
-            (kind::JOIN, vec![n(number), cookie, speaks.into(), speaks.into()], Rest::Records(record))
+        Frame::Join { number, cookie, sought, speaks, record } => {
+            let named = sought.map_or(cookie, |id| id.get());
+            let seeks = u64::from(sought.is_some());
+            (kind::JOIN, vec![n(number), named, seeks, speaks.into()], Rest::Records(record))
         }
         Frame::Welcome { number, answer, record } => {
             let (answer, cookie) = match answer {

@@ -101,8 +101,9 @@ fn make_sense(kind: u8, fields: &mut [u64]) -> Result<(), DropReason> {
         // What a node makes of these is less than what they say.
         (kind::WELCOME, [_, answer, cookie]) if *answer > 0 => *cookie = 0,
         (kind::JOIN, [_, _, oldest, newest]) => {
-            let speaks = (*oldest..=*newest).contains(&1);
-            (*oldest, *newest) = (speaks.into(), speaks.into());
+            // The highest bit says that the cookie is the id of whom it looks for.
+            let (seeks, speaks) = (*oldest >> 7, (*oldest & 0x7f..=*newest).contains(&1));
+            (*oldest, *newest) = (seeks, speaks.into());
         }
         _ => {}
     }
