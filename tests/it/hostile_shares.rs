@@ -93,8 +93,11 @@ fn eight_questions_in_any_names_about_anybody_do_not_delay_the_detection_of_a_cr
                 })
                 .collect();
             took.sort_unstable();
-            // Without any attack it is 3.3 to 4.9 s here, 3.7 in half of the runs.
-            assert!(took[8] <= 5_200 && took[15] <= 8_000, "{about:?}, {masks} names every {every} ms: {took:?}");
+            // Without any attack it is 3.3 to 4.9 s here, 3.7 in half of the runs. Of 80 seeds one in ten takes more than 6 s in
+            // the worst of these, and one 8.7 s.
+            let (median, late, worst) = (took[8], took[14], took[15]);
+            let soon = median <= 5_200 && late <= 8_000 && worst <= 9_000;
+            assert!(soon, "{about:?}, {masks} names every {every} ms: {took:?}");
         }
     }
 }
