@@ -82,22 +82,18 @@ fn main() -> ExitCode {
 
 impl Options {
     fn run(&self) -> Result<(), String> {
-        let kinds = [
-            ("nothing happens", Kind::Quiet),
-            ("one node crashes", Kind::Crash),
-            ("each node writes a key once", Kind::Keys),
-        ];
+        let kinds = [("nothing", Kind::Quiet), ("a crash", Kind::Crash), ("a key each", Kind::Keys)];
         let progress = progress(kinds.len() as u64 * self.hours);
         let mut table = table(&[
             "in the hour",
             "hours",
             "B/node",
-            "worst node",
-            "datagrams/node",
-            "air taken by all",
-            "all know: median",
-            "max",
-            "healthy declared down",
+            "worst\nnode",
+            "data-\ngrams",
+            "air\ntaken",
+            "known:\nmedian",
+            "\nmost",
+            "healthy\ndeclared\ndown",
         ]);
         for (name, kind) in kinds {
             progress.set_message(name);

@@ -44,7 +44,10 @@ pub fn table(head: &[&str]) -> Table {
     let style = presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
     let mut table = Table::new();
     table.load_style(style).set_header(head.to_vec());
-    table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_cell_alignment(CellAlignment::Right);
+        column.set_padding((u16::from(place > 0), 0));
+    }
     table
 }
 

@@ -145,9 +145,6 @@ impl Sheet {
         let low = |head: &str| format!("{}{head}", "\n".repeat(lines - head.lines().count()));
         let heads: Vec<String> = heads().map(low).collect();
         let mut table = table(&heads.iter().map(String::as_str).collect::<Vec<_>>());
-        for (place, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((u16::from(place > 0), 0));
-        }
         for row in &self.rows {
             table.add_row(kept.iter().map(|at| row[*at].shown()));
         }

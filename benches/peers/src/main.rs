@@ -279,6 +279,9 @@ again: what it shows under loss is outside of what it was made for. Bytes are wi
 
 fn print(mut table: Table) {
     table.column_iter_mut().take(1).for_each(|column| column.set_cell_alignment(CellAlignment::Left));
+    for column in table.column_iter_mut() {
+        column.set_padding((1, 1));
+    }
     table.load_style(presets::ASCII_MARKDOWN);
     anstream::println!("{table}");
 }
