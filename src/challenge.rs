@@ -92,6 +92,8 @@ struct Challenge<A> {
     tries: u8,
     /// How many tries the host did not take.
     refused: u8,
+    /// The caller came late after the latest try.
+    put_off: bool,
     next: Instant,
     proved: bool,
     /// Who makes the claim.
@@ -136,6 +138,7 @@ impl<A: Address, S: Storage> Challenges<A, S> {
             numbers,
             tries: 0,
             refused: 0,
+            put_off: false,
             next: cx.now,
             proved,
             teller,
@@ -160,9 +163,12 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         self.0.iter().map(|challenge| challenge.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    /// The caller came late: answers may wait in its socket, and what was asked counts as not asked.
-    pub(crate) fn rearm(&mut self, now: Instant) {
-        self.0.iter_mut().for_each(|challenge| (challenge.tries, challenge.next) = (0, now));
+    /// The caller came late: answers may wait in its socket, and are read before silence counts. That is so once for each
+    /// try, as a loop may always be late.
+    pub(crate) fn forgive(&mut self, read: Instant) {
+        for challenge in self.0.iter_mut().filter(|challenge| !challenge.put_off) {
+            (challenge.put_off, challenge.next) = (true, challenge.next.max(read));
+        }
     }
 
     /// The host did not take what was sent to this address: of a challenge that asks there the latest try was not made. One
@@ -205,6 +211,7 @@ impl<A: Address, S: Storage> Challenges<A, S> {
             challenge.owed = (ask_claimed && !challenge.proved, known_lives);
             challenge.next = cx.now.after(unit << challenge.tries.min(TRIES));
             challenge.tries = challenge.tries.saturating_add(1);
+            challenge.put_off = false;
         }
     }
 

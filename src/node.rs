@@ -305,7 +305,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let patience = config.patience;
         self.redescribe(|myself| Record { patience, ..myself });
         self.detector.hurry(self.now, &self.config);
-        self.challenges.rearm(self.now);
+        self.challenges.forgive(self.now);
         self.seeds.hurry(self.now, &self.config);
         self.act();
         Ok(())

@@ -64,10 +64,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.broadcasts.repairs.forgive(late, self.now);
                 self.broadcasts.sends.forgive(late);
             }
-            // As the detector does: a coarse loop is slow to judge, but does judge.
-            if late >= self.config.suspicion / 4 {
-                self.challenges.rearm(self.now);
-            }
+            self.challenges.forgive(self.now.after(self.config.grace()));
             if let Some(rival) = &mut self.rival {
                 rival.extend(self.now, &self.config);
             }
