@@ -254,7 +254,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             self.tick_errands(cx);
         }
         if cx.now >= self.charges.due() {
-            self.charges.tick(self.unit(cx.config), cx.now);
+            self.charges.tick(self.unit(cx.config), cx.config.suspicion, cx.now);
         }
         // With nobody left there is nobody to be cut off from.
         self.isolated &= cx.members.others() > 0;

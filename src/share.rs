@@ -23,7 +23,7 @@
 //! |---|---|---|---|---|---|
 //! | `Detector::errands` | 8 (3) | whoever asks for a probe | asker and address; a member's question from its own address, about a member that has proved its own, comes first | with its answer, or after twice this node's own time for it | other verdicts, but not one about a member that this node finds silent itself |
 //! | claims among `Detector::cases` | 6 (2) | whoever says that a member is dead | accuser | with an answer of the accused, or the verdict after half a suspicion | the check of other claims, which come again |
-//! | `Detector::charges` | 2 (1) | whoever says that this node is gone | accuser; one that has proved its address comes first | with an answer, or after three tries | this node speaks up later |
+//! | `Detector::charges` | 2 (1) | whoever says that this node is gone | accuser; one that has proved its address comes first | with an answer, or a suspicion after three tries | this node speaks up later |
 //! | `Challenges` | 4 (2) | whoever says that a member moved, began anew, sleeps or leaves | teller and claimed address; a proved address comes first | with an answer, or after five tries | the check of other claims, which come again |
 //! | `Repairs` | 8 (3) | whoever has more of an origin | teller | when nothing is missing, or after the delivery timeout | repair of other origins, which show again |
 //! | `Broadcasts::gives` | 4 (2) | whoever lacks broadcasts | asker | when all is given | what others lack, for which they ask again |

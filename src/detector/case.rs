@@ -305,8 +305,8 @@ const MANY: u32 = 11;
 /// The same for a node that is known not to reach everybody.
 const PARTIAL: u32 = 24;
 
-/// Whether a silent member is dead. With nobody to ask, a crash and a cut look the same, so of two members neither
-/// ever declares the other.
+/// Whether a silent member is dead. With nobody to ask, a crash and a cut look the same: of the last two members that is not
+/// decided here.
 ///
 /// Two silent jurors may stand where this node stands, on this side of a link that is cut, so nearly all who are asked in the
 /// time must be silent, and they are many. That nobody of fifteen hears a member whom a third of the network reaches, and
@@ -453,6 +453,13 @@ mod tests {
         assert!(is_dead(Evidence { silence: 1_600, ..claimed }));
         assert!(!is_dead(Evidence { silence: 1_599, ..claimed }));
         assert!(!is_dead(Evidence { silence: 3_200, silent_jurors: 1, ..claimed }), "on the word of two, as any");
+    }
+
+    #[test]
+    fn a_verdict_takes_no_more_answers_than_there_are_members_to_give_them_and_one() {
+        let around = Around { bystanders: 40, jurors: 5, ..AROUND };
+        assert!(is_dead(Evidence { around, silent_jurors: 5, silent_so_far: 6, ..ENOUGH }));
+        assert!(!is_dead(Evidence { around, silent_jurors: 5, silent_so_far: 5, ..ENOUGH }));
     }
 
     #[test]

@@ -71,14 +71,16 @@ impl<S: Storage> Charges<S> {
         self.open.iter().map(|charge| charge.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    /// Asks again where no answer came, at gaps that double, and gives up after the last.
-    pub(super) fn tick(&mut self, unit: u64, now: Instant) {
+    /// Asks again where no answer came, at gaps that double, and gives up so long after the last: the accuser's loop may come
+    /// round seldom.
+    pub(super) fn tick(&mut self, unit: u64, patience: u64, now: Instant) {
         let is_over = |charge: &Charge| now >= charge.next && charge.tries >= TRIES;
         let over = self.open.iter().find(|charge| is_over(charge));
         self.unanswered = over.map(|charge| (charge.accuser, charge.said)).or(self.unanswered);
         self.open.retain(|charge| !is_over(charge));
         for charge in self.open.iter_mut().filter(|charge| now >= charge.next) {
-            charge.next = now.after(unit << charge.tries);
+            let last = charge.tries + 1 >= TRIES;
+            charge.next = now.after(if last { patience } else { unit << charge.tries });
             charge.tries += 1;
             charge.owed = true;
         }

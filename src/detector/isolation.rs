@@ -69,7 +69,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         // After a cut it may well be held for dead itself.
         let known = cx.members.find(accuser).is_some_and(|index| index != MYSELF);
         let taken = known && self.charges.open(accuser, said, cx);
-        self.charges.tick(self.unit(cx.config), cx.now);
+        self.charges.tick(self.unit(cx.config), cx.config.suspicion, cx.now);
         taken
     }
 
@@ -106,7 +106,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         self.refusing = None;
         self.hold.answered(cx.now, cx.config.probe_period);
         if core::mem::take(&mut self.isolated) {
-            cx.members.absolve();
+            cx.members.absolve(|id| self.doubts(id));
         }
         for case in self.cases.iter() {
             if let Some(index) = cx.members.find(case.target) {

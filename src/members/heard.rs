@@ -1,8 +1,8 @@
 //! Who was heard, and when; who is suspected, and of whom an answer can be expected.
 
-use super::slot::{EXCUSED, PROVED, SEEN, SUSPECT};
+use super::slot::{EXCUSED, PROVED, SEEN, SUSPECT, Slot};
 use super::{Index, MYSELF, Members, coarse};
-use crate::member::Address;
+use crate::member::{Address, NodeId};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
 
@@ -67,12 +67,13 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.slot(index).map_or(0, |slot| u64::from(coarse(now).wrapping_sub(slot.seen)) << 10)
     }
 
-    /// Takes back the suspicions that came of this node being cut off. They are kept in mind, until the members are
-    /// heard: if they are dead after all, their silence shall not make this node seem cut off again. A scan of the
-    /// table.
-    pub(crate) fn absolve(&mut self) {
+    /// Takes back the suspicions that came of this node being cut off, and those that nobody looks into any more. They are
+    /// kept in mind, until the members are heard: if they are dead after all, their silence shall not make this node seem
+    /// cut off again. A scan of the table.
+    pub(crate) fn absolve(&mut self, looked_into: impl Fn(NodeId) -> bool) {
         for index in 0..self.slots.all().len() as Index {
-            if self.slot(index).is_some_and(|slot| slot.marks & (SUSPECT | EXCUSED) == SUSPECT) {
+            let of_cut = |slot: &Slot<A>| slot.marks & EXCUSED == 0 || !looked_into(slot.record.id);
+            if self.slot(index).is_some_and(|slot| slot.marks & SUSPECT != 0 && of_cut(slot)) {
                 self.suspect(index, false);
                 self.excuse(index);
             }
