@@ -172,6 +172,11 @@ impl<M: Machine> Sim<M> {
         self.hosts[host].troubles.filter.is_some()
     }
 
+    /// Whether a loop that comes round seldom drives the host's machine.
+    pub(super) fn is_coarse(&self, host: usize) -> bool {
+        self.hosts[host].troubles.pace.is_some()
+    }
+
     /// Which of its machine's sends the host refuses.
     pub fn refusal(&self, host: usize) -> Refusal {
         self.hosts[host].troubles.refusal

@@ -140,6 +140,8 @@ impl<M: Machine> Sim<M> {
             }
             machine.start(now, id, addr, &mut rng);
         });
+        // A coarse loop comes round later, and others may speak of this life before.
+        self.look(host);
     }
 
     // The network.

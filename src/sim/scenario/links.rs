@@ -128,6 +128,8 @@ fn must_not_be_held_down(sim: &Net) -> BTreeSet<(usize, usize)> {
     let taken = |host: usize| match sim.refusal(host) {
         Refusal::Never => 1.0,
         Refusal::Chance(part) => 1.0 - part,
+        // A loop that comes round seldom may find it shut each time.
+        Refusal::Window { .. } if sim.is_coarse(host) => 0.0,
         Refusal::Window { lasts, every } => 1.0 - lasts.as_secs_f64() / every.as_secs_f64(),
     };
     let passes = |from: usize, to: usize| {
