@@ -15,7 +15,7 @@
 //! | all judge alike | a node that lately did not reach a member whom others heard asks 24 | it is on one side of a cut that others are on neither side of; those find the crash in the usual time |
 //! | all who are silent are judged alike | where three are, and a juror finds each of them silent too, three jurors are enough; a silence that nobody has confirmed is no part of such a crowd | to ask twelve about each of many would drown those who are left, and a node may be cut off from many |
 //! | all members are asked about alike | about one that has not shown that it is where it is said to be, three are asked at half of the time, each asks it once for a question, and the question is not repeated before its answer is due | others may have made it up, and the address may want none of it; a real one is still judged by as many |
-//! | jurors are chosen at random | the first is whom the accused probes every second period; of two others at random the one that was heard later | behind a filter that lets in only what was sent to, the first is heard, and few others are; who has been silent for longer may be out of reach |
+//! | jurors are chosen at random | the first is whom the accused probes every second period | behind a filter that lets in only what was sent to, that one is heard, and few others are |
 //! | a relay that has no time says nothing | it says so, at once | or silence for want of room would look like being cut off |
 //! | | a try that the host does not take was not made, and what was tried before keeps its age | with a fifth of the sends refused at every host a crash was never found, as each refusal began the case anew; now in the usual time |
 //! | timeouts grow when nacks are missing | and when a tick is late: what came since the one before does not count as silence before it has been read, and after a stall the open cases begin anew | a stalled node has nothing to say about others, and a loop that comes round every two seconds judges a tick later, not never |
@@ -393,7 +393,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             // Every second of the later pings is left out where the address is not proved, as whoever is there may not want any,
             // and where others have found silence too: most likely nobody is there.
             let likely = proved && usize::from(case.silent) < JURORS;
-            case.tries.owed &= likely || case.tries.step <= 5 || case.tries.step.is_multiple_of(2);
+            case.tries.owed &= likely || case.tries.step <= 4 || case.tries.step.is_multiple_of(2);
             cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
             // Every second time, and not at once: a juror takes longer to answer than its target. When its answer is due, every
             // time; about a member that may be made up not before, as each question costs that address a ping.
@@ -402,7 +402,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
             let early = proved && case.tries.step.is_multiple_of(2) && asked >= 2 * cx.config.first_retry;
             let again = early || due && (case.asks_many() || !proved);
             for juror in case.jurors.iter_mut().filter(|juror| again && juror.word.is_none()) {
-                juror.owed = true;
+                // Not who has fallen silent itself.
+                juror.owed = !cx.members.find(juror.id).is_some_and(|index| cx.members.is_excused(index));
             }
             case.meet_verdict(allowed, cx.now);
         }

@@ -178,12 +178,7 @@ impl Case {
                 awake(member) && heard()
             };
             let next = successor.filter(|index| at == 0 && cx.members.member(*index).is_some_and(|it| awake(&it)));
-            // Of two the one that was heard later: it may still be there, and within reach.
-            let mut any_sound = || cx.members.random_live(cx.rng, sound);
-            let chosen = next.or_else(|| {
-                let two = [any_sound(), any_sound()].into_iter().flatten();
-                two.min_by_key(|index| cx.members.silence(*index, cx.now))
-            });
+            let chosen = next.or_else(|| cx.members.random_live(cx.rng, sound));
             // What the first three are is chosen at random even where nobody is a good witness; more of those prove nothing.
             let any = |rng: &mut Rng| if at < JURORS { cx.members.random_live(rng, fresh) } else { None };
             let chosen = chosen.or_else(|| any(cx.rng));
