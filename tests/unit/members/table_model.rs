@@ -200,8 +200,8 @@ impl Model {
         }
     }
 
-    pub(super) fn absolve(&mut self) {
-        let suspected = |known: &&Known| known.suspect && !known.excused;
+    pub(super) fn absolve(&mut self, looked_into: impl Fn(NodeId) -> bool) {
+        let suspected = |known: &&Known| known.suspect && (!known.excused || !looked_into(known.record.id));
         let absolved: Vec<NodeId> = self.by_slot().into_iter().filter(suspected).map(|known| known.record.id).collect();
         for id in absolved {
             self.suspect(id, false);
