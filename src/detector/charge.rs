@@ -4,8 +4,10 @@
 //! each datagram. So this node first asks who says so for its word about this node, as it would ask a juror. Who holds
 //! this node for gone answers that it hears nothing of it, under a number that only it was sent.
 //!
-//! One that does not answer counts for nothing, unless this node knows that it does not reach everybody, or holds the
-//! accuser dead: across a link that is cut nobody can be asked, and whoever is held dead there would be for good.
+//! One that does not answer is believed as well, but only once in sixteen suspicions: across a link that is cut nobody can
+//! be asked, and whoever is held dead there would be for good. Any condition beside the time is one that some cut link does
+//! not meet: a node that hears the accuser, that holds it alive by the word of others, or that is too late to know whom it
+//! does not reach. A liar gains nothing by silence, as it could answer that it does hold this node dead.
 
 use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId};

@@ -1,7 +1,7 @@
 //! Whether the silence is this node's own, and what others say of it.
 
 use super::charge::Said;
-use super::{Detector, JURORS, WORST_HEALTH, may_sleep};
+use super::{Detector, JURORS, may_sleep};
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::Stats;
@@ -73,13 +73,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
         taken
     }
 
-    /// What is said of this node by a member that cannot be asked: this node holds it dead itself, or does not reach some whom
-    /// others do, or its caller comes too late to know.
+    /// What is said of this node by a member that does not answer. It may hold it all the same: a link can be cut in one
+    /// direction, and the accuser be held alive here by the word of others.
     pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
-        let (accuser, said) = self.charges.take_unanswered()?;
-        let lost = !cx.members.find(accuser).is_some_and(|index| cx.members.is_live(index));
-        let cut = lost || self.is_partial(cx) || self.health > WORST_HEALTH / 2;
-        (cut && self.charges.heed(cx.now, 16 * cx.config.suspicion)).then_some(said)
+        let (_, said) = self.charges.take_unanswered()?;
+        self.charges.heed(cx.now, 16 * cx.config.suspicion).then_some(said)
     }
 
     /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.
