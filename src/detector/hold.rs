@@ -73,7 +73,8 @@ impl Hold {
 
     /// Whether this node is to keep silent about what is said of it.
     fn holds(&self, period: u64) -> bool {
-        let needed = period << self.recent.saturating_sub(1);
+        // Probes come a period apart, and their answers almost so: else half of the time one more would be waited for.
+        let needed = (period << self.recent.saturating_sub(1)) - period / 8;
         let enough =
             |since: Instant| self.last.since(self.unbroken) >= needed || self.last.since(since) >= forgotten(period);
         self.recent > 0 && !self.contact.is_some_and(enough)
