@@ -252,7 +252,7 @@ fn nodes_in_three_kinds_of_loop_agree_through_a_flood_a_death_and_departures() {
     // One node of those that share a thread must not pay for the others either.
     let flooded = [stage.nodes(&[tokio])[0], stage.nodes(&[poll])[0]];
     stage.flood(&flooded);
-    let refusals = |stage: &Stage| stage.transcript.iter().filter(|line| line.ends_with("wrong check value")).count();
+    let refusals = |stage: &Stage| stage.transcript.iter().filter(|line| line.ends_with("refused: truncated")).count();
     stage.wait("both flooded", |stage| refusals(stage) == flooded.len());
     assert_eq!(stage.ever(Said::Down), BTreeSet::new(), "nobody has died:\n{stage}");
 
