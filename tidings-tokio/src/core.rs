@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings::{App, Clock, HeapNode, Hosted, Instant, NodeId, OwnedEntry, Phase, Topic};
+use tidings::{App, Clock, HeapNode, Hosted, Instant, MAX_SEEDS, NodeId, OwnedEntry, Phase, Topic};
 use tokio::sync::watch;
 
 use crate::error::{Error, StartError, Stopped};
@@ -120,15 +120,16 @@ impl Core {
 
     fn join_through(&mut self, now: Instant, seed: SocketAddr, found: &[SocketAddr]) {
         let node = &mut self.hosted.node;
-        if node.seeds().any(|kept| kept == seed) || node.join(now, seed).is_ok() {
+        if node.seeds().any(|kept| kept == seed) {
             return;
         }
-        let former = node.seeds().find(|kept| !found.contains(kept));
-        if let Some(former) = former {
+        if node.seeds().count() == MAX_SEEDS {
+            // Of those that the names stand for now none gives way to another of them.
+            let Some(former) = node.seeds().find(|kept| !found.contains(kept)) else { return };
             node.forget_seed(now, former);
-            let joined = node.join(now, seed);
-            debug_assert!(joined.is_ok(), "there is room for one");
         }
+        let joined = node.join(now, seed);
+        debug_assert!(joined.is_ok(), "there is room for one");
     }
 
     /// When time is to be handed in next.
@@ -299,7 +300,7 @@ pub(crate) fn entries(node: &HeapNode, owner: NodeId, prefix: &str) -> Vec<Owned
 #[cfg(test)]
 mod tests {
     use tidings::sim::HostAddress;
-    use tidings::{Config, Limits, MAX_SEEDS};
+    use tidings::{Config, Limits};
 
     use super::*;
 
