@@ -37,8 +37,8 @@
 //! let mut nodes = [Node::new(CONFIG), Node::new(CONFIG)];
 //! let mut now = Instant::ZERO;
 //! nodes[1].join(now, 0)?; // the seed's address
-//! nodes[0].start(now, NodeId::from_name("ann"), 0, &mut rand::rng());
-//! nodes[1].start(now, NodeId::from_name("bob"), 1, &mut rand::rng());
+//! nodes[0].start(now, NodeId::from_name("ann"), 0, &mut rand::rng())?;
+//! nodes[1].start(now, NodeId::from_name("bob"), 1, &mut rand::rng())?;
 //! nodes[0].set(now, "role", b"primary")?;
 //! for _ in 0..1_000 {
 //!     carry(now, &mut nodes);
@@ -47,6 +47,7 @@
 //! }
 //!
 //! let mut events = std::iter::from_fn(|| nodes[1].poll_event().map(|event| event.to_string()));
+//! assert!(events.next().is_some_and(|event| event.ends_with("up"))); // whom it knows by now
 //! assert_eq!(events.next().as_deref(), Some("joined the cluster"));
 //! assert_eq!(nodes[1].get(NodeId::from_name("ann"), "role"), Some(&b"primary"[..]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
