@@ -34,7 +34,7 @@ pub const CUT: Trial = Trial {
     name: "a cut, and losses",
     seeds: &[1],
     faults: Faults { cuts: 1, losses: 1, swaps: 1, ..NOTHING },
-    least: 1_400_000,
+    least: 1_000_000,
     ..PLAIN
 };
 
