@@ -14,11 +14,13 @@ fn read(path: &str) -> String {
 
 /// Every file below `folder` with such an end, but for what builds leave there.
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    /// What is not the project's own, or no text.
+    const OTHERS: [&str; 3] = ["target", "corpus", "node_modules"];
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).expect("a folder can be listed");
         let name = name.to_string_lossy();
-        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "corpus" {
+        if path.is_dir() && !name.starts_with('.') && !OTHERS.contains(&&*name) {
             found.append(&mut files(&path, end));
         } else if name.ends_with(end) {
             found.push(path);
