@@ -288,7 +288,7 @@ fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         Frame::Diff { low, high, records } => (kind::DIFF, vec![low, high], Rest::Records(records)),
         Frame::Join { number, cookie, sought, speaks, record } => {
             let named = sought.map_or(cookie, |id| id.get());
-            let seeks = u64::from(sought.is_some());
+            let seeks = u64::from(sought.is_some()) << 7;
             (kind::JOIN, vec![n(number), named, seeks, speaks.into()], Rest::Records(record))
         }
         Frame::Welcome { number, answer, record } => {

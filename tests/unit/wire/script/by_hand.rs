@@ -102,7 +102,7 @@ fn make_sense(kind: u8, fields: &mut [u64]) -> Result<(), DropReason> {
         (kind::WELCOME, [_, answer, cookie]) if *answer > 0 => *cookie = 0,
         (kind::JOIN, [_, _, oldest, newest]) => {
             // The highest bit says that the cookie is the id of whom it looks for.
-            let (seeks, speaks) = (*oldest >> 7, (*oldest & 0x7f..=*newest).contains(&1));
+            let (seeks, speaks) = (*oldest & 0x80, (*oldest & 0x7f..=*newest).contains(&1));
             (*oldest, *newest) = (seeks, speaks.into());
         }
         _ => {}
