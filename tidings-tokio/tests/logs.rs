@@ -2,31 +2,18 @@
 //! shown depends on who logs first in any other.
 #![cfg(feature = "tracing")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use tidings_tokio::{Cluster, Config, Topic};
-use tokio::time::timeout;
+use common::{soon, start};
+use tidings_tokio::{Cluster, Topic};
 use tracing::field::{Field, Visit};
 use tracing::{Event, span};
 
 const ALARMS: Topic = Topic::from_name("alarms");
-
-/// Ends a test that hangs.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(30), future).await.expect("this takes no half minute")
-}
-
-async fn start(name: &str, seed: Option<&Cluster>) -> Cluster {
-    let seeds = seed.map(|seed| seed.addr().to_string());
-    let node = Cluster::builder("test").name(name).bind("127.0.0.1:0").config(Config::LOCAL).seeds(seeds);
-    let node = node.start().await.unwrap();
-    soon(node.joined()).await.unwrap();
-    node
-}
 
 /// The fields of every record, by their names.
 #[derive(Clone, Default)]

@@ -1,28 +1,15 @@
 //! What operators measure of a node: its counters, and its members.
 #![cfg(feature = "metrics")]
 
+mod common;
+
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use common::{soon, start};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
-use tidings_tokio::{Cluster, Config, tidings::DropReason};
-use tokio::time::timeout;
-
-/// Ends a test that hangs.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(30), future).await.expect("this takes no half minute")
-}
-
-async fn start(name: &str, seed: Option<&Cluster>) -> Cluster {
-    let seeds = seed.map(|seed| seed.addr().to_string());
-    let node = Cluster::builder("test").name(name).bind("127.0.0.1:0").config(Config::LOCAL).seeds(seeds);
-    let node = node.start().await.unwrap();
-    soon(node.joined()).await.unwrap();
-    node
-}
+use tidings_tokio::tidings::DropReason;
 
 /// All that was registered, by name and labels.
 #[derive(Default)]
