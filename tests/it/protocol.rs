@@ -14,7 +14,8 @@ use tidings::sim::{Conditions, Sim};
 use tidings::{Config, HeapNode, Instant, Limits, NodeId, Topic};
 
 use crate::common::golden::{bless, checkout};
-use crate::common::scan::{KINDS, Scan, hex};
+use crate::common::scan::{self, Scan, hex};
+use tidings::internals::forge::KINDS;
 
 const CLUSTER: &str = "example";
 const TOPIC: Topic = Topic::from_name("alarms");
@@ -180,7 +181,7 @@ fn shortest(stories: &[Story]) -> BTreeMap<u8, (usize, Vec<u8>)> {
     let mut found: BTreeMap<u8, (usize, Vec<u8>)> = BTreeMap::new();
     for (at, story) in stories.iter().enumerate() {
         for datagram in story.datagrams() {
-            for (kind, _) in Scan::frames(&datagram).filter(|(kind, len)| *len >= least(KINDS[usize::from(*kind)])) {
+            for (kind, _) in Scan::frames(&datagram).filter(|(kind, len)| *len >= least(scan::name(*kind))) {
                 if found.get(&kind).is_none_or(|(_, held)| rank(&datagram) < rank(held)) {
                     found.insert(kind, (at, datagram.clone()));
                 }
@@ -194,8 +195,7 @@ fn shortest(stories: &[Story]) -> BTreeMap<u8, (usize, Vec<u8>)> {
 fn the_vectors_in_the_protocol_are_what_nodes_send_and_read() {
     let stories: Vec<Story> = (1..=3).map(Story::told).chain([Story::of_large_tables()]).collect();
     let found = shortest(&stories);
-    let missing: Vec<&str> =
-        (1..KINDS.len()).filter(|kind| !found.contains_key(&(*kind as u8))).map(|kind| KINDS[kind]).collect();
+    let missing: Vec<&str> = (1..=KINDS.len() as u8).filter(|kind| !found.contains_key(kind)).map(scan::name).collect();
     assert!(missing.is_empty(), "nobody sends these: {missing:?}");
     let (cluster, mut text) = (forge::cluster(CLUSTER), String::new());
     for (kind, (at, datagram)) in &found {
@@ -205,11 +205,11 @@ fn the_vectors_in_the_protocol_are_what_nodes_send_and_read() {
             sealed == *datagram
         };
         let tag = *stories[*at].tags.iter().find(sealed_for).expect("it is sealed for one of the lives, or for anyone");
-        let name = KINDS[usize::from(*kind)];
+        let name = scan::name(*kind);
         let whom = if tag == 0 { "anyone".into() } else { format!("the life with tag {tag:06x}") };
         let _ = write!(text, "**{name}**, sealed for {whom}:\n\n```text\n{}\n```\n\n", Scan::words(datagram));
         let read = reading::read::<SocketAddr>(datagram, CLUSTER, tag).expect("a node takes it");
-        let kinds: Vec<&str> = Scan::frames(datagram).map(|(kind, _)| KINDS[usize::from(kind)]).collect();
+        let kinds: Vec<&str> = Scan::frames(datagram).map(|(kind, _)| scan::name(kind)).collect();
         assert_eq!(read.kinds.len(), kinds.len(), "{name}: {:?} and {kinds:?}", read.kinds);
         let alike =
             |(ours, theirs): (&&str, &&str)| ours == theirs || ["other", "heard", "silent", "busy"].contains(ours);

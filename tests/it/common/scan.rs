@@ -1,44 +1,13 @@
-//! A reader of datagrams that knows the layout in PROTOCOL.md and nothing of the crate: it writes down each field.
+//! A reader of datagrams that knows the layout in PROTOCOL.md and nothing of the crate but what frames are called: it writes down each field.
 //!
 //! Addresses are socket addresses of IPv4. Whatever the layout does not allow is a panic that says where.
 
-/// The kinds of frames, by their numbers.
-pub const KINDS: [&str; 34] = [
-    "none",
-    "ping",
-    "ack",
-    "ask",
-    "verdict",
-    "news",
-    "list",
-    "diff",
-    "join",
-    "welcome",
-    "leave",
-    "leave-ack",
-    "introduce",
-    "claim",
-    "relay",
-    "relay-ack",
-    "sums",
-    "want",
-    "records",
-    "parts",
-    "cast",
-    "cast-ack",
-    "pull",
-    "give",
-    "lack",
-    "progress",
-    "direct",
-    "direct-ack",
-    "delta",
-    "delta-ack",
-    "fetch",
-    "given",
-    "fetched",
-    "steps",
-];
+use tidings::internals::forge::KINDS;
+
+/// What a kind of frame is called.
+pub fn name(kind: u8) -> &'static str {
+    KINDS[usize::from(kind) - 1]
+}
 
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -152,19 +121,19 @@ impl<'d> Scan<'d> {
 
     fn frame(&mut self) {
         let kind = self.take(1)[0];
-        self.note(&[kind], KINDS[usize::from(kind)].to_string());
+        self.note(&[kind], name(kind).to_string());
         let len = self.count("length") as usize;
         self.end();
         let behind = &self.rest[len..];
         self.rest = &self.rest[..len];
         self.body(kind);
         self.end();
-        assert!(self.rest.is_empty(), "{} bytes are left of a {}", self.rest.len(), KINDS[usize::from(kind)]);
+        assert!(self.rest.is_empty(), "{} bytes are left of a {}", self.rest.len(), name(kind));
         self.rest = behind;
     }
 
     fn body(&mut self, kind: u8) {
-        match KINDS[usize::from(kind)] {
+        match name(kind) {
             "ping" => self.roots(),
             "ack" if self.rest.len() == 4 => {
                 self.raw(4, "number");
