@@ -84,7 +84,10 @@ pub(super) fn lull(sim: &mut Net, config: &Config, invented: usize) -> Result<()
         return Ok(());
     }
     sim.heal_all_but_links();
-    let bound = Scenario::bound(config, sim.hosts().max(invented));
+    // A member that was cut off waits for unbroken contact before it speaks against its death. These faults may break it
+    // again and again, and then it takes four times the longest hold: see `detector/hold.rs`.
+    let broken = config.probe_period() * 128;
+    let bound = Scenario::bound(config, sim.hosts().max(invented)) + broken;
     let end = sim.now() + bound;
     let mut held: Vec<(usize, usize)> =
         (0..sim.hosts()).flat_map(|observer| (0..sim.hosts()).map(move |subject| (observer, subject))).collect();
