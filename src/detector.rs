@@ -66,6 +66,10 @@ const ERRANDS: usize = 8;
 const FEW_ERRANDS: usize = 3;
 /// How many are asked at first, and how many who do not answer make a node isolated.
 const JURORS: usize = 3;
+/// The greatest patience that is believed of a member which this node has never heard, as a power of two of seconds: that
+/// of [`Config::LOW_POWER`]. A liar may hide a crash from newcomers for so long. For a member that sleeps longer those
+/// vouch who have heard it.
+const HEARSAY: u8 = 7;
 /// How many are asked about a silence that lasts.
 const PANEL: usize = 12;
 /// So many who are silent at once, or have just been found dead, are a crowd.
@@ -500,6 +504,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
 /// Whether a member is allowed a longer silence than it has kept.
 fn may_sleep<A: Address, S: Storage>(index: Index, cx: &Context<'_, A, S>) -> bool {
     let may = cx.members.get(index).map_or(0, |record| patience(record.patience));
+    let may = if cx.members.was_heard(index) { may } else { may.min(patience(HEARSAY)) };
     may > 0 && cx.members.quiet(index, cx.now) < may
 }
 

@@ -135,6 +135,24 @@ fn no_patience_that_others_give_a_dead_member_hides_its_crash() {
 }
 
 #[test]
+fn no_patience_that_newcomers_are_told_of_hides_a_crash_for_longer_than_two_minutes() {
+    let mut sim = watched(3, 1);
+    let gone = sim.machine(2).unwrap().clone();
+    (0..3).for_each(|host| sim.crash(host));
+    (0..2).for_each(|host| sim.restart(host, fresh(), &[0, 1]));
+    sim.run_for(2 * SECOND);
+    for victim in 0..2 {
+        tell(&mut sim, victim, 1 - victim, |_, forger| forger.lullaby(&gone, 15, 0));
+    }
+    sim.run_for(SECOND);
+    let held = |sim: &Cluster, host: usize| sim.machine(host).unwrap().member(sim.id(2)).map(|member| member.status());
+    assert_eq!([held(&sim, 0), held(&sim, 1)], [Some(Status::Alive); 2], "they are told of it");
+    let known = sim.run_until_all_report(2, Status::Down, 200 * SECOND);
+    assert!(known.is_some_and(|known| known < 140 * SECOND), "{known:?}");
+    assert_eq!(sim.failure(), None);
+}
+
+#[test]
 fn what_others_say_that_a_living_member_has_said_is_put_to_it_and_not_held() {
     for later in [0, 1] {
         let mut sim = watched(8, 1);
