@@ -2,7 +2,7 @@
 //!
 //! A broadcast has a number among those of its origin's life. It goes down the tree of `tree.rs`, to those who listen to
 //! its topic with its payload and to others hollow, so that everybody can tell by the numbers what is missing. Each
-//! member keeps a window of what has come from each origin (`broadcast/window.rs`), so that every message is told once.
+//! member keeps a window of what has come from each origin (`window.rs`), so that every message is told once.
 //! What the tree missed shows in a later number, or in the progress roots of a probe; it is pulled from whoever has it
 //! (`broadcast/repair.rs`), until the origin itself says that it is gone. Then, and only then, it is a gap.
 //!
@@ -30,12 +30,10 @@
 mod direct;
 mod give;
 mod log;
-mod message;
 mod question;
 mod repair;
 mod take;
 mod tell;
-mod window;
 
 pub(crate) use direct::{SENDS as MOST_SENDS, Send, Sends};
 #[cfg(test)]
@@ -43,14 +41,9 @@ pub(crate) use log::HEADER;
 pub(crate) use log::{At, DIRECT, Entry, Log};
 #[cfg(test)]
 pub(crate) use log::{DONE, ORDERED, UNTOLD};
-pub use message::{MessageId, Topic};
-pub use question::Question;
 pub(crate) use question::Questions;
 pub(crate) use repair::{Give, Repairs};
 pub(crate) use take::{Gap, Taken};
-pub(crate) use window::Window;
-#[cfg(test)]
-pub(crate) use window::{Place, SPAN};
 
 use crate::context::Context;
 use crate::member::Address;
@@ -58,6 +51,7 @@ use crate::members::{Index, MYSELF, Members};
 use crate::recent::Recent;
 use crate::storage::{FewData, FewOf, List, Storage};
 use crate::time::Instant;
+use crate::topic::Topic;
 use crate::tree::{DataTree, LOOK, Share, Tree, WAYS, Wish, live_in};
 use crate::wire::{HOLLOW, HOPS, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, Piece, QUESTION};
 
@@ -197,7 +191,7 @@ impl<S: Storage> Broadcasts<S> {
         (number, payload): (Option<u32>, &[u8]),
         cx: &mut Context<'_, A, S>,
     ) -> Option<(At, u8)> {
-        let (Origin { id: origin, tag }, head) = (own_origin(cx.members)?, number.map(u32::to_le_bytes));
+        let (Origin { id: origin, tag }, head) = (cx.members.own_origin()?, number.map(u32::to_le_bytes));
         let head = head.as_ref().map_or(&[][..], |head| &head[..]);
         let len = (head.len() + payload.len()) as u32;
         let pieces = pieces_for(len, cx.config.max_datagram() - MOST_BEFORE_PAYLOAD)?;
@@ -318,7 +312,7 @@ impl<S: Storage> Broadcasts<S> {
     /// This node begins another life: what is still under way is broadcast anew, numbered from 1, and all else is of the
     /// past.
     pub(crate) fn renew<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
-        let Some(Origin { id, tag }) = own_origin(cx.members) else { return };
+        let Some(Origin { id, tag }) = cx.members.own_origin() else { return };
         self.last = 0;
         let mut next = 0;
         while let Some((at, entry)) = { self.log.from(next).next() } {
@@ -335,10 +329,6 @@ impl<S: Storage> Broadcasts<S> {
         }
         self.claim_numbers(1, cx.members);
     }
-}
-
-pub(crate) fn own_origin<A: Address, S: Storage>(members: &Members<A, S>) -> Option<Origin> {
-    members.myself().map(|myself| Origin { id: myself.id, tag: myself.tag() })
 }
 
 /// Into how many pieces of at most this length a payload is cut; `None` if into too many.

@@ -1,10 +1,11 @@
 //! What every part of the protocol works with.
 
 use crate::config::Config;
-use crate::event::{Stats, WakeReason};
+use crate::event::WakeReason;
 use crate::member::Address;
 use crate::members::Members;
 use crate::rng::Rng;
+use crate::stats::Stats;
 use crate::storage::Storage;
 use crate::time::Instant;
 

@@ -27,7 +27,7 @@ pub(crate) struct Gossip {
 /// How often a record is told: the logarithm of the cluster and four more. An epidemic in which each of n members
 /// tells c others misses a share e^-c of them (Demers et al. 1987); lost datagrams and echoes take their part.
 pub(crate) fn copies(live: u32) -> u8 {
-    (u32::BITS - live.leading_zeros() + 4).min(crate::news::LISTS as u32) as u8
+    (u32::BITS - live.leading_zeros() + 4).min(crate::members::news::LISTS as u32) as u8
 }
 
 /// From how many copies on a record only rides on what is sent anyway: where those begin that went down the tree.
@@ -96,7 +96,7 @@ pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, room: usize,
     let limit = copies(cx.members.live());
     let mut packed = 0u64;
     // How many were sent so often before this datagram: those sent now join the end of the next queue.
-    let counts: [u32; crate::news::LISTS] = core::array::from_fn(|sent| cx.members.news().count(sent as u8));
+    let counts: [u32; crate::members::news::LISTS] = core::array::from_fn(|sent| cx.members.news().count(sent as u8));
     'full: for (count, sent) in counts.into_iter().zip(0..) {
         for _ in 0..count {
             let Some(index) = cx.members.news().first(sent) else { break };

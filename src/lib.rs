@@ -227,14 +227,16 @@ mod detector;
 mod event;
 mod gossip;
 mod hash;
+mod ids;
 #[cfg(all(unit_tests, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals;
 mod join;
+mod key;
 mod leave;
+mod map;
 mod member;
 mod members;
-mod news;
 mod node;
 mod progress;
 mod recent;
@@ -247,39 +249,44 @@ mod share;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod state;
+mod stats;
 mod storage;
 mod sync;
 mod time;
+mod topic;
 mod tree;
 mod turns;
 #[cfg(all(unit_tests, any(test, feature = "internals")))]
 #[path = "../tests/unit/mod.rs"]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod unit;
+mod window;
 mod wire;
 
 #[cfg(feature = "alloc")]
 pub use app::{App, Hosted};
-pub use broadcast::{MessageId, Question, Topic};
 pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM, ParsePresetError};
 #[cfg(feature = "std")]
 pub use event::is_transient;
 pub use event::{
-    BroadcastError, CapacityError, DropReason, Event, ForgetError, Phase, SendError, SendFailure, StartError, Stats,
-    Transmit, Trouble, WakeReason,
+    BroadcastError, CapacityError, Event, ForgetError, Phase, SendError, SendFailure, StartError, Transmit, Trouble,
+    WakeReason,
 };
 #[cfg(feature = "alloc")]
 pub use event::{OwnedEntry, OwnedEvent};
+pub use ids::{MessageId, Question};
 pub use join::MAX_SEEDS;
+pub use key::{Class, Entry, SetOptions, StateError, Version};
 pub use member::{Address, Life, Member, NodeId, ParseIdError, Status};
 #[cfg(feature = "alloc")]
 pub use node::HeapNode;
 pub use node::{BareNode, FixedNode, MAX_SPREAD, Node};
 pub use rand_core;
-pub use state::{Class, Entry, SetOptions, StateError, Version};
+pub use stats::{DropReason, Stats};
 pub use storage::{Bare, Fixed, Narrow, Storage, Wide, Width};
 #[cfg(feature = "alloc")]
 pub use storage::{Heap, Limits};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;
+pub use topic::Topic;

@@ -8,9 +8,9 @@ use core::str::FromStr;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::broadcast::Topic;
 use crate::bytes::{self, Pen};
 use crate::hash;
+use crate::topic::Topic;
 
 /// A member's stable identity: 64 bits that the caller chooses and that survive restarts and changes of address.
 ///
@@ -287,7 +287,7 @@ impl<A> Member<A> {
     /// Whether it may listen to a topic. A member says so in 32 bits, so that it is also true of some topics that it does not
     /// listen to, of one in 32 where it listens to one; where it is false, it does not.
     pub fn may_listen(&self, topic: Topic) -> bool {
-        self.record.topics & topic_bit(topic.get()) != 0
+        self.record.topics & topic.bit() != 0
     }
 
     /// What this node holds it to be.
@@ -312,11 +312,6 @@ impl<A: fmt::Debug> fmt::Debug for Member<A> {
             .field("status", &self.status())
             .finish()
     }
-}
-
-/// What stands for the topic of this number in a record.
-pub(crate) fn topic_bit(topic: u32) -> u32 {
-    1 << (hash::mix(topic.into()) >> 59)
 }
 
 /// The part of a status that members tell each other. The order is the order of precedence in the merge.

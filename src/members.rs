@@ -1,16 +1,18 @@
 //! The table of members: find, admit, evict, sample, order, and what is pending for each.
 //!
 //! Slots do not move while they are in use. `heads` has buckets of the id space, chained through the slots, and sums of
-//! them (see `order.rs`). Members with news to tell are also in the list of their send count (see `news.rs`), and those of
+//! them (see `order.rs`). Members with news to tell are also in the list of their send count (see `members/news.rs`), and those of
 //! whom the application has not been told in a queue.
 
 mod choose;
 mod heard;
 mod maps;
+pub(crate) mod news;
 mod order;
 mod progress;
 mod slot;
 
+use news::News;
 #[cfg(test)]
 pub(crate) use order::MOST_IN_BUCKET;
 use order::Terms;
@@ -18,16 +20,16 @@ pub(crate) use order::{Look, Sum};
 pub(crate) use slot::Slot;
 use slot::{FREE, MOVED, PROVED, REBORN, SEEN, UNTOLD};
 
-use crate::broadcast::Window;
-use crate::event::{Event, Stats};
+use crate::event::Event;
 use crate::hash::{Sip, mix};
+use crate::map::Map;
 use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
-use crate::news::News;
 use crate::rng::Rng;
-use crate::state::Map;
+use crate::stats::Stats;
 use crate::storage::{Few, FewOf, List, Storage};
 use crate::time::Instant;
-use crate::wire::{MAX_ADDR, UNSAID, Writer};
+use crate::window::Window;
+use crate::wire::{MAX_ADDR, Origin, UNSAID, Writer};
 
 /// A slot's number.
 pub(crate) type Index = u32;
@@ -156,6 +158,11 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// This node's own record; `None` before `start`.
     pub(crate) fn myself(&self) -> Option<&Record<A>> {
         self.get(MYSELF)
+    }
+
+    /// The origin of what this node says itself.
+    pub(crate) fn own_origin(&self) -> Option<Origin> {
+        self.myself().map(|myself| Origin { id: myself.id, tag: myself.tag() })
     }
 
     pub(crate) fn is_live(&self, index: Index) -> bool {
@@ -319,7 +326,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Whether a member's record is still news.
     pub(crate) fn is_news(&self, index: Index) -> bool {
-        self.slot(index).is_some_and(|slot| slot.sent != crate::news::SILENT)
+        self.slot(index).is_some_and(|slot| slot.sent != crate::members::news::SILENT)
     }
 
     /// Puts a member's record among the news as if it had been sent `sent` times already.

@@ -41,9 +41,7 @@ use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
 use crate::context::Context;
 use crate::detector::{Detector, scaled};
-use crate::event::{
-    CapacityError, DropReason, Event, ForgetError, Notices, Phase, SendFailure, StartError, Stats, Trouble, WakeReason,
-};
+use crate::event::{CapacityError, Event, ForgetError, Notices, Phase, SendFailure, StartError, Trouble, WakeReason};
 use crate::gossip::{self, Gossip};
 use crate::join::Seeds;
 use crate::leave::Leave;
@@ -54,6 +52,7 @@ use crate::relay::Relays;
 use crate::rival::{Begun, Rival};
 use crate::rng::Rng;
 use crate::state::State;
+use crate::stats::{DropReason, Stats};
 use crate::storage::{Bare, Breadth, Fixed, Storage};
 use crate::sync::Sync;
 use crate::time::Instant;

@@ -13,13 +13,10 @@ use crate::hash::mix;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Look, Members, Sum};
 use crate::state::State;
-use crate::storage::Storage;
+use crate::storage::{LATEST, Storage};
 use crate::time::Instant;
 use crate::wire::{Origin, Parts, Reader, Writer, kind};
 
-/// The origins of the latest messages and the owners of the latest changes that are named, the most of either.
-pub(crate) const LATEST: usize = 16;
-pub(crate) const FEW_LATEST: usize = 8;
 /// The most members that are named at a time: each costs whoever hears of it a look at its slot, its window and its map, which
 /// are in no cache.
 pub(crate) const MOST_STEPS: usize = 64;

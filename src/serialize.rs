@@ -8,8 +8,9 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::config::{Config, ConfigError};
-use crate::event::{DropReason, Phase, Stats, Trouble};
+use crate::event::{Phase, Trouble};
 use crate::member::{Member, NodeId, Status};
+use crate::stats::{DropReason, Stats};
 
 /// As its 16 hexadecimal digits where people read it, and else as a number.
 impl Serialize for NodeId {

@@ -5,7 +5,7 @@
 //! written, so that what is written again meanwhile goes once. Who missed one shows by its version, in the answer to the
 //! next delta, or in the progress roots of a probe, and fetches what it lacks from whoever has it (`state/fetch.rs`).
 //!
-//! One datagram can be followed so: `node/replicate.rs` takes the frame, `state/map.rs` judges by versions alone whether
+//! One datagram can be followed so: `node/replicate.rs` takes the frame, `map.rs` judges by versions alone whether
 //! the chunk may be taken, `state/take.rs` takes it entry by entry (`state/rebuild.rs`, when a log is read again),
 //! `state/store.rs` holds the bytes, `state/tell.rs` says what the application hears of it.
 //!
@@ -27,8 +27,6 @@ mod cast;
 mod fetch;
 mod give;
 mod keep;
-mod key;
-mod map;
 mod own;
 mod pace;
 mod rebuild;
@@ -39,29 +37,25 @@ mod tell;
 pub(crate) use cast::Delta;
 pub(crate) use fetch::{Fetches, WANTS};
 pub(crate) use keep::Kept;
-pub use key::{Class, Entry, SetOptions, StateError, Version};
-pub(crate) use map::{BULK, LOGS, Map, VITAL_LOG};
 pub(crate) use own::{Write, max_key};
-pub(crate) use store::{At, NOWHERE};
 pub(crate) use take::Took;
 pub(crate) use tell::StateNews;
 
 /// What tests look into.
 #[cfg(test)]
 pub(crate) mod parts {
-    pub(crate) use super::map::{Log, Rebuild, Verdict, judge};
     pub(crate) use super::pace::Pace;
     pub(crate) use super::store::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
 }
 
+use crate::key::{Class, Entry, Version};
+use crate::map::{At, BULK, LOGS, Map, NOWHERE, Rebuild, VITAL_LOG};
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
-use crate::progress::{FEW_LATEST, LATEST};
 use crate::recent::Recent;
-use crate::storage::{FewData, FewOf, Storage};
+use crate::storage::{FEW_LATEST, FewData, FewOf, LATEST, Storage};
 use crate::time::Instant;
 use crate::tree::{DataTree, Tree};
-use map::Rebuild;
 use store::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
 use tell::Watches;
 

@@ -6,6 +6,10 @@ use core::hash::Hash;
 use core::marker::PhantomData;
 use core::ops::DerefMut;
 
+/// The origins of the latest messages and the owners of the latest changes that are named, the most of either.
+pub(crate) const LATEST: usize = 16;
+pub(crate) const FEW_LATEST: usize = 8;
+
 mod sealed {
     use core::panic::{RefUnwindSafe, UnwindSafe};
 

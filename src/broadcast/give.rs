@@ -1,11 +1,12 @@
 //! What others who lack broadcasts are given.
 
+use super::Broadcasts;
 use super::log::{DIRECT, Entry};
-use super::{Broadcasts, Topic, own_origin};
 use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::members::Members;
 use crate::storage::{FewOf, Storage};
+use crate::topic::Topic;
 use crate::wire::{HOLLOW, Lack, MOST_PIECES, Origin, Pull, Writer, kind, write_frame, write_piece};
 
 impl<S: Storage> Broadcasts<S> {
@@ -62,7 +63,7 @@ impl<S: Storage> Broadcasts<S> {
                 }
             }
         }
-        let own = own_origin(members).filter(|own| *own == give.pull.origin);
+        let own = members.own_origin().filter(|own| *own == give.pull.origin);
         let (oldest, newest) = own.map_or((0, 0), |own| (self.oldest(own), self.last));
         let mut done = false;
         if left & !gone == 0 {

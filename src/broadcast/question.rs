@@ -1,28 +1,12 @@
 //! Questions of this node's own, whose answers it still takes.
 
-use super::MessageId;
-use crate::member::NodeId;
+use crate::ids::MessageId;
 use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 
 /// The most questions that are open at once: one bit each in every member's window.
 const QUESTIONS: usize = 4;
 const FEW_QUESTIONS: usize = 2;
-
-/// A question that another member has asked, to be answered with [`Node::answer`](crate::Node::answer).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Question {
-    pub(crate) asker: NodeId,
-    pub(crate) number: u32,
-}
-
-impl Question {
-    /// Who asks.
-    pub const fn asker(self) -> NodeId {
-        self.asker
-    }
-}
 
 /// A question of this node's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,16 +3,16 @@
 use heapless::Vec;
 
 use super::log::{At, DIRECT, DONE, Entry, ORDERED, UNTOLD};
-use super::window::{Place, Window};
 use super::{Broadcasts, Job, LEGS, OUTBOX, direct};
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::{DropReason, Stats};
 use crate::hash;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
+use crate::stats::{DropReason, Stats};
 use crate::storage::{FewOf, List, Storage};
 use crate::time::Instant;
+use crate::window::{Place, Window};
 use crate::wire::{HOLLOW, HOPS, Origin, PART, Part, Piece};
 
 /// How many direct messages are known again when they come twice, at most.

@@ -5,11 +5,10 @@ use heapless::Vec;
 use super::log::{At, DIRECT, DONE, Entry, Log, ORDERED, UNTOLD};
 use super::take::{Gap, note_gap};
 use super::{Broadcasts, question};
-use crate::event::Stats;
 use crate::member::Address;
 use crate::members::{Index, Members};
-use crate::progress::LATEST;
-use crate::storage::{FewOf, Storage};
+use crate::stats::Stats;
+use crate::storage::{FewOf, LATEST, Storage};
 use crate::wire::ANSWER;
 
 /// How many messages are looked at to find the latest origins.

@@ -4,9 +4,9 @@ use super::charge::Said;
 use super::{Detector, JURORS, may_sleep};
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::Stats;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
+use crate::stats::Stats;
 use crate::storage::Storage;
 use crate::wire::Word;
 

@@ -3,18 +3,18 @@
 mod error;
 #[cfg(feature = "alloc")]
 mod owned;
-mod stats;
 
 #[cfg(feature = "std")]
 pub use error::is_transient;
 pub use error::{BroadcastError, CapacityError, ForgetError, SendError, SendFailure, StartError};
 #[cfg(feature = "alloc")]
 pub use owned::{OwnedEntry, OwnedEvent};
-pub use stats::{DropReason, Stats};
 
-use crate::broadcast::{MessageId, Question, Topic};
+use crate::ids::{MessageId, Question};
+use crate::key::Entry;
 use crate::member::{Member, NodeId};
-use crate::state::Entry;
+use crate::stats::DropReason;
+use crate::topic::Topic;
 use core::fmt;
 
 /// Something that the application may want to know.

@@ -4,10 +4,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{DropReason, Event, Trouble};
-use crate::broadcast::{MessageId, Question, Topic};
+use super::{Event, Trouble};
+use crate::ids::{MessageId, Question};
+use crate::key::{Class, Entry, StateError, Version};
 use crate::member::{Member, NodeId};
-use crate::state::{Class, Entry, StateError, Version};
+use crate::stats::DropReason;
+use crate::topic::Topic;
 
 /// An [`Event`] that borrows nothing: it can be kept, sent to another task, or looked at while the node is called.
 ///

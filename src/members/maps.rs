@@ -2,8 +2,8 @@
 //! have maps.
 
 use super::{Index, Members};
+use crate::map::{At, Map};
 use crate::member::{Address, NodeId};
-use crate::state::{At, Map};
 use crate::storage::{List, Storage};
 
 impl<A: Address, S: Storage> Members<A, S> {

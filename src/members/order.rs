@@ -30,9 +30,9 @@
 //! admitted, and keep them answering, as would fill a table of that size.
 
 use super::{Full, Index, Members, NONE, Slot};
-use crate::event::Stats;
 use crate::hash::mix;
 use crate::member::{Address, Liveness, NodeId, Record};
+use crate::stats::Stats;
 use crate::storage::{List, Storage};
 use crate::time::Instant;
 

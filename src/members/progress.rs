@@ -3,11 +3,11 @@
 //! The windows are a table of their own beside the slots, which grows only when members broadcast.
 
 use super::{Index, MYSELF, Members, Terms};
-use crate::broadcast::Window;
 use crate::hash::Sip;
 use crate::member::{Address, Liveness, Record};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
+use crate::window::Window;
 use crate::wire::{Progress, UNSAID};
 
 /// How long after its death a member's broadcasts are still compared, in microseconds.

@@ -60,7 +60,7 @@ impl<A: Address> Slot<A> {
             next_untold: NONE,
             before: NONE,
             behind: NONE,
-            sent: crate::news::SILENT,
+            sent: crate::members::news::SILENT,
             told: Told::Nothing,
             marks: 0,
         }

@@ -6,11 +6,12 @@ use super::learn::{Source, Telling};
 use super::receive::Speaker;
 use super::reply::{Reply, Say};
 use crate::context::Context;
-use crate::event::{DropReason, Notice, Phase, Trouble};
+use crate::event::{Notice, Phase, Trouble};
 use crate::join::{cookie, is_cookie};
 use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::Index;
 use crate::rival::Witness;
+use crate::stats::DropReason;
 use crate::storage::Storage;
 use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Told};
 

@@ -5,10 +5,11 @@ use super::learn::Telling;
 use super::reply::Replies;
 use crate::challenge::Challenges;
 use crate::context::Context;
-use crate::event::{DropReason, Notice, Phase};
+use crate::event::{Notice, Phase};
 use crate::member::{Address, Life, Liveness, MAX_JUMP, Member, NodeId, Record};
 use crate::members::MYSELF;
 use crate::rival::{Begun, Outcome, Rival, Witness, decide};
+use crate::stats::DropReason;
 use crate::storage::Storage;
 use crate::wire::Head;
 

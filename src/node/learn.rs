@@ -6,12 +6,13 @@ use super::Node;
 use super::weigh::{Heard, Hearing, Ruling, weigh};
 use crate::context::Context;
 use crate::detector::{Accusation, Said};
-use crate::event::{DropReason, Phase};
+use crate::event::Phase;
 use crate::gossip;
+use crate::map::Map;
 use crate::member::{Address, Certificate, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
 use crate::rival::Witness;
-use crate::state::Map;
+use crate::stats::DropReason;
 use crate::storage::Storage;
 use crate::wire::{Origin, Reader, Told, UNSAID, Word};
 
@@ -344,7 +345,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // Whoever leaves is gone before it could tell those whom the tree did not reach.
             Source::News if liveness == Liveness::Left => 0,
             Source::Relay | Source::News => gossip::tail(self.members.live()),
-            Source::Sync(_) if self.sync.by_newcomer() => crate::news::SILENT,
+            Source::Sync(_) if self.sync.by_newcomer() => crate::members::news::SILENT,
             Source::Sync(_) => gossip::copies(self.members.live()) / 2,
         }
     }

@@ -6,9 +6,10 @@ use super::Node;
 use crate::bytes::{copy, encode};
 use crate::context::Context;
 use crate::event::{CapacityError, Event};
+use crate::key::{Entry, SetOptions, StateError, Version};
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
-use crate::state::{self, Entry, SetOptions, StateError, StateNews, Version, Write};
+use crate::state::{self, StateNews, Write};
 use crate::storage::Storage;
 use crate::time::Instant;
 

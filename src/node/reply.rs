@@ -8,11 +8,11 @@
 use super::Node;
 use super::send::write_verdict;
 use crate::challenge::denial;
-use crate::event::DropReason;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF};
 use crate::progress;
 use crate::share::{Claim, make_room};
+use crate::stats::DropReason;
 use crate::storage::{Few, FewOf, Storage};
 use crate::sync::{self, Diff};
 use crate::time::Instant;

@@ -13,10 +13,11 @@ use crate::budget::Class;
 use crate::challenge::Side;
 use crate::context::Context;
 use crate::detector::{Accusation, Probe, Seat, errand_time};
-use crate::event::{DropReason, Phase, Transmit};
+use crate::event::{Phase, Transmit};
 use crate::gossip;
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF};
+use crate::stats::DropReason;
 use crate::storage::Storage;
 use crate::wire::{self, ANYONE, Head, Pull, Roots, SEEKS, Seal, VERSION, Word, Writer, kind};
 

@@ -7,10 +7,10 @@ use super::learn::{Source, Telling};
 use super::receive::Speaker;
 use super::reply::{Reply, Say};
 use crate::context::Context;
-use crate::event::DropReason;
 use crate::member::Address;
 use crate::members::Index;
 use crate::relay::{self, PARCEL, Share};
+use crate::stats::DropReason;
 use crate::storage::Storage;
 use crate::wire::Reader;
 

@@ -4,14 +4,16 @@ use core::time::Duration;
 
 use super::Node;
 use super::send::{Owed, behind};
-use crate::broadcast::{self, At, DIRECT, Entry, MessageId, Question, Topic, own_origin};
+use crate::broadcast::{self, At, DIRECT, Entry};
 use crate::budget::Class;
 use crate::context::{Context, Deadline};
 use crate::event::{BroadcastError, CapacityError, Event, SendError, WakeReason};
+use crate::ids::{MessageId, Question};
 use crate::member::{Address, NodeId, Record};
 use crate::members::MYSELF;
 use crate::storage::Storage;
 use crate::time::{Instant, micros};
+use crate::topic::Topic;
 use crate::wire::{ANSWER, QUESTION, Writer, kind, write_frame, write_part, write_piece};
 
 /// What is to be told next of messages.
@@ -241,7 +243,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Who this node is, if it has a say.
     fn speaks(&self) -> Option<crate::wire::Origin> {
-        own_origin(&self.members).filter(|_| self.is_running() && self.leave.is_none())
+        self.members.own_origin().filter(|_| self.is_running() && self.leave.is_none())
     }
 
     // Time.
@@ -370,7 +372,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         if let Some(send) = self.broadcasts.sends.next_outcome() {
-            let origin = own_origin(&self.members)?;
+            let origin = self.members.own_origin()?;
             let id = MessageId { origin: origin.id, tag: origin.tag, seq: send.number };
             return Some(News::Outcome(id, send.to, send.has_reached()));
         }

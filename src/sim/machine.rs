@@ -3,12 +3,12 @@
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::network::SimRng;
-use crate::broadcast::Topic;
 use crate::event::{Event, SendFailure};
 use crate::member::{Address, NodeId, Status};
 use crate::node::Node;
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::topic::Topic;
 
 /// Something that a machine told its application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,9 @@ use std::vec::Vec;
 use super::machine::HostAddress;
 use super::world::{Sim, Watch};
 use crate::event::Phase;
+use crate::key::{Class, SetOptions, Version};
 use crate::member::{Life, NodeId, Status};
 use crate::node::Node;
-use crate::state::{Class, SetOptions, Version};
 use crate::storage::Storage;
 
 /// How many keys there are.

@@ -1,8 +1,9 @@
 //! Deltas down the tree: what this node writes itself, and what it passes on.
 
-use super::{BULK, LOGS, State, VITAL_LOG};
+use super::State;
 use crate::config::Config;
 use crate::context::Context;
+use crate::map::{BULK, LOGS, VITAL_LOG};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::Storage;

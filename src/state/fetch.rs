@@ -4,9 +4,10 @@
 //! then what is still lacking is asked for again, as long as something comes. All else shows again when roots are
 //! compared.
 
-use super::{LOGS, Partial, Rebuilding, State};
+use super::{Partial, Rebuilding, State};
 use crate::config::Config;
 use crate::context::Context;
+use crate::map::LOGS;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::{FewData, FewOf, Storage};

@@ -1,11 +1,11 @@
 //! What others are given: a log from some version on, as much of it as a datagram holds.
 
+use super::State;
 use super::fetch::{FEW_WANTS, WANTS};
-use super::map::Log;
 use super::store::{DELETED, Head};
-use super::{At, BULK, LOGS, State, VITAL_LOG};
-use crate::broadcast::own_origin;
 use crate::config::Config;
+use crate::map::Log;
+use crate::map::{At, BULK, LOGS, VITAL_LOG};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::storage::{FewData, FewOf, Storage};
@@ -163,7 +163,7 @@ impl<S: Storage> State<S> {
     ) -> Option<()> {
         let mut give = self.gives.get(at)?.clone();
         let before = writer.len();
-        own_origin(members)?;
+        members.own_origin()?;
         for log in [VITAL_LOG, BULK] {
             let waiting = give.left.iter().filter(|left| self.lacks(left, log, members)).count();
             let share = if waiting > 1 { writer.room() / 2 } else { usize::MAX };

@@ -1,6 +1,6 @@
 //! A map as the application keeps it from one process to the next.
 
-use super::key::Class;
+use crate::key::Class;
 use crate::wire::MAX_KEY;
 
 /// One key: its length 1, class 1, the value's length 4, key, value.

@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
-use super::key::{Class, SetOptions, StateError};
 use super::store::{DELETED, Head, LOCAL, VITAL};
-use super::{At, BULK, LOGS, State, VITAL_LOG, mark_of};
+use super::{State, mark_of};
 use crate::bytes::copy;
 use crate::config::Config;
 use crate::context::Context;
+use crate::key::{Class, SetOptions, StateError};
+use crate::map::{At, BULK, LOGS, VITAL_LOG};
 use crate::member::Address;
 use crate::members::{MYSELF, Members};
 use crate::storage::Storage;

@@ -4,8 +4,8 @@
 //! for each period in which most of those who were heard lag by two periods or more, or what was written is not handed out
 //! for so long; and it grows by an eighth of that half in every other, until it is no limit any more.
 
-use super::StateError;
 use crate::config::Config;
+use crate::key::StateError;
 use crate::time::Instant;
 
 /// How many periods back is remembered how much had been written.

@@ -9,11 +9,12 @@
 //! which it is known that it holds parts of later states (`Log::exposed`), something up to its version can be lacking, and
 //! is put in at once when it is listed; of any other log that would be a contradiction, and somebody lies.
 
-use super::map::Rebuild;
 use super::store::{CONFIRMED, DELETED, HEADER, Head};
 use super::take::{Mode, Piece, Stop, Took, has_place};
-use super::{At, Rebuilding, State, mark_of};
+use super::{Rebuilding, State, mark_of};
 use crate::context::Context;
+use crate::map::At;
+use crate::map::Rebuild;
 use crate::member::Address;
 use crate::members::{Index, Members};
 use crate::storage::{FewOf, Storage};

@@ -7,13 +7,9 @@
 
 use crate::bytes;
 use crate::hash::Sip;
+use crate::map::{At, NOWHERE};
 use crate::members::Index;
 use crate::storage::{List, Storage};
-
-/// Where an entry begins.
-pub(crate) type At = u32;
-/// No entry.
-pub(crate) const NOWHERE: At = At::MAX;
 
 /// The bytes before each key.
 pub(crate) const HEADER: usize = 24;

@@ -1,9 +1,10 @@
 //! What others send of their maps: whole chunks, pieces of values, and the room for both.
 
-use super::map::{Verdict, judge};
 use super::store::{CONFIRMED, DELETED, Head, PARTIAL, VITAL};
-use super::{At, BULK, Partial, State, VITAL_LOG, log_of, mark_of};
+use super::{Partial, State, log_of, mark_of};
 use crate::context::Context;
+use crate::map::{At, BULK, VITAL_LOG};
+use crate::map::{Verdict, judge};
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
 use crate::storage::{FewOf, Storage};

@@ -5,12 +5,14 @@
 
 use heapless::String;
 
-use super::map::VITAL_LOG;
+use super::State;
 use super::store::{DELETED, Head};
-use super::{At, BULK, NOWHERE, State};
-use crate::event::{CapacityError, Stats};
+use crate::event::CapacityError;
+use crate::map::VITAL_LOG;
+use crate::map::{At, BULK, NOWHERE};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
+use crate::stats::Stats;
 use crate::storage::{FewData, FewOf, Storage};
 use crate::wire::MAX_KEY;
 

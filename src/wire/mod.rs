@@ -89,7 +89,7 @@
 //! chunk      +-------+-----+-------+------+----+-------+--------+-------+---------
 //!            | owner | tag | flags | from | to | as of | newest | floor | entries
 //!            +-------+-----+-------+------+----+-------+--------+-------+---------
-//!            8        3     1       varint, what `to` is above it, what the next two are above `to`, varint: see `state/map.rs`
+//!            8        3     1       varint, what `to` is above it, what the next two are above `to`, varint: see `map.rs`
 //!            flags: bit 0 the vital log, bit 1 one piece of the value of version `to` in place of entries, bit 2 sure
 //!
 //! At most 32 entries.
@@ -125,9 +125,9 @@ pub(crate) use state::{
 };
 pub(crate) use writer::Writer;
 
-use crate::event::DropReason;
 use crate::hash::{Sip, mix};
 use crate::member::{Address, Certificate, NodeId, Record};
+use crate::stats::DropReason;
 
 pub(crate) const VERSION: u8 = 1;
 const OPEN: u8 = 1 << 4;

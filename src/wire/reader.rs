@@ -1,8 +1,8 @@
 //! Fields, records and frames off the front of a datagram, borrowing from it.
 
 use super::{Origin, Progress, Roots, Told};
-use crate::event::DropReason;
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
+use crate::stats::DropReason;
 
 /// Reads fields off the front of a slice.
 #[derive(Clone, Copy, Debug)]

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::Stats;
 use crate::gossip::{copies, pack};
 use crate::member::{Life, Liveness, NodeId, Record};
+use crate::members::news::{LISTS, SILENT};
 use crate::members::{Index, MYSELF, Members};
-use crate::news::{LISTS, SILENT};
 use crate::rng::Rng;
+use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
 use crate::unit::property::check;

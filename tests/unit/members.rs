@@ -11,12 +11,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rand_core::Rng as _;
 
-use crate::event::{Event, Stats};
+use crate::event::Event;
 use crate::member::{Life, Liveness, Member, NodeId, Record};
+use crate::members::news::LISTS;
 use crate::members::{Index, Look, MOST_IN_BUCKET, MYSELF, Members, Sum};
-use crate::news::LISTS;
 use crate::rng::Rng;
 use crate::sim::SimRng;
+use crate::stats::Stats;
 use crate::storage::{Fixed, Heap, Limited, Storage};
 use crate::time::Instant;
 use crate::unit::property::check;

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::Stats;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
 use crate::relay::{PARCEL, Relays, Share, capacity};
 use crate::rng::Rng;
 use crate::sim::SimRng;
+use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
 use crate::unit::property::check;

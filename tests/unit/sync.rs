@@ -8,11 +8,11 @@ use proptest::prelude::*;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::Stats;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::Members;
 use crate::rng::Rng;
 use crate::sim::SimRng;
+use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::sync::{Sync, compare, compare_sums, write_wanted};
 use crate::time::Instant;

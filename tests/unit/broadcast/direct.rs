@@ -2,13 +2,14 @@
 
 use std::vec::Vec;
 
-use crate::broadcast::{MOST_SENDS, MessageId, Questions, Send, Sends};
+use crate::broadcast::{MOST_SENDS, Questions, Send, Sends};
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::Stats;
+use crate::ids::MessageId;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::Members;
 use crate::rng::Rng;
+use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
 

@@ -6,8 +6,8 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::broadcast::{Place, SPAN, Window};
 use crate::unit::property::check;
+use crate::window::{Place, SPAN, Window};
 
 /// What the window stands for, without its limits.
 #[derive(Clone, Debug)]

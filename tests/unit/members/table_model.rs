@@ -6,8 +6,8 @@ use std::vec::Vec;
 use crate::event::Event;
 use crate::hash::mix;
 use crate::member::{Life, Liveness, Member, NodeId, Record};
+use crate::members::news::LISTS;
 use crate::members::{Index, MYSELF};
-use crate::news::LISTS;
 use crate::time::Instant;
 
 /// What the model holds of a member.

@@ -5,7 +5,8 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::state::{Class, Kept, SetOptions, StateError};
+use crate::key::{Class, SetOptions, StateError};
+use crate::state::Kept;
 use crate::unit::property::check;
 use crate::{Config, HeapNode, Instant, Limits, NodeId};
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::vec::Vec;
 
 use super::replicas::{Replica, Size, had};
-use crate::state::BULK;
-use crate::state::parts::{Log, Rebuild, Verdict, judge};
+use crate::map::{BULK, Log, Rebuild, Verdict, judge};
 use crate::storage::Heap;
 use crate::wire::Span;
 

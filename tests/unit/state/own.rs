@@ -4,7 +4,9 @@ use core::time::Duration;
 use std::vec::Vec;
 
 use super::replicas::{Replica, Size};
-use crate::state::{BULK, Class, SetOptions, StateError, VITAL_LOG, Write};
+use crate::key::{Class, SetOptions, StateError};
+use crate::map::{BULK, VITAL_LOG};
+use crate::state::Write;
 use crate::storage::{Fixed, Heap};
 use crate::time::Instant;
 use crate::wire::MOST_VERSION;

@@ -5,11 +5,13 @@ use std::vec::Vec;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::Stats;
+use crate::key::{Class, SetOptions, StateError};
+use crate::map::LOGS;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
 use crate::rng::Rng;
-use crate::state::{Class, LOGS, SetOptions, State, StateError, Took, Write};
+use crate::state::{State, Took, Write};
+use crate::stats::Stats;
 use crate::storage::{Fixed, Heap, Limited, Storage, Width};
 use crate::time::Instant;
 use crate::wire::Span;
@@ -126,7 +128,7 @@ impl<S: Empty> Replica<S> {
     pub(crate) fn map_of(&self, owner: u64) -> Vec<Kept> {
         let entries = self.state.entries_of(self.index(owner), &self.members);
         let shared = entries.filter(|entry| entry.class() != Class::Local);
-        let kept = |entry: crate::state::Entry<'_>| {
+        let kept = |entry: crate::key::Entry<'_>| {
             let vital = entry.class() == Class::Vital;
             (vital, entry.key().as_bytes().to_vec(), entry.version().number(), entry.value().to_vec())
         };

@@ -12,7 +12,7 @@ use std::vec::Vec;
 use super::replicas::{Empty, Kept, Replica, Size};
 use super::told::Told;
 use crate::Config;
-use crate::state::{Class, SetOptions};
+use crate::key::{Class, SetOptions};
 use crate::storage::{Fixed, Heap, Narrow};
 use crate::unit::script::Script;
 

@@ -6,8 +6,8 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::map::{At, NOWHERE};
 use crate::state::parts::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
-use crate::state::{At, NOWHERE};
 use crate::storage::{Fixed, Heap, Limited, Storage};
 use crate::unit::property::check;
 

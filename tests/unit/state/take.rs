@@ -2,7 +2,8 @@
 
 use super::replicas::{Replica, Size, had};
 use crate::Config;
-use crate::state::{BULK, Took};
+use crate::map::BULK;
+use crate::state::Took;
 use crate::storage::Heap;
 use crate::wire::Span;
 use crate::wire::Written;

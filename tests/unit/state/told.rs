@@ -5,7 +5,8 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::replicas::{Empty, Replica};
-use crate::state::{At, StateNews};
+use crate::map::At;
+use crate::state::StateNews;
 
 #[derive(Default)]
 pub(crate) struct Told {

@@ -6,8 +6,8 @@ use std::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::event::DropReason;
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
+use crate::stats::DropReason;
 use crate::unit::forge::{self, Sender};
 use crate::unit::property::check;
 use crate::wire::{

@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::frames::{Example, HEAD_LEN, around, decoded, head, le, number, seal, write};
-use crate::event::DropReason;
 use crate::member::NodeId;
+use crate::stats::DropReason;
 use crate::unit::forge;
 use crate::unit::property::check;
 use crate::wire::{

@@ -15,8 +15,8 @@ use crate::wire::{
 use by_hand::by_hand;
 use stretch::Stretch;
 
-use crate::event::DropReason;
 use crate::member::{Address, Certificate, NodeId, Record};
+use crate::stats::DropReason;
 use crate::unit::forge;
 use crate::unit::script::Script;
 

@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::frames::{HEAD_LEN, around, decoded, head, le, number, read, seal, write};
-use crate::event::DropReason;
 use crate::member::NodeId;
+use crate::stats::DropReason;
 use crate::unit::forge;
 use crate::unit::property::check;
 use crate::wire::{

@@ -5,8 +5,8 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::{ADDRESSEE, CLUSTER, FIELDS, Opened, Said, Script, Sent, Step, Stretch, Told, VARINT, forge};
-use crate::event::DropReason;
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
+use crate::stats::DropReason;
 use crate::wire::{ChunkHead, Had, HadOf, Head, Origin, Span, kind};
 
 pub(super) fn by_hand<A: Address>(datagram: &[u8]) -> Opened<A> {

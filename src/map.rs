@@ -1,7 +1,11 @@
 //! How far a replica has come with one owner's map, and what of that owner's it may take.
 
-use super::store::{At, NOWHERE};
 use crate::wire::Span;
+
+/// Where an entry begins in the store.
+pub(crate) type At = u32;
+/// No entry.
+pub(crate) const NOWHERE: At = At::MAX;
 
 /// Two to each map: *vital* and *bulk*.
 pub(crate) const LOGS: usize = 2;

@@ -1,9 +1,8 @@
-//! What a message is called, and what it is about.
+//! What a message is about.
 
 use core::fmt;
 
 use crate::hash;
-use crate::member::{NodeId, topic_bit};
 
 /// What a message is about: who does not listen to its topic is spared its payload.
 ///
@@ -35,7 +34,7 @@ impl Topic {
 
     /// What stands for it in a member's record.
     pub(crate) fn bit(self) -> u32 {
-        topic_bit(self.0)
+        1 << (hash::mix(self.0.into()) >> 59)
     }
 }
 
@@ -55,46 +54,5 @@ impl fmt::Debug for Topic {
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)
-    }
-}
-
-/// One message among all: who sent it, in which life, and a number. Two messages never have the same, whatever their
-/// payloads are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId {
-    pub(crate) origin: NodeId,
-    pub(crate) tag: u32,
-    pub(crate) seq: u32,
-}
-
-impl MessageId {
-    /// Who sent it.
-    pub const fn origin(self) -> NodeId {
-        self.origin
-    }
-
-    /// Of a broadcast, its place among all that the origin has broadcast in its life, from 1 on; a long one takes several
-    /// places, and this is the first. Of a direct message or an answer, a random number.
-    pub const fn seq(self) -> u32 {
-        self.seq
-    }
-}
-
-impl fmt::Debug for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MessageId({self})")
-    }
-}
-
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:06x}-{}", self.origin, self.tag, self.seq)
-    }
-}
-
-#[cfg(feature = "defmt")]
-impl defmt::Format for MessageId {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "{}-{:06x}-{}", self.origin, self.tag, self.seq);
     }
 }
