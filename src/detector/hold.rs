@@ -3,7 +3,8 @@
 //! A link that comes and goes would else have it declared and taken back each time, by everybody, and the bytes for that
 //! would grow with the cluster. So it waits for unbroken contact: a second after the first time that it was isolated, and
 //! twice as long after each further time of late, up to 32 seconds. Where answers are few because most of the others are
-//! gone, any contact will do after four times the longest hold.
+//! gone, or where half of the datagrams are lost, contact is never unbroken. So four times the longest hold after it was
+//! accused any answer will do, however often it was isolated in between.
 
 use crate::time::Instant;
 
@@ -14,23 +15,31 @@ const MOST: u8 = 6;
 pub(super) struct Hold {
     /// How often this node was isolated of late.
     recent: u8,
-    /// Since when somebody has answered; `None` while nobody does.
-    contact: Option<Instant>,
+    /// Nobody answers.
+    silent: bool,
     /// Since when somebody has done so without a gap.
     unbroken: Instant,
     /// The last answer.
     last: Instant,
     /// The greatest incarnation at which this node was said to be dead while it held its tongue.
     accused: Option<u32>,
+    /// Since when.
+    since: Instant,
 }
 
 impl Hold {
-    pub(super) const NONE: Self =
-        Hold { recent: 0, contact: None, unbroken: Instant::ZERO, last: Instant::ZERO, accused: None };
+    pub(super) const NONE: Self = Hold {
+        recent: 0,
+        silent: false,
+        unbroken: Instant::ZERO,
+        last: Instant::ZERO,
+        accused: None,
+        since: Instant::ZERO,
+    };
 
     /// Nobody answers.
     pub(super) fn isolate(&mut self) {
-        (self.recent, self.contact) = ((self.recent + 1).min(MOST), None);
+        (self.recent, self.silent) = ((self.recent + 1).min(MOST), true);
     }
 
     /// Somebody answers. Contact is unbroken if the gap was no longer than two turns of probing.
@@ -38,19 +47,20 @@ impl Hold {
         if self.recent == 0 {
             return;
         }
-        if self.contact.is_none() || now.since(self.last) > 2 * period {
+        if self.silent || now.since(self.last) > 2 * period {
             self.unbroken = now;
         }
-        (self.contact, self.last) = (self.contact.or(Some(now)), now);
+        (self.silent, self.last) = (false, now);
         if now.since(self.unbroken) >= forgotten(period) {
-            *self = Hold { accused: self.accused, ..Self::NONE };
+            *self = Hold { accused: self.accused, since: self.since, ..Self::NONE };
         }
     }
 
     /// Somebody says that this node is dead at this incarnation. False if it is to speak against that at once.
-    pub(super) fn accuse(&mut self, incarnation: u32, period: u64) -> bool {
+    pub(super) fn accuse(&mut self, incarnation: u32, now: Instant, period: u64) -> bool {
         let holds = self.holds(period);
         if holds {
+            self.since = self.accused.map_or(now, |_| self.since);
             self.accused = self.accused.max(Some(incarnation));
         }
         holds
@@ -75,9 +85,8 @@ impl Hold {
     fn holds(&self, period: u64) -> bool {
         // Probes come a period apart, and their answers almost so: else half of the time one more would be waited for.
         let needed = (period << self.recent.saturating_sub(1)) - period / 8;
-        let enough =
-            |since: Instant| self.last.since(self.unbroken) >= needed || self.last.since(since) >= forgotten(period);
-        self.recent > 0 && !self.contact.is_some_and(enough)
+        let long = self.accused.is_some() && self.last.since(self.since) >= forgotten(period);
+        self.recent > 0 && (self.silent || !long && self.last.since(self.unbroken) < needed)
     }
 }
 
@@ -88,6 +97,8 @@ fn forgotten(period: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     const SECOND: u64 = 1_000_000;
@@ -133,9 +144,28 @@ mod tests {
     fn few_answers_over_a_long_time_are_contact_too() {
         let mut hold = Hold::NONE;
         hold.isolate();
+        hold.accuse(1, Instant::ZERO, SECOND);
         (0..=126).step_by(3).for_each(|at| hold.answered(Instant::from_micros(at * SECOND), SECOND));
         assert!(hold.holds(SECOND), "an answer every third second");
         hold.answered(Instant::from_micros(129 * SECOND), SECOND);
         assert!(!hold.holds(SECOND), "for two minutes");
+    }
+
+    #[test]
+    fn who_is_isolated_again_and_again_speaks_up_once_in_two_minutes() {
+        let mut hold = Hold::NONE;
+        let mut spoken = Vec::new();
+        for second in 0..400 {
+            if second % 10 == 0 {
+                hold.isolate();
+                hold.accuse(1, Instant::from_micros(second * SECOND), SECOND);
+            } else if second % 10 >= 7 {
+                hold.answered(Instant::from_micros(second * SECOND), SECOND);
+            }
+            if second % 10 == 9 && hold.release(false, SECOND).is_some() {
+                spoken.push(second);
+            }
+        }
+        assert_eq!(spoken, [9, 19, 149, 279], "two short holds, then contact is never unbroken for long enough");
     }
 }

@@ -8,6 +8,7 @@ use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
 use crate::stats::Stats;
 use crate::storage::Storage;
+use crate::time::Instant;
 use crate::wire::Word;
 
 impl<A: Address, S: Storage> Detector<A, S> {
@@ -45,8 +46,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     /// Somebody says that this node is dead at this incarnation. False if it is to speak against that at once.
-    pub(crate) fn accuse(&mut self, incarnation: u32, config: &Config) -> bool {
-        self.hold.accuse(incarnation, config.probe_period)
+    pub(crate) fn accuse(&mut self, incarnation: u32, now: Instant, config: &Config) -> bool {
+        self.hold.accuse(incarnation, now, config.probe_period)
     }
 
     /// Whether this node holds its tongue while it is said to be dead.

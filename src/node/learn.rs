@@ -395,7 +395,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Somebody does hold what this record says of this node.
     fn answer_charge(&mut self, record: Record<A>) {
         let down = record.liveness == Liveness::Down;
-        if !(down && self.detector.accuse(record.incarnation, &self.config)) {
+        if !(down && self.detector.accuse(record.incarnation, self.now, &self.config)) {
             self.contradict(record);
         }
     }
