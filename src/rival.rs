@@ -57,6 +57,8 @@ pub(crate) struct Rival<A> {
     opened: Instant,
     until: Instant,
     next: Instant,
+    /// A late caller has had it wait longer.
+    put_off: bool,
     /// When anybody else was last heard.
     contact: Instant,
     /// How often it may still be asked. Its address is hearsay, and gets no more than it is spoken of.
@@ -147,6 +149,7 @@ impl<A: Address> Rival<A> {
             opened: now,
             until: now.after(config.suspicion),
             next: now,
+            put_off: false,
             contact: now,
             tries: if insistent { u8::MAX } else { 2 },
             answered: None,
@@ -194,8 +197,16 @@ impl<A: Address> Rival<A> {
         self.contact = now;
     }
 
+    /// The caller came late: an answer may wait in its socket, and is read before silence counts. That is so once, as a loop
+    /// may always be late.
+    pub(crate) fn forgive(&mut self, now: Instant, config: &Config) {
+        if !core::mem::replace(&mut self.put_off, true) {
+            self.extend(now, config);
+        }
+    }
+
     /// Gives it the whole time again.
-    pub(crate) fn extend(&mut self, now: Instant, config: &Config) {
+    fn extend(&mut self, now: Instant, config: &Config) {
         (self.until, self.next) = (now.after(config.suspicion), now);
     }
 

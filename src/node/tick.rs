@@ -66,7 +66,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             self.challenges.forgive(self.now.after(self.config.grace()));
             if let Some(rival) = &mut self.rival {
-                rival.extend(self.now, &self.config);
+                rival.forgive(self.now, &self.config);
             }
         }
         self.act();
