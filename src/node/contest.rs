@@ -180,13 +180,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         asked
     }
 
-    /// Begins a life above `past`, with the same memory.
+    /// Begins a life above `past`, with the same memory; or as far towards it as others would follow.
     pub(super) fn outlive(&mut self, past: Life) {
         let Some(myself) = self.members.myself().copied() else { return };
         if past.generation < myself.life.generation {
             return;
         }
-        let generation = past.generation.saturating_add(1);
+        let furthest = myself.life.generation.saturating_add(MAX_JUMP);
+        let generation = past.generation.saturating_add(1).min(furthest);
         let life = Life { generation, nonce: self.rng.next_u32() };
         self.adopt(MYSELF, Record { life, incarnation: 0, ..myself }, Telling::Tree);
         if self.keeps_messages() {
