@@ -154,8 +154,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             // From elsewhere it gets one answer, and may wait for just this one: to know this node at all, or to be told under
-            // the number of its question that it is held for dead.
-            Liveness::Down if matches!(kind, kind::PING | kind::ASK) && !speaker.home => {}
+            // the number of its question that it is held for dead or has left.
+            Liveness::Down | Liveness::Left if matches!(kind, kind::PING | kind::ASK) && !speaker.home => {}
             // It does not know that it is held for dead, or it would have spoken against it.
             Liveness::Down => self.respond(speaker, Say::About(head.sender)),
             // Whoever leaves probes nobody: this one has not.
