@@ -95,7 +95,7 @@ pub(crate) struct Contest {
     /// How many of those who were asked hold the rival's life, and how many this node's.
     pub(crate) against: u32,
     pub(crate) backing: u32,
-    /// How many other members there are.
+    /// How many other members have been heard: what somebody has made up answers nobody.
     pub(crate) others: u32,
     /// How long it has been going on, in suspicions.
     pub(crate) age: u64,

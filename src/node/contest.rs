@@ -124,7 +124,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         // To an isolated node the others are as good as dead: one that is not will do as a witness.
-        let others = if self.detector.isolated { 1 } else { self.members.others() };
+        let others = if self.detector.isolated { 1 } else { self.members.heard() };
         let rested = self.began.is_none_or(|begun| begun.is_rested(self.now, &self.config));
         let contest = rival.contest(own, others, rested, self.now, &self.config);
         let life = rival.life;
@@ -257,7 +257,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Whether members whom it asked hold this node, now or when it last looked into another life of its id.
     pub(super) fn is_held(&self) -> bool {
         match &self.rival {
-            Some(rival) => rival.is_backed(self.members.others()),
+            Some(rival) => rival.is_backed(self.members.heard()),
             None => self.phase == Phase::Member && self.hearsay.is_some_and(|quiet| self.now < quiet),
         }
     }
