@@ -32,6 +32,9 @@ struct Said {
     owed: Vec<(usize, Life)>,
 }
 
+/// How often it is looked whether a host has forgotten a member: every so many steps.
+const NOW_AND_THEN: u64 = 8;
+
 /// Whose broadcasts, and the first and the last of them.
 type Lost = (NodeId, u32, u32);
 
@@ -163,6 +166,13 @@ impl<A: HostAddress, S: Storage> Watch<Node<A, S>> for Deliveries {
         *latest = (*latest).max(myself.life());
         if member {
             ledger.since.entry((host, myself.life())).or_insert(sim.now());
+        }
+        // What is kept of a member that is gone is forgotten after a while. If it comes back and its old datagrams do, they
+        // are news again.
+        if member && sim.steps().is_multiple_of(NOW_AND_THEN) {
+            let Ledger { said, told, .. } = &mut *ledger;
+            let forgotten = |number: &u64| said.get(number).is_some_and(|said| node.member(said.origin).is_none());
+            told.entry((host, myself.life())).or_default().retain(|number| !forgotten(number));
         }
         Ok(())
     }
