@@ -58,8 +58,7 @@ fn run(Options { place, http, joining }: &Options) -> Result<ExitCode, String> {
     let (id, clock) = (place.id(addr), Clock::start());
     let mut node = HeapNode::new(joining.config(), Limits::DEFAULT);
     for seed in seeds {
-        // There are no more of them than a node keeps.
-        let _ = node.join(clock.now(), seed);
+        node.join(clock.now(), seed).map_err(|error| format!("--join {seed}: {error}"))?;
     }
     node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|error| format!("{addr}: {error}"))?;
     shared::leave_on_ctrl_c(|| print(LEAVING_TEXT), || ())?;

@@ -137,8 +137,7 @@ fn start(options: &Options, clock: Clock, poll: &Poll) -> Result<Vec<Peer>, Stri
         poll.registry().register(&mut socket, Token(peers.len()), Interest::READABLE).map_err(failed)?;
         let mut node = HeapNode::new(joining.config(), Limits::DEFAULT);
         for seed in &seeds {
-            // There are no more of them than a node keeps.
-            let _ = node.join(clock.now(), *seed);
+            node.join(clock.now(), *seed).map_err(|error| format!("--join {seed}: {error}"))?;
         }
         let id = if addr == first { place.id(addr) } else { NodeId::from_name(&addr.to_string()) };
         node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|error| format!("{addr}: {error}"))?;

@@ -110,7 +110,7 @@ impl House {
         let (now, mut rng) = (Instant::ZERO, SimRng::new(1));
         let start = |addr| {
             let mut node = HouseNode::new(if addr == SENSOR { battery } else { MAINS });
-            node.join(now, GATEWAY).expect("one seed finds room");
+            node.join(now, GATEWAY).expect("any number is an address");
             node.start(now, NodeId::new(u64::from(addr)), addr, &mut rng).expect("any number is an address");
             node
         };

@@ -49,8 +49,7 @@ async fn run(Options { place, joining }: &Options) -> Result<ExitCode, String> {
     let clock = Clock::start();
     let mut node = HeapNode::new(joining.config(), Limits::DEFAULT);
     for seed in seeds {
-        // There are no more of them than a node keeps.
-        let _ = node.join(clock.now(), seed);
+        node.join(clock.now(), seed).map_err(|error| format!("--join {seed}: {error}"))?;
     }
     node.start(clock.now(), id, addr, &mut rand::rng()).map_err(|error| format!("{addr}: {error}"))?;
     let (cluster, asking) = (&joining.cluster, joining.asking());

@@ -269,8 +269,8 @@ pub use config::{Config, ConfigBuilder, ConfigError, MAX_DATAGRAM, MIN_DATAGRAM,
 #[cfg(feature = "std")]
 pub use event::is_transient;
 pub use event::{
-    BroadcastError, CapacityError, Event, ForgetError, Phase, SendError, SendFailure, StartError, Transmit, Trouble,
-    WakeReason,
+    BroadcastError, CapacityError, Event, ForgetError, JoinError, Phase, SendError, SendFailure, StartError, Transmit,
+    Trouble, WakeReason,
 };
 #[cfg(feature = "alloc")]
 pub use event::{OwnedEntry, OwnedEvent};

@@ -41,7 +41,7 @@ use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
 use crate::context::Context;
 use crate::detector::{Detector, scaled};
-use crate::event::{CapacityError, Event, ForgetError, Notices, Phase, SendFailure, StartError, Trouble, WakeReason};
+use crate::event::{Event, ForgetError, JoinError, Notices, Phase, SendFailure, StartError, Trouble, WakeReason};
 use crate::gossip::{self, Gossip};
 use crate::join::Seeds;
 use crate::leave::Leave;
@@ -211,17 +211,23 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Asks the node at `seed` to be admitted to its cluster: now, or from `start` on. Give several; all are asked,
     /// at growing intervals, until one answers, and again whenever this node knows nobody alive.
     ///
-    /// A node without seeds is at once a member of a cluster of one, which others can join. The node's own address is
-    /// kept but not asked, so that all members can be given the same list.
+    /// A node without seeds is at once a member of a cluster of one, which others can join. All members can be given the same
+    /// list before `start`: the node's own address is then kept, but not asked. A node that runs knows its address, and gives
+    /// [`JoinError::Myself`].
+    ///
+    /// An address that nobody can send to is refused by the rule of [`start`](Self::start), and then nothing has changed.
     ///
     /// [`MAX_SEEDS`](crate::MAX_SEEDS) are kept. One more takes the place of the one that has been silent for longest, of those
-    /// at which no member lives if there are any, so that this does not fail: whoever resolves a name again and again may
+    /// at which no member lives if there are any, so that there is always room: whoever resolves a name again and again may
     /// hand on all that it stands for each time.
-    pub fn join(&mut self, now: Instant, seed: A) -> Result<(), CapacityError> {
+    pub fn join(&mut self, now: Instant, seed: A) -> Result<(), JoinError> {
+        reachable(seed)?;
+        if self.is_running() && self.addr() == Some(seed) {
+            return Err(JoinError::Myself);
+        }
         self.advance(now);
         self.seeds.add(seed, self.now, &self.members);
-        let alone = self.members.others() == 0 && self.addr() != Some(seed);
-        if self.phase == Phase::Member && alone {
+        if self.phase == Phase::Member && self.members.others() == 0 {
             (self.phase, self.hearsay) = (Phase::Joining, None);
         }
         self.act();
@@ -524,6 +530,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 }
 
+/// The one rule for an address that a caller gives, its own or a seed's.
 fn reachable<A: Address>(addr: A) -> Result<(), StartError> {
     if addr.is_reachable() { Ok(()) } else { Err(StartError::Unreachable) }
 }

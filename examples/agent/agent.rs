@@ -72,8 +72,7 @@ impl Agent {
 
         let mut node = HeapNode::new(options.config()?, Limits::DEFAULT);
         for seed in &seeds {
-            // There are no more of them than a node keeps.
-            let _ = node.join(clock.now(), *seed);
+            node.join(clock.now(), *seed).map_err(|error| format!("--join {seed}: {error}"))?;
         }
         let terse = command.is_some();
         let on_screen = !terse || (command == Some(Command::Top) && console::is_terminal());

@@ -39,8 +39,9 @@ impl Driver {
     ) -> Result<Driver, String> {
         let mut node = HeapNode::new(setup.config, Limits::DEFAULT);
         let now = setup.clock.now();
-        let joined = seeds.iter().try_for_each(|seed| node.join(now, *seed));
-        joined.map_err(|_| "--join names more addresses than a node keeps; one that answers is enough")?;
+        for seed in seeds {
+            node.join(now, *seed).map_err(|error| format!("--join {seed}: {error}"))?;
+        }
         node.subscribe(now, setup.topic).map_err(|error| error.to_string())?;
         node.start(now, id, addr, &mut rand::rng()).map_err(|error| format!("{addr}: {error}"))?;
         Ok(Driver { node, setup, socket, buf: vec![0; MAX_DATAGRAM] })

@@ -60,6 +60,35 @@ impl fmt::Display for StartError {
 
 impl core::error::Error for StartError {}
 
+/// Why a node could not be asked for admission. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum JoinError {
+    /// Nobody can send to the address ([`Address::is_reachable`](crate::Address::is_reachable)): a wildcard or port 0.
+    Unreachable,
+    /// It is this node's own address. Where all members are given the same list of seeds, this is no failure.
+    Myself,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Unreachable => StartError::Unreachable.fmt(f),
+            JoinError::Myself => f.write_str("a node cannot join through its own address"),
+        }
+    }
+}
+
+impl core::error::Error for JoinError {}
+
+/// What makes an address useless to its node makes it useless as a seed.
+impl From<StartError> for JoinError {
+    fn from(StartError::Unreachable: StartError) -> Self {
+        JoinError::Unreachable
+    }
+}
+
 /// Why a message could not be sent to all. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -6,7 +6,7 @@ mod owned;
 
 #[cfg(feature = "std")]
 pub use error::is_transient;
-pub use error::{BroadcastError, CapacityError, ForgetError, SendError, SendFailure, StartError};
+pub use error::{BroadcastError, CapacityError, ForgetError, JoinError, SendError, SendFailure, StartError};
 #[cfg(feature = "alloc")]
 pub use owned::{OwnedEntry, OwnedEvent};
 

@@ -129,7 +129,7 @@ fn who_asks_another_cluster_or_one_without_room_is_told_what_is_wrong() {
 /// The join of a node that has just been started, and that node.
 fn first_join(config: Config) -> (HeapNode<u16>, Vec<u8>) {
     let mut node = HeapNode::<u16>::new(config, Limits::DEFAULT);
-    node.join(Instant::ZERO, 9).expect("there is room");
+    node.join(Instant::ZERO, 9).expect("any number is an address");
     node.start_with_seed(Instant::ZERO, NodeId::new(7), 7, [7; 16]).unwrap();
     let mut buf = [0; 1_200];
     let join = node.poll_transmit(&mut buf).expect("it asks").payload.to_vec();

@@ -4,7 +4,8 @@ use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use tidings::sim::SimRng;
 use tidings::{
-    Address, Config, FixedNode, HeapNode, Instant, Limits, MAX_SEEDS, Node, NodeId, Phase, StartError, Storage,
+    Address, Config, FixedNode, HeapNode, Instant, JoinError, Limits, MAX_SEEDS, Node, NodeId, Phase, StartError,
+    Storage,
 };
 
 const ID: NodeId = NodeId::new(7);
@@ -18,6 +19,7 @@ fn refuses<A: Address, S: Storage>(node: &mut Node<A, S>, addr: A) {
     assert_eq!(node.start(now, ID, addr, &mut SimRng::new(1)), refused, "{addr:?}");
     assert_eq!(node.start_with_seed(now, ID, addr, [1; 16]), refused, "{addr:?}");
     assert_eq!(node.set_addr(now, addr), refused, "{addr:?}");
+    assert_eq!(node.join(now, addr), Err(JoinError::Unreachable), "{addr:?}");
     assert!(*node == before, "{addr:?} has changed something");
 }
 
@@ -70,6 +72,33 @@ fn seeds_can_be_replaced_while_a_node_runs() {
     assert_eq!((seeds(&node), node.phase()), (vec![], Phase::Member), "nobody to join: a cluster of one");
     node.join(now, 300).unwrap();
     assert_eq!(node.phase(), Phase::Joining);
+}
+
+#[test]
+fn a_node_that_runs_does_not_join_through_itself_and_nothing_changes() {
+    let mut node = HeapNode::<u16>::new(Config::LAN, Limits::DEFAULT);
+    let (early, late) = (Instant::ZERO, Instant::from_micros(1_000_000));
+    assert_eq!(node.join(early, 7), Ok(()), "it has no address yet");
+    node.start(early, ID, 7, &mut SimRng::new(1)).unwrap();
+    let before = node.clone();
+    assert_eq!(node.join(late, 7), Err(JoinError::Myself));
+    assert!(node == before, "not even its time");
+    node.set_addr(late, 8).unwrap();
+    assert_eq!((node.join(late, 7), node.join(late, 8)), (Ok(()), Err(JoinError::Myself)), "it has moved");
+    node.leave(late);
+    while node.phase() != Phase::Left {
+        let due = node.poll_timeout();
+        node.handle_timeout(due);
+        while node.poll_event().is_some() {}
+    }
+    assert_eq!(node.join(node.now(), 8), Ok(()), "it may be started anywhere next");
+}
+
+#[test]
+fn why_a_seed_is_refused_is_said_as_at_the_start() {
+    assert_eq!(JoinError::Unreachable.to_string(), StartError::Unreachable.to_string());
+    assert_eq!(JoinError::from(StartError::Unreachable), JoinError::Unreachable);
+    assert!(JoinError::Myself.to_string().contains("own address"));
 }
 
 #[test]

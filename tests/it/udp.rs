@@ -89,7 +89,7 @@ fn peers() -> Vec<Peer> {
     let seed = addr(&sockets[0]);
     let start = |(socket, number): (UdpSocket, u64)| {
         let mut node = HeapNode::new(Config::LOCAL, Limits::DEFAULT);
-        node.join(clock.now(), seed).expect("there is room for a seed");
+        node.join(clock.now(), seed).expect("the address of a socket");
         node.start(clock.now(), NodeId::new(number), addr(&socket), &mut rand::rng()).unwrap();
         let buf = vec![0; tidings::MAX_DATAGRAM];
         Peer { node, socket, clock, buf, told_left: BTreeSet::new(), told_down: BTreeSet::new() }

@@ -84,7 +84,7 @@ impl Machine for AnyNode {
     }
 
     fn join(&mut self, now: Instant, seed: u32) {
-        each!(self, node => node.join(now, seed).expect("there is room for the seed"));
+        each!(self, node => node.join(now, seed).expect("any number is an address"));
     }
 
     fn leave(&mut self, now: Instant) {

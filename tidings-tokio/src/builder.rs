@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use tidings::{App, Class, Config, HeapNode, Limits, NodeId, SetOptions};
+use tidings::{Address, App, Class, Config, HeapNode, Limits, NodeId, SetOptions};
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::{Cluster, Shared};
@@ -110,6 +110,10 @@ impl Builder {
     /// Binds the socket and starts the node in a task of its own. It looks up the names of the seeds first, for five seconds
     /// each at most. It does not wait until the node has joined: [`Cluster::joined`] does.
     pub async fn start(self) -> Result<Cluster, StartError> {
+        let written = self.seeds.iter().filter_map(|seed| seed.parse().ok());
+        if let Some(seed) = written.into_iter().find(|seed: &SocketAddr| !seed.is_reachable()) {
+            return Err(StartError::Seed(seed));
+        }
         let socket = bind_first(&find(&self.bind).await?)?;
         let bound = socket.local_addr();
         let names: Arc<[String]> = self.seeds.as_slice().into();

@@ -112,7 +112,9 @@ impl Core {
         let now = self.now();
         self.nameless &= found.is_empty();
         if self.hosted.node.phase() != Phase::Leaving {
-            for seed in found.iter().filter(|seed| socket.reaches(**seed)) {
+            // By an address of its own it would make others give way for nothing.
+            let own = self.hosted.node.addr();
+            for seed in found.iter().filter(|seed| socket.reaches(**seed) && own != Some(**seed)) {
                 self.join_through(now, *seed, found);
             }
         }
@@ -129,7 +131,7 @@ impl Core {
             node.forget_seed(now, former);
         }
         let joined = node.join(now, seed);
-        debug_assert!(joined.is_ok(), "there is room for one");
+        debug_assert!(joined.is_ok(), "such an address is never refused: {joined:?}");
     }
 
     /// When time is to be handed in next.

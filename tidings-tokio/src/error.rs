@@ -16,6 +16,9 @@ pub enum StartError {
     /// Nobody can send to this address: the socket is bound to a wildcard, and nothing shows where others reach it, or a
     /// wildcard is advertised.
     Advertise(SocketAddr),
+    /// This seed can never be joined through: it is a wildcard, or has port 0. A name that stands for such an address is passed
+    /// over instead, as it may stand for another by and by.
+    Seed(SocketAddr),
     /// More keys or a larger value than a node keeps, or what is imported is nothing that was exported.
     State(StateError),
     /// The operating system has no randomness to give.
@@ -33,6 +36,7 @@ impl std::fmt::Display for StartError {
             StartError::Advertise(addr) => {
                 write!(f, "nobody can send to {addr}: give advertise() an address at which others reach this node")
             }
+            StartError::Seed(addr) => write!(f, "nobody can send to the seed {addr}"),
             StartError::State(error) => write!(f, "cannot publish the first keys: {error}"),
             StartError::Random => f.write_str("the operating system gives no random bytes"),
         }

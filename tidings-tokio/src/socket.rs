@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Type};
+use tidings::Address;
 use tokio::net::{UdpSocket, lookup_host};
 
 use crate::error::StartError;
@@ -38,7 +39,7 @@ impl Socket {
 
     /// Whether datagrams can be sent to such an address at all.
     pub(crate) fn reaches(&self, addr: SocketAddr) -> bool {
-        self.v6 || addr.is_ipv4()
+        addr.is_reachable() && (self.v6 || addr.is_ipv4())
     }
 
     pub(crate) async fn readable(&self) -> io::Result<()> {

@@ -301,6 +301,17 @@ async fn a_wildcard_that_nothing_explains_is_refused_in_a_sentence() {
 }
 
 #[tokio::test]
+async fn a_seed_that_nobody_can_send_to_is_refused_in_a_sentence() {
+    for seed in ["0.0.0.0:7946", "[::]:7946", "127.0.0.1:0"] {
+        let started = builder("a", &[seed.parse().unwrap()]).start().await;
+        let Err(error @ StartError::Seed(_)) = started else { panic!("{started:?}") };
+        assert_eq!(error.to_string(), format!("nobody can send to the seed {seed}"));
+    }
+    let named = Cluster::builder("test").bind("127.0.0.1:0").seeds(["localhost:0"]).start().await.unwrap();
+    assert_eq!(named.with(|node| node.seeds().count()).await, Ok(0), "a name may stand for another by and by");
+}
+
+#[tokio::test]
 async fn names_that_stand_for_nothing_yet_keep_a_node_from_having_joined() {
     let lost = Cluster::builder("test").bind("127.0.0.1:0").seeds(["nobody.invalid:7946"]).start().await.unwrap();
     // It waits for its seeds, so only another that joins through it ends that.

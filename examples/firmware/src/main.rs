@@ -66,7 +66,7 @@ fn run(node: &mut Node, memory: &mut Memory) -> Result<(), &'static str> {
 
     for seed in arguments.all("seed") {
         let seed = seed.parse().map_err(|_| "a seed is an address and a port")?;
-        node.join(clock.now(), seed).map_err(|_| "more seeds than a node keeps")?;
+        node.join(clock.now(), seed).map_err(|_| "nobody can send to this seed")?;
     }
     duties.begin(clock.now(), node)?;
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(host::time() << 8 | u64::from(number));

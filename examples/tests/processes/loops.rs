@@ -198,7 +198,7 @@ fn plausible_head() -> Vec<u8> {
 /// A node that is started at the beginning of time.
 fn newcomer(config: Config, number: u16, seed: u16) -> HeapNode<u16> {
     let mut node = HeapNode::new(config, Limits::DEFAULT);
-    node.join(Instant::ZERO, seed).expect("there is room for a seed");
+    node.join(Instant::ZERO, seed).expect("any number is an address");
     let mut rng = StdRng::seed_from_u64(number.into());
     node.start(Instant::ZERO, NodeId::new(number.into()), number, &mut rng).unwrap();
     node

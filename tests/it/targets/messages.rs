@@ -108,7 +108,7 @@ impl World {
         let mut world =
             World { now: 0, hosts, flight, said, patience: PATIENCE, starts: 0, hostile, cramped: None, unsteady };
         for at in 0..NODES {
-            on!(&mut world.hosts[at].node, node => node.join(Instant::ZERO, 0)).expect("there is room for a seed");
+            on!(&mut world.hosts[at].node, node => node.join(Instant::ZERO, 0)).expect("any number is an address");
             // Before they are members, so that all hear of it with them.
             world.subscribe(at, kind >> (3 + at) & 1, false);
             world.start(at);

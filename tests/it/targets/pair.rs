@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidings::{
-    Config, DropReason, FixedNode, Heap, Instant, Limits, MAX_SEEDS, Member, Narrow, Node, NodeId, Phase, Status,
-    Storage, rand_core,
+    Config, DropReason, FixedNode, Heap, Instant, JoinError, Limits, MAX_SEEDS, Member, Narrow, Node, NodeId, Phase,
+    Status, Storage, rand_core,
 };
 
 use super::forge;
@@ -61,7 +61,12 @@ impl Pair {
 
     pub fn join(&mut self, now: Instant, seed: u16) {
         let before = self.fixed.seeds().count() + usize::from(!self.fixed.seeds().any(|kept| kept == seed));
-        assert_eq!(both!(self, node => node.join(now, seed)), Ok(()), "there is always a place for a seed");
+        let runs = !matches!(self.fixed.phase(), Phase::Idle | Phase::Left);
+        let joined = both!(self, node => node.join(now, seed));
+        if runs && self.fixed.addr() == Some(seed) {
+            return assert_eq!(joined, Err(JoinError::Myself));
+        }
+        assert_eq!(joined, Ok(()), "there is always a place for a seed");
         let kept: BTreeSet<u16> = self.fixed.seeds().collect();
         assert!(kept.contains(&seed) && kept.len() == before.min(MAX_SEEDS), "{seed} is one of {kept:?}");
     }

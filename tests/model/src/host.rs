@@ -66,7 +66,7 @@ impl Host {
     pub fn start(place: usize, life: u32, seed: u64, now: Instant) -> Self {
         let mut node = Node::new(CONFIG);
         for other in (0..HOSTS).filter(|other| *other != place) {
-            node.join(now, id_of(other) as u16).expect("a node keeps more seeds than there are hosts");
+            node.join(now, id_of(other) as u16).expect("any number is an address");
         }
         let mut rng = SimRng::new(seed << 16 | (place as u64) << 8 | u64::from(life));
         node.start(now, NodeId::new(id_of(place)), id_of(place) as u16, &mut rng).unwrap();

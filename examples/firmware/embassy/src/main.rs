@@ -52,7 +52,7 @@ async fn cables(ports: [Port; MEMBERS]) -> ! {
 #[embassy_executor::task(pool_size = MEMBERS)]
 async fn member(number: u8, node: &'static mut Member, stack: Stack<'static>) -> ! {
     let id = NodeId::new(number.into());
-    node.join(now(), SocketAddrV4::new(addr(1), PORT)).expect("one seed finds room");
+    node.join(now(), SocketAddrV4::new(addr(1), PORT)).expect("a real address and port");
     let addr = SocketAddrV4::new(addr(number), PORT);
     node.start(now(), id, addr, &mut Entropy(number.into())).expect("it has an address and a port");
     gossip(node, stack, PORT, |event| {
