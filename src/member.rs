@@ -1,173 +1,15 @@
 //! What is known of one member, and the rule by which two accounts of it become one.
 
+mod address;
+mod id;
+
 use core::fmt;
-use core::hash::Hash;
-use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::str::FromStr;
 
-use serde::{Serialize, de::DeserializeOwned};
+pub use address::Address;
+pub use id::{NodeId, ParseIdError};
 
-use crate::bytes::{self, Pen};
 use crate::hash;
 use crate::topic::Topic;
-
-/// A member's stable identity: 64 bits that the caller chooses and that survive restarts and changes of address.
-///
-/// Two members of one cluster must not share an id; a node that notices reports it (`Event::IdTaken`).
-/// Shown and parsed as 16 hexadecimal digits.
-///
-/// ```
-/// use tidings::NodeId;
-/// const DB: NodeId = NodeId::from_name("db-7");
-/// assert_eq!(DB.to_string().parse(), Ok(DB));
-/// ```
-///
-/// A member's name does not travel, only its id. Those who know all names can compare hashes; where others must read
-/// the name, one of up to eight bytes can be the id itself:
-///
-/// ```
-/// use tidings::NodeId;
-/// let id = NodeId::new(u64::from_be_bytes(*b"ann\0\0\0\0\0"));
-/// assert_eq!(String::from_utf8_lossy(&id.get().to_be_bytes()).trim_end_matches('\0'), "ann");
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(u64);
-
-impl NodeId {
-    /// The id with this number.
-    pub const fn new(number: u64) -> Self {
-        NodeId(number)
-    }
-
-    /// A 64-bit hash of a name, at compile time for a constant one. Among 10,000 names the chance that any two
-    /// collide is 3 in 10^12.
-    pub const fn from_name(name: &str) -> Self {
-        NodeId(hash::name(0x6964, name))
-    }
-
-    /// The number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<u64> for NodeId {
-    fn from(number: u64) -> Self {
-        NodeId(number)
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NodeId({:016x})", self.0)
-    }
-}
-
-#[cfg(feature = "defmt")]
-impl defmt::Format for NodeId {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "{:016x}", self.0);
-    }
-}
-
-/// The text was not 1 to 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParseIdError;
-
-impl fmt::Display for ParseIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a node id is 1 to 16 hexadecimal digits")
-    }
-}
-
-impl core::error::Error for ParseIdError {}
-
-impl FromStr for NodeId {
-    type Err = ParseIdError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
-        if text.is_empty() || text.len() > 16 || !digits {
-            return Err(ParseIdError);
-        }
-        u64::from_str_radix(text, 16).map(NodeId).map_err(|_| ParseIdError)
-    }
-}
-
-/// Where a member is reached. Implemented for socket addresses, for the unsigned integers (radio addresses) and for
-/// byte arrays; implement it for your own type by naming its greatest encoded length. The other traits ask for plain data,
-/// which any thread may have.
-///
-/// An IPv6 scope does not travel: the receiver of a `SocketAddrV6` sees scope 0, so link-local addresses work only
-/// where the socket binds to one interface.
-pub trait Address:
-    Copy + Ord + Hash + fmt::Debug + Serialize + DeserializeOwned + Send + Sync + Unpin + UnwindSafe + RefUnwindSafe
-{
-    /// The most bytes that postcard writes for any value; at most 28, so that a record fits the smallest datagram.
-    const MAX_LEN: usize;
-
-    /// Whether others can send to it. A node is not started at an address where they cannot: a socket address whose IP is
-    /// unspecified (a wildcard) or whose port is 0, which is what a socket is bound to before it is told better.
-    fn is_reachable(&self) -> bool {
-        true
-    }
-
-    /// Writes what postcard would, and gives how many bytes that takes; `None` if it does not fit. Those implemented here
-    /// do it by hand: postcard's way to write an integer cannot be linked without one way to panic.
-    #[doc(hidden)]
-    fn encode_into(&self, buf: &mut [u8]) -> Option<usize> {
-        bytes::encode(self, buf)
-    }
-}
-
-macro_rules! addresses {
-    ($($kind:ty: $len:expr, |$addr:ident, $pen:ident| $write:expr $(, $reachable:path)?;)*) => { $(
-        impl Address for $kind {
-            const MAX_LEN: usize = $len;
-
-            $(fn is_reachable(&self) -> bool {
-                $reachable((*self).into())
-            })?
-
-            fn encode_into(&self, buf: &mut [u8]) -> Option<usize> {
-                let ($addr, mut $pen) = (self, Pen::new(buf));
-                $write?;
-                Some($pen.len())
-            }
-        }
-    )* };
-}
-
-addresses! {
-    SocketAddr: 20, |addr, pen| match addr {
-        SocketAddr::V4(addr) => pen.put(&[0]).and_then(|()| pen.put(&addr.ip().octets())),
-        SocketAddr::V6(addr) => pen.put(&[1]).and_then(|()| pen.put(&addr.ip().octets())),
-    }.and_then(|()| pen.varint(addr.port().into())), names_a_socket;
-    SocketAddrV4: 7, |addr, pen| pen.put(&addr.ip().octets()).and_then(|()| pen.varint(addr.port().into())), names_a_socket;
-    SocketAddrV6: 19, |addr, pen| pen.put(&addr.ip().octets()).and_then(|()| pen.varint(addr.port().into())), names_a_socket;
-    u8: 1, |addr, pen| pen.put(&[*addr]);
-    u16: 3, |addr, pen| pen.varint((*addr).into());
-    u32: 5, |addr, pen| pen.varint((*addr).into());
-    u64: 10, |addr, pen| pen.varint(*addr);
-    [u8; 2]: 2, |addr, pen| pen.put(addr);
-    [u8; 4]: 4, |addr, pen| pen.put(addr);
-    [u8; 6]: 6, |addr, pen| pen.put(addr);
-    [u8; 8]: 8, |addr, pen| pen.put(addr);
-    [u8; 16]: 16, |addr, pen| pen.put(addr);
-}
-
-/// Whether a datagram can be sent to it: a wildcard and port 0 only say that a socket takes what comes.
-fn names_a_socket(addr: SocketAddr) -> bool {
-    !addr.ip().to_canonical().is_unspecified() && addr.port() != 0
-}
 
 /// One life of a member, from `start` to its end: later lives of an id are greater.
 ///
@@ -202,7 +44,7 @@ impl Life {
     /// stands for "whoever is at this address".
     pub(crate) const fn tag(self, id: NodeId) -> u32 {
         let life = (self.generation as u64) << 32 | self.nonce as u64;
-        let tag = (hash::mix(id.0 ^ hash::mix(life)) >> 40) as u32;
+        let tag = (hash::mix(id.get() ^ hash::mix(life)) >> 40) as u32;
         if tag == 0 { 1 } else { tag }
     }
 }
