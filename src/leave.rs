@@ -11,6 +11,9 @@ use crate::time::Instant;
 
 /// How many peers are told of a leave; each acknowledges and passes it on.
 pub(crate) const WITNESSES: usize = 4;
+/// How often a witness is told before another takes its place; and how often a node that nobody answers says farewell, which
+/// somebody may hear who is just coming back.
+const PATIENCE: u8 = 4;
 
 /// A leave that is being told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,11 +49,19 @@ impl Leave {
     }
 
     /// Asks again those who have not acknowledged, and others in their place when they have been silent for four
-    /// rounds. True when enough have acknowledged and all have been `told`, or the deadline has passed.
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, told: bool, cx: &mut Context<'_, A, S>) -> bool {
+    /// rounds. True when enough have acknowledged and all have been `told`, when an `isolated` node has said it as often and
+    /// nobody answers, or the deadline has passed.
+    pub(crate) fn tick<A: Address, S: Storage>(
+        &mut self,
+        told: bool,
+        isolated: bool,
+        cx: &mut Context<'_, A, S>,
+    ) -> bool {
         let needed = (WITNESSES as u32).min(cx.members.others());
         let acknowledged = self.acknowledged.len() as u32;
-        if acknowledged >= needed && told && cx.now >= self.linger || cx.now >= self.until {
+        let known = acknowledged >= needed && told && cx.now >= self.linger;
+        let vain = isolated && acknowledged == 0 && self.rounds >= PATIENCE && cx.now >= self.next;
+        if known || vain || cx.now >= self.until {
             return true;
         }
         if cx.now < self.next {
@@ -59,7 +70,7 @@ impl Leave {
         self.next = cx.now.after(self.gap);
         self.gap = (self.gap + self.gap / 2).min(cx.config.probe_period / 4);
         self.rounds = self.rounds.wrapping_add(1);
-        let patient = !self.rounds.is_multiple_of(4);
+        let patient = !self.rounds.is_multiple_of(PATIENCE);
         let lives = |id: NodeId| cx.members.find(id).is_some_and(|index| cx.members.is_live(index));
         self.witnesses.retain(|(id, _)| patient && lives(*id));
         while acknowledged + (self.witnesses.len() as u32) < needed {

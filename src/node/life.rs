@@ -158,7 +158,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Tells peers that this node leaves, until four of them (or all, if fewer) have acknowledged it or
     /// [`Config::leave_timeout`] has passed; [`Event::Left`](crate::Event::Left) then says that it is done. Drive the node until
-    /// then. Does nothing on a node that is idle, leaving or gone.
+    /// then. A node that is [isolated](Phase::Isolated) says it four times, and does not wait longer if nobody answers. Does
+    /// nothing on a node that is idle, leaving or gone.
     pub fn leave(&mut self, now: Instant) {
         self.advance(now);
         if !self.is_running() || self.phase == Phase::Leaving {

@@ -84,9 +84,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.is_running() {
             return;
         }
-        let told = self.leave.is_some() && self.has_told_all();
+        let (told, isolated) = (self.leave.is_some() && self.has_told_all(), self.detector.isolated);
         let mut cx = context!(self);
-        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, &mut cx)) {
+        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, isolated, &mut cx)) {
             self.leave = None;
             self.phase = Phase::Left;
             self.broadcasts.sends.conclude();

@@ -29,6 +29,7 @@ mod hostile_shares;
 mod hostile_thrice;
 mod hostile_work;
 mod laws;
+mod leaving;
 mod lives;
 mod maps;
 mod messages;

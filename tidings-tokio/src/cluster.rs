@@ -98,8 +98,8 @@ impl Cluster {
     }
 
     /// Leaves the cluster: others learn that it did. Done when some of them have acknowledged that, or
-    /// [`Config::leave_timeout`](tidings::Config::leave_timeout) has passed, which is five seconds by default. Fails if the
-    /// node has stopped for another reason.
+    /// [`Config::leave_timeout`](tidings::Config::leave_timeout) has passed, which is five seconds by default. An isolated node
+    /// does not wait that long: it says farewell a few times, and goes. Fails if the node has stopped for another reason.
     pub async fn leave(&self) -> Result<(), Stopped> {
         let leave = |core: &mut Core| core.hosted.node.leave(core.now());
         // A node that has stopped says below why.

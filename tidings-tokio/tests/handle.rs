@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidings::sim::{Conditions, Sim};
 use tidings::{Hosted, OwnedEvent};
 use tidings_tokio::{
-    App, Builder, Change, Cluster, Config, Error, Feed, HeapNode, Limits, Missed, NodeId, Phase, SetOptions,
+    App, Builder, Change, Cluster, Config, Error, Event, Feed, HeapNode, Limits, Missed, NodeId, Phase, SetOptions,
     StartError, Stopped, Topic,
 };
 use tokio::time::timeout;
@@ -251,6 +251,20 @@ async fn whom_nobody_answers_leaves_all_the_same() {
     assert_eq!(soon("the end of its task", b.stopped()).await, Stopped::Aborted);
     assert_eq!(soon("leave", a.leave()).await, Ok(()));
     assert_eq!(b.set("key", "value").await, Err(Error::Stopped(Stopped::Aborted)));
+}
+
+#[tokio::test]
+async fn an_isolated_node_leaves_long_before_the_timeout() {
+    let other = tokio::runtime::Runtime::new().unwrap();
+    let config = Config::LOCAL.with_leave_timeout(Duration::from_secs(3_600));
+    let a = builder("a", &[]).config(config).start().await.unwrap();
+    let b = other.spawn(builder("b", &[a.addr()]).start()).await.unwrap().unwrap();
+    see(&a, 2).await;
+    let mut events = a.events().await.unwrap();
+    other.shutdown_background();
+    while next(&mut events).await.unwrap() != Event::Isolated {}
+    assert_eq!(soon("leave", a.leave()).await, Ok(()));
+    drop(b);
 }
 
 #[tokio::test]
