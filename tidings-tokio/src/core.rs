@@ -151,17 +151,23 @@ impl Core {
     // Events.
 
     /// Shows all that happened to the application and to those who read of it. How the node's life ended, if it did.
+    ///
+    /// What handles read is made known first: whoever reads of an event and then asks a handle must not find what was before.
     pub(crate) fn tell(&mut self) -> Option<Stopped> {
         let mut stopped = None;
-        while let Some(event) = self.hosted.poll_event() {
-            crate::observe::event(&event);
+        let events: Vec<Event> = std::iter::from_fn(|| self.hosted.poll_event()).collect();
+        for event in &events {
+            crate::observe::event(event);
             match event {
                 Event::Left => stopped = Some(Stopped::Left),
                 Event::IdTaken => stopped = Some(Stopped::IdTaken),
                 _ => self.members_changed |= event.member().is_some(),
             }
-            self.show(&event);
         }
+        if !events.is_empty() {
+            self.publish(None);
+        }
+        events.iter().for_each(|event| self.show(event));
         stopped
     }
 
@@ -301,6 +307,8 @@ pub(crate) fn entries(node: &HeapNode, owner: NodeId, prefix: &str) -> Vec<Owned
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use tidings::sim::HostAddress;
     use tidings::{Config, Limits};
 
@@ -334,6 +342,39 @@ mod tests {
         assert!(core.due() <= core.now() + PACE);
         core.resume();
         assert_eq!(core.due(), Instant::FAR_FUTURE, "there was room");
+    }
+
+    #[test]
+    fn whoever_is_shown_an_event_reads_no_older_members_from_a_handle() {
+        let mut cores = [core(), core()];
+        let addr = |at: usize| SocketAddr::of_host(at as u32);
+        cores[1].hosted.node.join(Instant::ZERO, addr(0)).unwrap();
+        let shown = Arc::new(AtomicUsize::new(0));
+        for (at, core) in cores.iter_mut().enumerate() {
+            let (members, standing, shown) = (core.members.subscribe(), core.standing.subscribe(), shown.clone());
+            core.tap(Tap::new(None, move |event| {
+                if let Event::MemberUp(member) = event {
+                    assert!(members.borrow().contains(member), "{member} is up, and not among the members");
+                    shown.fetch_add(1, Relaxed);
+                }
+                assert!(*event != Event::Joined || standing.borrow().phase == Phase::Member);
+                true
+            }));
+            core.start(NodeId::new(at as u64 + 1), addr(at), [at as u8; 16]).unwrap();
+        }
+        let mut buf = [0; tidings::MAX_DATAGRAM];
+        for millis in 0..2_000 {
+            let now = Instant::from_micros(millis * 1_000);
+            for at in [0, 1] {
+                cores[at].hosted.handle_timeout(now);
+                while let Some(sent) = cores[at].hosted.node.poll_transmit(&mut buf) {
+                    let len = sent.payload.len();
+                    cores[1 - at].hosted.handle_datagram(now, addr(at), &mut buf[..len]);
+                }
+                assert_eq!(cores[at].tell(), None);
+            }
+        }
+        assert_eq!(shown.load(Relaxed), 2, "each has seen the other come");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::task::{Context, Poll};
 
 use tidings::{NodeId, Topic};
@@ -64,10 +64,12 @@ impl<T> Feed<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Missed>>> {
         match self.items.poll_recv(cx) {
             Poll::Ready(Some(item)) => Poll::Ready(Some(item)),
-            empty => match self.lost.swap(0, Relaxed) {
-                0 => empty,
-                lost => Poll::Ready(Some(Err(Missed::Lagged(lost)))),
-            },
+            // A task that has had its turn is shown no item though some wait. Those come first: once something is lost, no
+            // more are added.
+            _ if self.lost.load(Acquire) > 0 && self.items.is_empty() => {
+                Poll::Ready(Some(Err(Missed::Lagged(self.lost.swap(0, AcqRel)))))
+            }
+            none => none,
         }
     }
 }
@@ -102,7 +104,7 @@ impl<T> Outlet<T> {
     pub(crate) fn offer(&mut self, item: Result<T, Missed>) -> bool {
         // A reader that has missed something is told so before it gets anything later.
         if self.lost.load(Relaxed) > 0 || self.items.try_send(item).is_err() {
-            self.lost.fetch_add(1, Relaxed);
+            self.lost.fetch_add(1, Release);
         }
         self.is_read()
     }
@@ -127,5 +129,30 @@ impl Tap {
 
     pub(crate) fn see(&mut self, event: &Event) -> bool {
         (self.see)(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_is_told_what_it_missed_when_it_has_read_what_came_before() {
+        let (mut outlet, mut feed) = Outlet::new();
+        let numbers = 0..LAG as u64 + 10;
+        numbers.for_each(|number| assert!(outlet.offer(Ok(number))));
+        for number in 0..LAG as u64 {
+            assert_eq!(feed.recv().await, Some(Ok(number)), "it has not read all that waits");
+        }
+        assert_eq!(feed.recv().await, Some(Err(Missed::Lagged(10))));
+        assert!(outlet.offer(Ok(7)));
+        assert_eq!(feed.recv().await, Some(Ok(7)), "and then it goes on");
+        (0..LAG as u64 + 3).for_each(|number| assert!(outlet.offer(Ok(number))));
+        drop(outlet);
+        let mut rest = Vec::new();
+        while let Some(item) = feed.recv().await {
+            rest.push(item);
+        }
+        assert_eq!((rest.len(), rest.last()), (LAG + 1, Some(&Err(Missed::Lagged(3)))), "also when it is over");
     }
 }
