@@ -5,7 +5,8 @@
 //! ```
 //!
 //! With `--features iroh`, broadcasts are compared with those of iroh-gossip as well, in a second table; with
-//! `--features chitchat`, replicated state with that of chitchat, in another.
+//! `--features chitchat`, replicated state with that of chitchat, in another. Zones that do not reach each other and a member
+//! behind a filter have a table of their own: `--only weather`.
 //!
 //! The experiments are those of the example `simulate`, and know neither of the two. foca is what its makers published,
 //! with the settings that they propose for a data centre; see `peer.rs` for what is around it.
@@ -30,6 +31,7 @@ mod rows;
 mod runs;
 mod state;
 mod trial;
+mod weather;
 
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ use runs::Allowance;
 use tidings::sim::TOPIC;
 use tidings::{Config, HeapNode, Limits};
 use trial::{Trial, Value};
+use weather::Weather;
 
 /// Addresses as servers have them, for both alike.
 type Ours = HeapNode<SocketAddrV4>;
@@ -109,7 +112,20 @@ struct Outcome {
 
 impl Arguments {
     fn wants(&self, row: &Row) -> bool {
-        self.only.as_ref().is_none_or(|part| row.name.to_lowercase().contains(&part.to_lowercase()))
+        self.wants_name(&row.name)
+    }
+
+    fn wants_name(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|part| name.to_lowercase().contains(&part.to_lowercase()))
+    }
+
+    fn peer_time(&self) -> Duration {
+        Duration::from_secs(self.peer_seconds)
+    }
+
+    /// How many runs of each weather: each is long, and shows much.
+    fn weather_seeds(&self) -> u64 {
+        self.seeds.min(6)
     }
 
     fn run(mut self) -> Result<(), String> {
@@ -120,13 +136,16 @@ impl Arguments {
         plans.retain(|plan| (plan.quick || !self.quick) && plan.rows.iter().any(|row| self.wants(row)));
         tasks.retain(|plan| (plan.quick || !self.quick) && self.wants(&plan.row));
         days.retain(|plan| (plan.quick || !self.quick) && plan.rows.iter().any(|row| self.wants(row)));
-        if plans.is_empty() && tasks.is_empty() && days.is_empty() {
+        let mut weathers = Weather::all(self.quick);
+        weathers.retain(|weather| self.wants_name(&format!("weather: {}", weather.name())));
+        if plans.is_empty() && tasks.is_empty() && days.is_empty() && weathers.is_empty() {
             return Err("no row has such a name".into());
         }
         let mut table =
             report::table(&["", "tidings", "runs", "foca 2.0.0", "runs", "foca / tidings", "target", "met?"]);
         let runs: u64 = plans.iter().map(|plan| 2 * self.seeds(plan.trial)).sum();
-        let progress = report::progress(runs + tasks.len() as u64 + state::runs(&days, self.seeds));
+        let weather_runs = 2 * weathers.len() as u64 * self.weather_seeds();
+        let progress = report::progress(runs + tasks.len() as u64 + weather_runs + state::runs(&days, self.seeds));
         let outcomes = self.try_all(&plans, &progress)?;
         for (plan, outcome) in plans.iter().zip(&outcomes) {
             for row in plan.rows.iter().filter(|row| self.wants(row)) {
@@ -142,12 +161,14 @@ impl Arguments {
         #[cfg(feature = "iroh")]
         let third = self.third(&plans, &outcomes, &progress)?;
         let state = state::table(&days, self.seeds, |row| self.wants(row), &progress)?;
+        let weather = weather::table(&weathers, self.weather_seeds(), self.peer_time() / 4, &progress)?;
         progress.finish_and_clear();
         let shown = [
             (table, &[NOTES][..]),
             #[cfg(feature = "iroh")]
             (third, &[THIRD_NOTE][..]),
             (state, state::NOTES),
+            (weather, &[weather::NOTES][..]),
         ];
         for (place, (table, notes)) in shown.into_iter().filter(|(table, _)| !table.is_empty()).enumerate() {
             if place > 0 {
@@ -191,7 +212,8 @@ impl Arguments {
     fn try_all(&self, plans: &[Plan], progress: &ProgressBar) -> Result<Vec<Outcome>, String> {
         let mut order: Vec<usize> = (0..plans.len()).collect();
         order.sort_by_key(|at| plans[*at].trial.nodes());
-        let (total, mut spent) = (Duration::from_secs(self.peer_seconds), Duration::ZERO);
+        // A quarter is for the weather.
+        let (total, mut spent) = (self.peer_time() / 4 * 3, Duration::ZERO);
         let least = if self.quick { LEAST_QUICK } else { LEAST };
         let mut outcomes: Vec<Option<Outcome>> = plans.iter().map(|_| None).collect();
         for (done, at) in order.into_iter().enumerate() {
