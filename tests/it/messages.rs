@@ -18,12 +18,12 @@
 use std::time::Duration;
 
 use crate::common::app::{App, Heard, Listener};
+use crate::common::cluster::{SECOND, settled};
 use tidings::sim::{Conditions, Sim};
 use tidings::{BroadcastError, Config, DropReason, HeapNode, Instant, Limits, NodeId, Phase, SendError, Topic};
 
 const NEWS: Topic = Topic::from_name("news");
 const OTHER: Topic = Topic::from_name("other");
-const SECOND: Duration = Duration::from_secs(1);
 
 /// A node that listens to the news.
 fn listener(broadcast_bytes: usize) -> App {
@@ -35,14 +35,7 @@ fn listener(broadcast_bytes: usize) -> App {
 
 /// A settled cluster of such as `make` gives.
 fn cluster_of(nodes: usize, seed: u64, make: impl Fn(usize) -> App) -> Sim<App> {
-    let mut sim = Sim::new(seed, Conditions::LAN);
-    for host in 0..nodes {
-        sim.add(make(host));
-        sim.start(host, &[0]);
-    }
-    assert!(sim.run_until_agreed(SECOND / 10, 20 * SECOND).is_some(), "they form a cluster");
-    sim.run_for(3 * SECOND);
-    sim
+    settled(Sim::new(seed, Conditions::LAN), (nodes, seed), 20 * SECOND, make)
 }
 
 fn cluster(nodes: usize, seed: u64) -> Sim<App> {

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use crate::common::app::{App, Heard, Listener};
+use crate::common::cluster::{SECOND, settled};
 use tidings::sim::{Conditions, Forger, Sim};
 use tidings::{BroadcastError, Config, DropReason, HeapNode, Instant, Limits, Topic};
 
 const NEWS: Topic = Topic::from_name("news");
-const SECOND: Duration = Duration::from_secs(1);
 const ROOM: usize = 256 << 10;
 
 /// A node that listens to the news, with tables of so many members and room for messages of so many bytes.
@@ -21,14 +21,7 @@ fn listener(config: Config, members: usize, room: usize) -> App {
 }
 
 fn cluster(nodes: usize, seed: u64, make: impl Fn(usize) -> App) -> Sim<App> {
-    let mut sim = Sim::new(seed, Conditions::LAN);
-    for host in 0..nodes {
-        sim.add(make(host));
-        sim.start(host, &[0]);
-    }
-    assert!(sim.run_until_agreed(SECOND / 10, 60 * SECOND).is_some(), "seed {seed}: they form a cluster");
-    sim.run_for(3 * SECOND);
-    sim
+    settled(Sim::new(seed, Conditions::LAN), (nodes, seed), 60 * SECOND, make)
 }
 
 fn app(sim: &Sim<App>, host: usize) -> &App {

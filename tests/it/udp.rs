@@ -97,45 +97,44 @@ fn peers() -> Vec<Peer> {
     sockets.into_iter().zip(1..).map(start).collect()
 }
 
+/// Runs each in a thread of its own.
+fn each(life: impl Fn(Peer) + Sync) {
+    let life = &life;
+    thread::scope(|scope| {
+        for peer in peers() {
+            scope.spawn(move || life(peer));
+        }
+    });
+}
+
 #[test]
 fn nodes_on_loopback_find_each_other_and_all_see_one_leave() {
     let (together, parted) = (Goal::default(), Goal::default());
-    thread::scope(|scope| {
-        for peer in peers() {
-            scope.spawn(|| {
-                let mut peer = peer;
-                peer.drive(&together, Peer::sees_all_alive);
-                if peer.node.id() == LAST {
-                    peer.node.leave(peer.clock.now());
-                    peer.drive(&parted, |peer| peer.node.phase() == Phase::Left);
-                } else {
-                    peer.drive(&parted, |peer| peer.told_left.contains(&LAST));
-                    assert_eq!(peer.sees(LAST), Some(Status::Left));
-                    assert_eq!(peer.told_left, BTreeSet::from([LAST]));
-                }
-            });
+    each(|mut peer| {
+        peer.drive(&together, Peer::sees_all_alive);
+        if peer.node.id() == LAST {
+            peer.node.leave(peer.clock.now());
+            return peer.drive(&parted, |peer| peer.node.phase() == Phase::Left);
         }
+        peer.drive(&parted, |peer| peer.told_left.contains(&LAST));
+        assert_eq!(peer.sees(LAST), Some(Status::Left));
+        assert_eq!(peer.told_left, BTreeSet::from([LAST]));
     });
 }
 
 #[test]
 fn survivors_on_loopback_declare_down_whoever_falls_silent() {
     let (together, bereft) = (Goal::default(), Goal::default());
-    thread::scope(|scope| {
-        for peer in peers() {
-            scope.spawn(|| {
-                let mut peer = peer;
-                peer.drive(&together, Peer::sees_all_alive);
-                if peer.node.id() == LAST {
-                    drop(peer);
-                    bereft.0.fetch_add(1, Ordering::Relaxed);
-                    return;
-                }
-                peer.drive(&bereft, |peer| peer.told_down.contains(&LAST));
-                assert_eq!(peer.sees(LAST), Some(Status::Down));
-                assert_eq!(peer.told_left, BTreeSet::new());
-            });
+    each(|mut peer| {
+        peer.drive(&together, Peer::sees_all_alive);
+        if peer.node.id() == LAST {
+            drop(peer);
+            bereft.0.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        peer.drive(&bereft, |peer| peer.told_down.contains(&LAST));
+        assert_eq!(peer.sees(LAST), Some(Status::Down));
+        assert_eq!(peer.told_left, BTreeSet::new());
     });
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tidings::sim::{Conditions, Layer, Machine, Sim};
 use tidings::{Config, HeapNode, Instant, Limits, SendFailure};
 
+use super::cluster::{SECOND, settled};
+
 /// Where the kind of a datagram's first frame stands, while the sender's incarnation is below 128; and that of a ping.
 const FIRST_KIND: usize = 19;
 const PING: u8 = 1;
@@ -109,14 +111,5 @@ impl Layer for Ailing {
 
 /// Hosts that join through host 0 and have settled, each with these settings.
 pub fn ailing_cluster(size: usize, seed: u64, config: impl Fn(usize) -> Config) -> Sim<Ailing> {
-    let mut sim = Sim::new(seed, Conditions::LAN);
-    for host in 0..size {
-        sim.add(Ailing::new(config(host)));
-        sim.start(host, &[0]);
-    }
-    let agreed = sim.run_until_agreed(Duration::from_millis(100), Duration::from_secs(30));
-    assert!(agreed.is_some(), "seed {seed}: {size} nodes did not form a cluster");
-    sim.run_for(Duration::from_secs(3));
-    sim.take_reports();
-    sim
+    settled(Sim::new(seed, Conditions::LAN), (size, seed), 30 * SECOND, |host| Ailing::new(config(host)))
 }

@@ -1,11 +1,11 @@
 //! Clusters whose nodes watch each other's maps.
 
-use std::time::Duration;
-
 use tidings::sim::{Conditions, Sim};
 use tidings::{App, Class, Config, Event, HeapNode, Hosted, Limits, NodeId, OwnedEvent};
 
-pub const SECOND: Duration = Duration::from_secs(1);
+use super::cluster::settled;
+
+pub use super::cluster::SECOND;
 
 /// An event of maps, kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +33,7 @@ pub fn watcher(config: Config, limits: Limits) -> Watcher {
 
 /// A settled cluster of such as `make` gives.
 pub fn cluster_of(nodes: usize, seed: u64, conditions: Conditions, make: impl Fn(usize) -> Watcher) -> Sim<Watcher> {
-    let mut sim = Sim::new(seed, conditions);
-    for host in 0..nodes {
-        sim.add(make(host));
-        sim.start(host, &[0]);
-    }
-    assert!(sim.run_until_agreed(SECOND / 10, 60 * SECOND).is_some(), "they form a cluster");
-    sim.run_for(3 * SECOND);
-    sim
+    settled(Sim::new(seed, conditions), (nodes, seed), 60 * SECOND, make)
 }
 
 pub fn cluster(nodes: usize, seed: u64) -> Sim<Watcher> {
