@@ -71,7 +71,7 @@ impl Builder {
 
     /// Nodes to join through, as `host:port`; one that answers is enough. A name may stand for several addresses, and is
     /// looked up at the start, every few seconds while this node is alone, and every minute. This node's own address may
-    /// be among them.
+    /// be among them. A name that cannot be found is no error, as it may be found later: [`Cluster::joined`] waits for that.
     pub fn seeds<T: Into<String>>(mut self, seeds: impl IntoIterator<Item = T>) -> Self {
         self.seeds.extend(seeds.into_iter().map(Into::into));
         self

@@ -86,12 +86,15 @@ impl Cluster {
         self.shared.addr
     }
 
-    /// Where this node stands in its life.
+    /// Where this node stands in its life. While none of its seeds' names can be found and nobody has joined through it,
+    /// that is [`Phase::Joining`], although [`HeapNode::phase`](tidings::Node::phase) says that it is a member: of a cluster
+    /// of one.
     pub fn phase(&self) -> Phase {
         self.shared.standing.borrow().phase
     }
 
-    /// Waits until this node is a member: until a seed has admitted it. A node without seeds is one at once.
+    /// Waits until this node is a member: until a seed has admitted it, or another node has joined through it. A node
+    /// without seeds, or with its own address as the only one, is a member at once.
     pub async fn joined(&self) -> Result<(), Stopped> {
         let standing = self.standing(|standing| standing.joined || standing.stopped.is_some()).await;
         standing.stopped.map_or(Ok(()), Err)

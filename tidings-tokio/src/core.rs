@@ -41,7 +41,6 @@ pub(crate) enum Lane {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) phase: Phase,
-    /// It is a member, and not only because it has found nobody to join.
     pub(crate) joined: bool,
     pub(crate) stopped: Option<Stopped>,
 }
@@ -55,7 +54,8 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// The application may have subscribed and watched itself, and keeps that.
     has_app: bool,
-    /// None of the names of its seeds has been found yet.
+    /// None of the names of its seeds has been found yet, and nobody has joined through it: it is a member of a cluster of
+    /// one for want of somebody to ask, and passes for one that is joining.
     nameless: bool,
     taps: Vec<Tap>,
     /// Who reads of changed keys: those of others come as events, own ones from where they are written.
@@ -196,15 +196,18 @@ impl Core {
 
     /// Hands out what handles read without asking.
     pub(crate) fn publish(&mut self, stopped: Option<Stopped>) {
-        self.meters.update(&self.hosted.node, stopped.is_some());
+        self.nameless &= self.hosted.node.live() <= 1;
+        let phase = match self.hosted.node.phase() {
+            Phase::Member if self.nameless => Phase::Joining,
+            phase => phase,
+        };
+        self.meters.update(&self.hosted.node, phase, stopped.is_some());
         if std::mem::take(&mut self.members_changed) {
             let mut members: Vec<Member> = self.hosted.node.members().collect();
             members.sort_unstable_by_key(|member| member.id());
             self.members.send_replace(members.into());
         }
-        let phase = self.hosted.node.phase();
-        let joined =
-            matches!(phase, Phase::Member | Phase::Isolated) && (!self.nameless || self.hosted.node.live() > 1);
+        let joined = matches!(phase, Phase::Member | Phase::Isolated);
         let standing = Standing { phase, joined, stopped };
         self.standing.send_if_modified(|held| std::mem::replace(held, standing.clone()) != standing);
     }

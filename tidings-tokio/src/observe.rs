@@ -18,7 +18,7 @@ impl Meters {
         Meters
     }
 
-    pub(crate) fn update(&mut self, _: &tidings::HeapNode, _is_last: bool) {}
+    pub(crate) fn update(&mut self, _: &tidings::HeapNode, _: tidings::Phase, _is_last: bool) {}
 }
 
 #[cfg(not(feature = "tracing"))]

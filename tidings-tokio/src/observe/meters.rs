@@ -68,7 +68,7 @@ impl Meters {
     }
 
     /// Brings all up to date, once a second, and for the last time.
-    pub(crate) fn update(&mut self, node: &HeapNode, is_last: bool) {
+    pub(crate) fn update(&mut self, node: &HeapNode, phase: Phase, is_last: bool) {
         let now = Instant::now();
         if !is_last && self.next.is_some_and(|next| now < next) {
             return;
@@ -84,6 +84,6 @@ impl Meters {
         for (status, gauge) in &handles.members {
             gauge.set(node.members().filter(|member| member.status() == *status).count() as f64);
         }
-        handles.is_member.set(f64::from(u8::from(node.phase() == Phase::Member)));
+        handles.is_member.set(f64::from(u8::from(phase == Phase::Member)));
     }
 }

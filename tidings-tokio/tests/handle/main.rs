@@ -273,11 +273,16 @@ async fn a_seed_that_nobody_can_send_to_is_refused_in_a_sentence() {
 #[tokio::test]
 async fn names_that_stand_for_nothing_yet_keep_a_node_from_having_joined() {
     let lost = Cluster::builder("test").bind("127.0.0.1:0").seeds(["nobody.invalid:7946"]).start().await.unwrap();
+    assert_eq!((lost.phase(), lost.leader()), (Phase::Joining, None), "it leads nobody");
     // It waits for its seeds, so only another that joins through it ends that.
     let other = builder("other", &[lost.addr()]).start().await.unwrap();
     soon("joined", other.joined()).await.unwrap();
     soon("joined by another", lost.joined()).await.unwrap();
     see(&lost, 2).await;
+    assert_eq!(lost.phase(), Phase::Member);
+    other.leave().await.unwrap();
+    see(&lost, 1).await;
+    assert_eq!(lost.phase(), Phase::Member, "it was among others");
 }
 
 #[tokio::test]
