@@ -63,7 +63,7 @@ impl Builder {
 
     /// The address at which others reach this node, with or without a port, if that is not where it is bound: behind NAT, in
     /// a container, or with a wildcard in [`bind`](Self::bind). Without this, a wildcard is replaced by the address from
-    /// which this host reaches the first of its seeds.
+    /// which this host reaches the first of its seeds. If none of them can be found either, [`start`](Self::start) fails.
     pub fn advertise(mut self, addr: impl Into<String>) -> Self {
         self.advertise = Some(addr.into());
         self
@@ -101,7 +101,9 @@ impl Builder {
         self
     }
 
-    /// An application that is called in the node's own task: the one that the simulator has tested.
+    /// An application that is called in the node's own task: the one that the simulator has tested. It sees every event, also
+    /// those that streams of the handle give. It belongs to the node from now on: what it shares with the rest of the program
+    /// it publishes as keys, or puts where both can reach it.
     pub fn app(mut self, app: impl App + Send + 'static) -> Self {
         self.app = Some(Box::new(app));
         self

@@ -210,18 +210,20 @@ impl Cluster {
         self.persist(Lane::State, delete).await
     }
 
-    /// A key of any member, this one included. `None` if there is none, as far as this node knows.
+    /// A key of any member, this one included. `None` if there is none, as far as this node knows. The keys of a member that
+    /// is down or has left are still there for [`Config::state_retention`](tidings::Config::state_retention), ten minutes by
+    /// default: see [`live`](Self::live).
     pub async fn get(&self, owner: NodeId, key: &str) -> Result<Option<OwnedEntry>, Error> {
         let key = key.to_owned();
         self.with(move |node| node.entry(owner, &key).map(|entry| entry.to_owned())).await
     }
 
-    /// All keys of a member.
+    /// All keys of a member, also of one that is down or has left: see [`get`](Self::get).
     pub async fn entries(&self, owner: NodeId) -> Result<Vec<OwnedEntry>, Error> {
         self.with(move |node| entries(node, owner, "")).await
     }
 
-    /// This key of every member that has it.
+    /// This key of every member that has it, also of those that are down or have left: see [`get`](Self::get).
     ///
     /// For what any member may decide, such as configuration, put the time in front of each value and take the greatest:
     /// versions are each owner's own. Where it must outlive whoever wrote it, have each member that reads a greater one

@@ -13,8 +13,8 @@ pub enum StartError {
     Resolve(String, io::Error),
     /// The socket cannot be bound.
     Bind(SocketAddr, io::Error),
-    /// Nobody can send to this address: the socket is bound to a wildcard, and nothing shows where others reach it, or a
-    /// wildcard is advertised.
+    /// Nobody can send to this address: the socket is bound to a wildcard, and no seed that was found shows where others
+    /// reach it, or a wildcard is advertised.
     Advertise(SocketAddr),
     /// This seed can never be joined through: it is a wildcard, or has port 0. A name that stands for such an address is passed
     /// over instead, as it may stand for another by and by.
@@ -34,7 +34,8 @@ impl std::fmt::Display for StartError {
             }
             StartError::Bind(addr, error) => write!(f, "cannot bind {addr}: {error}"),
             StartError::Advertise(addr) => {
-                write!(f, "nobody can send to {addr}: give advertise() an address at which others reach this node")
+                write!(f, "nobody can send to {addr}: give advertise() an address at which others reach this node, ")?;
+                f.write_str("or seeds() a name that can be found")
             }
             StartError::Seed(addr) => write!(f, "nobody can send to the seed {addr}"),
             StartError::State(error) => write!(f, "cannot publish the first keys: {error}"),

@@ -95,7 +95,7 @@ impl Cluster {
         self.persist(Lane::Direct, answer).await
     }
 
-    /// Sends a payload to all members that listen to a topic. Waits while too much is on its way; done when it is on
+    /// Sends a payload to all other members that listen to a topic. Waits while too much is on its way; done when it is on
     /// its own way.
     pub async fn broadcast(&self, topic: Topic, payload: impl AsRef<[u8]>) -> Result<MessageId, Error> {
         self.persist(Lane::Broadcast, broadcasting(topic, payload)).await
@@ -135,7 +135,7 @@ impl Cluster {
         }
     }
 
-    /// Asks all members that listen to a topic, and waits until `wanted` have answered or `within` has passed. Gives the
+    /// Asks all other members that listen to a topic, and waits until `wanted` have answered or `within` has passed. Gives the
     /// answers that came, one of a member.
     pub async fn ask(
         &self,
