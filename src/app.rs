@@ -15,9 +15,14 @@ use crate::time::Instant;
 /// Each method is handed the node, and may call whatever it likes of it but the five verbs; [`Node::now`] is the time. It
 /// must not wait: the node stands still meanwhile.
 ///
+/// This one runs in the simulator, which needs the feature `sim`. A test has that by
+/// `tidings = { .., features = ["sim"] }` among its `dev-dependencies`:
+///
 /// ```
-/// use tidings::{App, HeapNode, OwnedEvent, NodeId};
 /// use std::net::SocketAddr;
+/// use std::time::Duration;
+/// use tidings::sim::{Conditions, Sim};
+/// use tidings::{App, Config, HeapNode, Hosted, Limits, NodeId, OwnedEvent};
 ///
 /// /// Follows the smallest id of those that live.
 /// #[derive(Default)]
@@ -32,6 +37,20 @@ use crate::time::Instant;
 ///         }
 ///     }
 /// }
+///
+/// let mut sim = Sim::new(7, Conditions::LAN.with_loss(0.05));
+/// for _ in 0..5 {
+///     let node = HeapNode::new(Config::LAN, Limits::DEFAULT);
+///     let host = sim.add(Hosted::new(node, Follower::default()));
+///     sim.start(host, &[0]); // all join through the first
+/// }
+/// sim.run_for(Duration::from_secs(5));
+/// sim.crash(0);
+/// let agree = |sim: &Sim<Hosted<Follower>>| {
+///     sim.running().all(|host| sim.machine(host).is_some_and(|it| it.app.leader == Some(sim.id(1))))
+/// };
+/// let took = sim.run_until_true(agree, Duration::from_millis(50), Duration::from_secs(10));
+/// assert!(took.is_some(), "the next one leads");
 /// ```
 pub trait App<A: Address = SocketAddr, S: Storage = Heap> {
     /// A life of the node has begun: the time to subscribe to topics and to publish keys.

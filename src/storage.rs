@@ -119,7 +119,7 @@ pub trait Width: sealed::Breadth {}
 
 impl<W: Breadth> Width for W {}
 
-/// Much may be under way at a time: for clusters of any size, at some 18 kB a node.
+/// Much may be under way at a time: for clusters of any size, at some 22 kB a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wide {}
 

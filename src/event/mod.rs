@@ -34,7 +34,8 @@ use core::fmt;
 pub enum Event<'n, A> {
     /// This node was asking seeds, is a member by now, and knows the cluster: all members that whom it asked knew have been
     /// told, and whatever is broadcast from now on is told or is a [`Gap`](Self::Gap). If it cannot learn all that within
-    /// [`Config::suspicion`](crate::Config::suspicion), it is told all the same.
+    /// [`Config::suspicion`](crate::Config::suspicion), it is told all the same. A node that has no seeds but itself asks nobody,
+    /// is a member from its start, and is not told this.
     Joined,
     /// No seed has let this node in yet. Told after a few tries, and then at gaps that double from six probe periods to an
     /// hour or so, while it goes on asking.

@@ -3,7 +3,7 @@
 //! Discrete events, microseconds of simulated time, one seed: the same seed gives the same run, on every machine. Use
 //! it to test your settings, your application, or another implementation in the same network: [`Sim`] drives anything
 //! that implements [`Machine`], and [`Node`](crate::Node) does. To test an application, write it as an
-//! [`App`](crate::App), as the example there does.
+//! [`App`](crate::App) and put it around a node by [`Hosted`](crate::Hosted), as the example of `App` does.
 //!
 //! ```
 //! use std::time::Duration;
