@@ -94,11 +94,20 @@ impl Options {
 
     /// The command that was given after the options.
     fn command(&self) -> Result<Option<Command>, String> {
-        let command = Command::parse(&self.command.join(" "))?;
+        let command = Command::parse(&self.command.join(" ")).map_err(|error| self.reordered(error))?;
         if self.joining.join.is_empty() && command.as_ref().is_some_and(Command::needs_others) {
-            return Err(format!("nobody to join: \"{}\" needs --join with the address of a node", self.command[0]));
+            let error = format!("nobody to join: \"{}\" needs --join with the address of a node", self.command[0]);
+            return Err(self.reordered(error));
         }
         Ok(command)
+    }
+
+    /// What is behind the command is its text, even where it looks like an option.
+    fn reordered(&self, error: String) -> String {
+        match self.command.iter().find(|word| word.starts_with("--")) {
+            Some(option) => format!("{error}; options such as {option} go before the command"),
+            None => error,
+        }
     }
 }
 

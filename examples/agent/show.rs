@@ -91,7 +91,7 @@ pub fn stats(node: &HeapNode) -> Table {
     row(stats.late_ticks, "ticks too late");
     row(stats.broadcasts, "own broadcasts");
     row(stats.casts_in, "pieces of others' broadcasts");
-    row(stats.duplicates, "of them come before");
+    row(stats.duplicates, "of them had come before");
     row(stats.pulls, "times asked for what was missing");
     row(stats.messages_lost, "messages lost");
     row(stats.chunks_in, "parts of others' maps");

@@ -260,13 +260,18 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
     stage.start("ann", "I am");
     let addr = stage.listeners[0].addr.clone();
     let too_long = "x".repeat(50_000);
-    let wrong: [(&[&str], &str); 21] = [
+    let wrong: [(&[&str], &str); 23] = [
         (&["say", "alarms", "fire"], "nobody to join: \"say\" needs --join"),
         (&["--join", "127.0.0.1:9", "--within", "0.3", "say", "a", "b"], "nobody to join: no answer from 127.0.0.1:9"),
         (&["--join", &addr, "say", "alarms"], "expected a topic and a text"),
         (&["--join", &addr, "sing", "a", "song"], "there is no command \"sing\""),
         (&["--join", &addr, "membres"], "there is no command \"membres\"; did you mean members?"),
         (&["--join", &addr, "top"], "top needs a terminal"),
+        (&["top", "--join", &addr], "expected nothing after top; options such as --join go before the command"),
+        (
+            &["say", "a", "b", "--join", &addr],
+            "nobody to join: \"say\" needs --join with the address of a node; options",
+        ),
         (&["--join", "localhost", "members"], "--join localhost: expected a host name or an IP address with a port"),
         (&["--join", &addr, "--advertise", "moon", "members"], "--advertise moon: expected a host name or"),
         (&["--join", &addr, "--advertise", "127.0.0.1:0", "members"], "nobody can send to 127.0.0.1:0: --advertise"),
