@@ -22,6 +22,15 @@ impl Meters {
 }
 
 #[cfg(not(feature = "tracing"))]
+pub(crate) fn lost_seed(_: &str, _: &dyn std::error::Error) {}
+
+/// A seed's name stands for nothing at this look: no event says so, as the node knows addresses alone.
+#[cfg(feature = "tracing")]
+pub(crate) fn lost_seed(name: &str, error: &dyn std::error::Error) {
+    tracing::warn!(name, %error, "cannot find a seed");
+}
+
+#[cfg(not(feature = "tracing"))]
 pub(crate) fn event(_: &Event) {}
 
 /// A record of an event: what an operator acts on as a warning, who comes and goes as information, and the rest for

@@ -17,12 +17,16 @@ const IN_COMPANY: Duration = Duration::from_secs(60);
 /// How long one look may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All addresses that these names stand for now; those that cannot be found are left out.
+/// All addresses that these names stand for now; those that cannot be found are logged and left out.
 pub(crate) async fn resolve_all(names: Arc<[String]>) -> Vec<SocketAddr> {
     let mut addrs = Vec::new();
     for name in &*names {
-        if let Ok(Ok(more)) = timeout(PATIENCE, resolve(name)).await {
-            addrs.extend(more.into_iter().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port())));
+        match timeout(PATIENCE, resolve(name)).await {
+            Ok(Ok(more)) => {
+                addrs.extend(more.into_iter().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port())));
+            }
+            Ok(Err(error)) => crate::observe::lost_seed(name, &error),
+            Err(late) => crate::observe::lost_seed(name, &late),
         }
     }
     addrs

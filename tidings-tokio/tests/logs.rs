@@ -82,6 +82,8 @@ async fn what_happens_is_logged_in_fields_and_no_payload_is() {
     a.delete("door").await.unwrap();
     soon(watched.recv()).await.unwrap().unwrap();
     soon(b.leave()).await.unwrap();
+    let unnamed = Cluster::builder("test").bind("127.0.0.1:0").seeds(["nobody.invalid:7946"]);
+    soon(unnamed.start()).await.unwrap();
 
     let member = |of: &Cluster, level: &str| {
         [("id", of.id().to_string()), ("addr", of.addr().to_string()), ("level", level.to_owned())]
@@ -93,6 +95,7 @@ async fn what_happens_is_logged_in_fields_and_no_payload_is() {
     log.expect("key set", &[("owner", a.id().to_string()), ("key", "door".to_owned()), bytes.clone()]);
     log.expect("key deleted", &[("owner", a.id().to_string()), ("key", "door".to_owned())]);
     log.expect("message", &[("origin", a.id().to_string()), ("topic", ALARMS.to_string()), bytes]);
+    log.expect("cannot find a seed", &[("name", "nobody.invalid:7946".to_owned()), ("level", "WARN".to_owned())]);
     log.expect("left", &[("level", "INFO".to_owned())]);
     let all = format!("{:?}", log.0.lock().unwrap());
     let as_numbers = format!("{:?}", SECRET.as_bytes());
