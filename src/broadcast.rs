@@ -46,7 +46,7 @@ pub(crate) use repair::{Give, Repairs};
 pub(crate) use take::{Gap, Taken};
 
 use crate::context::Context;
-use crate::member::Address;
+use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::recent::Recent;
 use crate::storage::{FewData, FewOf, List, Storage};
@@ -252,11 +252,17 @@ impl<S: Storage> Broadcasts<S> {
         if may_begin && self.can_hand_out() { now } else { self.tree.due() }
     }
 
-    /// Tries again where no acknowledgement came, and hands out own messages as far as there is room.
-    pub(crate) fn tick_casts<A: Address>(&mut self, may_begin: bool, unit: u64, cx: &mut Context<'_, A, S>) {
-        self.tree.tick(unit, cx);
+    /// Tries again where no acknowledgement came, and hands out own messages as far as there is room. Returns who was tried
+    /// in vain.
+    pub(crate) fn tick_casts<A: Address>(
+        &mut self,
+        may_begin: bool,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) -> Option<NodeId> {
+        let given_up = self.tree.tick(unit, cx);
         while may_begin && self.can_hand_out() {
-            let Some((at, piece)) = self.outbox.first().copied() else { return };
+            let Some((at, piece)) = self.outbox.first().copied() else { break };
             let pieces = self.log.get(at).map_or(0, |entry| entry.pieces);
             self.hand_out(Job { at, piece }, Share::ALL, unit, cx);
             match self.outbox.first_mut() {
@@ -264,6 +270,7 @@ impl<S: Storage> Broadcasts<S> {
                 _ => drop(self.outbox.take_first()),
             }
         }
+        given_up
     }
 
     /// Hands a share out, better to such as listen; false, and nothing done, if there is no room.

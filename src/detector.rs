@@ -302,6 +302,18 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
     }
 
+    /// Probes a member at once that did not acknowledge what others were told: its answer proves its address, and roots that
+    /// differ show it what it lacks. Not while anybody else is being probed: whoever names members that do not exist brings one
+    /// such probe at a time upon an address.
+    pub(crate) fn probe_now(&mut self, member: Option<NodeId>, cx: &mut Context<'_, A, S>) {
+        let free = self.cases.is_empty() && !self.isolated && !self.is_accused();
+        let lives = |id: &NodeId| cx.members.find(*id).is_some_and(|index| cx.members.is_live(index));
+        let Some(member) = member.filter(|id| free && lives(id)) else { return };
+        cx.stats.probes = cx.stats.probes.wrapping_add(1);
+        self.open_case(member, None, cx);
+        self.tick_case(0, self.unit(cx.config), cx);
+    }
+
     /// Gives up the cases that have had their time; their targets are suspected, and not more, until they are heard.
     fn drop_cases(&mut self, cx: &mut Context<'_, A, S>) {
         self.close_settled(cx);

@@ -7,7 +7,8 @@
 //!
 //! Each hop is acknowledged. A delegate is tried three times before another in its share is asked, and one that cannot
 //! pass the job on says so. One that was silent is passed over for a while by all that this node hands out: where many
-//! die at once, not every message should have to find it out anew.
+//! die at once, not every message should have to find it out anew. Where there is no other in a share, silence ends in a
+//! probe: whoever lives and lost every copy is found by its answer, and not by chance.
 //!
 //! What the job is, and who may be told of it, is not decided here: `relay.rs` tells news of members this way, and
 //! `broadcast.rs` messages.
@@ -140,16 +141,19 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         self.legs.iter().map(|leg| leg.next).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    /// Tries again where no acknowledgement came, and gives up what has cost too much.
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+    /// Tries again where no acknowledgement came, and gives up what has cost too much. Returns who was tried in vain then,
+    /// one of them if they are several.
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
         if self.legs.is_empty() || cx.now < self.due() {
-            return;
+            return None;
         }
         self.doubts.retain(|(_, until)| cx.now < *until);
         for leg in self.legs.iter_mut() {
             leg.tick(unit, &mut self.doubts, cx);
         }
+        let given_up = self.legs.iter().find(|leg| leg.cost >= MOST_COST).map(|leg| leg.delegate);
         self.legs.retain(|leg| leg.cost < MOST_COST);
+        given_up
     }
 
     /// Hands this share to delegates in up to so many parts, all but this node's own place; as far as there is room. Better
@@ -187,9 +191,10 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
             }
             let Some(delegate) = choose(share, None, wished, &self.doubts, cx) else { continue };
             let number = cx.rng.next_u32() | 1;
-            // Only where there is no other. It is asked once more, and then left to a comparison.
+            // Only where there is no other. It is not tried for as long: most likely it is dead, but where many datagrams are lost
+            // it may have lost all that raised the doubt, and must not lose all of these as well.
             let doubted = self.doubts.iter().any(|(id, _)| *id == delegate);
-            let cost = if doubted { MOST_COST - 2 * SILENT } else { 0 };
+            let cost = if doubted { MOST_COST - 4 * SILENT } else { 0 };
             let mut leg = Leg { job, share, delegate, number, tries: 0, cost, next: cx.now, owed: false };
             leg.tick(unit, &mut self.doubts, cx);
             let _ = self.legs.push(leg);

@@ -253,7 +253,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let may_begin = self.may_begin_casts();
         if self.keeps_maps() {
             let unit = self.detector.hop(&self.config);
-            self.state.tick_casts(may_begin, unit, &mut context!(self));
+            let given_up = self.state.tick_casts(may_begin, unit, &mut context!(self));
+            self.detector.probe_now(given_up, &mut context!(self));
             self.state.tick_fetches(unit, &mut context!(self));
         }
         if may_begin && self.now >= self.comparison.asking_due() {

@@ -295,7 +295,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if self.may_send(Class::Casts) {
             let may_begin = self.may_begin_casts();
-            self.broadcasts.tick_casts(may_begin, unit, &mut context!(self));
+            let given_up = self.broadcasts.tick_casts(may_begin, unit, &mut context!(self));
+            self.detector.probe_now(given_up, &mut context!(self));
         }
         if self.may_send(Class::Sync) {
             while let Some((origin, last)) = self.broadcasts.repairs.tick(unit, &mut context!(self)) {

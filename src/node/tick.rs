@@ -128,7 +128,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let unit = self.detector.unit(&self.config);
-        self.relays.tick(unit, &mut context!(self));
+        let given_up = self.relays.tick(unit, &mut context!(self));
+        self.detector.probe_now(given_up, &mut context!(self));
         self.gossip.tick(&mut context!(self));
     }
 

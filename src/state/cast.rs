@@ -74,9 +74,20 @@ impl<S: Storage> State<S> {
     }
 
     /// Tries again where no acknowledgement came, and hands out what was written, as much at a time as a datagram holds.
-    pub(crate) fn tick_casts<A: Address>(&mut self, may_begin: bool, unit: u64, cx: &mut Context<'_, A, S>) {
-        self.tree.tick(unit, cx);
+    /// Returns who was tried in vain.
+    pub(crate) fn tick_casts<A: Address>(
+        &mut self,
+        may_begin: bool,
+        unit: u64,
+        cx: &mut Context<'_, A, S>,
+    ) -> Option<NodeId> {
+        let given_up = self.tree.tick(unit, cx);
         self.note_backlog(cx.members);
+        self.hand_out_own(may_begin, unit, cx);
+        given_up
+    }
+
+    fn hand_out_own<A: Address>(&mut self, may_begin: bool, unit: u64, cx: &mut Context<'_, A, S>) {
         let now = cx.now >= self.last_handed.after(cx.config.gossip_gap);
         if !(may_begin && now && cx.members.others() > 0 && self.can_hand_out()) {
             return;
