@@ -302,13 +302,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
     }
 
-    /// Probes a member at once that did not acknowledge what others were told: its answer proves its address, and roots that
-    /// differ show it what it lacks. Not while anybody else is being probed: whoever names members that do not exist brings one
-    /// such probe at a time upon an address.
+    /// Probes a member at once that did not acknowledge what others were told: it may live, and roots that differ then show it
+    /// what it lacks. Not while anybody else is being probed, nor at an address that nobody has proved: that has had all the
+    /// bytes that it may be sent unasked.
     pub(crate) fn probe_now(&mut self, member: Option<NodeId>, cx: &mut Context<'_, A, S>) {
         let free = self.cases.is_empty() && !self.isolated && !self.is_accused();
-        let lives = |id: &NodeId| cx.members.find(*id).is_some_and(|index| cx.members.is_live(index));
-        let Some(member) = member.filter(|id| free && lives(id)) else { return };
+        let there = |index: Index| cx.members.is_live(index) && cx.members.is_proved(index);
+        let Some(member) = member.filter(|id| free && cx.members.find(*id).is_some_and(there)) else { return };
         cx.stats.probes = cx.stats.probes.wrapping_add(1);
         self.open_case(member, None, cx);
         self.tick_case(0, self.unit(cx.config), cx);

@@ -46,6 +46,47 @@ fn a_key_is_visible_everywhere_within_20_ms_and_costs_each_one_datagram() {
     assert_eq!(chunks(&sim) - before, 127, "each has had it once");
 }
 
+/// Milliseconds from each of so many writes, each of another member, until all can read it. The next comes up to a second later.
+fn waits(sim: &mut Sim<Watcher>, count: usize, mut at_write: impl FnMut(&mut Sim<Watcher>)) -> Vec<usize> {
+    let mut waits = Vec::new();
+    for number in 0..count {
+        sim.run_for(SECOND + Duration::from_millis(number as u64 * 377 % 1_000));
+        let (owner, value) = (number * 61 % sim.hosts(), number.to_le_bytes());
+        set(sim, owner, "key", &value);
+        at_write(sim);
+        let mut missing: Vec<usize> = (0..sim.hosts()).collect();
+        let took = (0..20_000).find(|_| {
+            sim.run_for(Duration::from_millis(1));
+            while missing.pop_if(|host| has(sim, *host, owner, "key", &value)).is_some() {}
+            missing.is_empty()
+        });
+        waits.push(took.expect("it comes in the end"));
+    }
+    waits
+}
+
+#[test]
+fn the_last_to_read_a_key_does_so_within_600_ms_under_30_percent_loss() {
+    let lossy = Conditions::LAN.with_loss(0.3);
+    let mut sim = cluster_of(128, 22, lossy, |_| watcher(Config::LAN, Limits::DEFAULT));
+    let waits = waits(&mut sim, 300, |_| {});
+    let late: Vec<_> = waits.iter().enumerate().filter(|(_, took)| **took > 600).collect();
+    assert!(late.is_empty(), "seed 22: these writes took so many milliseconds: {late:?}");
+}
+
+#[test]
+fn who_was_cut_off_when_a_key_was_written_is_told_as_soon_as_it_is_back() {
+    let mut sim = cluster(2, 23);
+    let cut = Duration::from_millis(500);
+    let waits = waits(&mut sim, 40, |sim| {
+        sim.set_conditions(Conditions::LAN.with_loss(1.0));
+        sim.run_for(cut);
+        sim.set_conditions(Conditions::LAN);
+    });
+    let late: Vec<_> = waits.iter().enumerate().filter(|(_, took)| **took > 300).collect();
+    assert!(late.is_empty(), "seed 23: these writes took so many milliseconds after the cut: {late:?}");
+}
+
 #[test]
 fn a_key_is_written_again_with_a_greater_version() {
     let mut sim = cluster(3, 2);
