@@ -36,6 +36,7 @@ mod take;
 mod tell;
 
 pub(crate) use direct::{SENDS as MOST_SENDS, Send, Sends};
+pub(crate) use give::MOST_GIVEN;
 #[cfg(test)]
 pub(crate) use log::HEADER;
 pub(crate) use log::{At, DIRECT, Entry, Log};

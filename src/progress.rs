@@ -19,7 +19,7 @@ use crate::wire::{Origin, Parts, Reader, Writer, kind};
 
 /// The most members that are named at a time: each costs whoever hears of it a look at its slot, its window and its map, which
 /// are in no cache.
-pub(crate) const MOST_STEPS: usize = 64;
+pub(crate) const MOST_STEPS: usize = 48;
 /// The most that are looked at for them.
 const MOST_LOOKED_AT: usize = 512;
 /// Into how many parts a range is cut at most, as a logarithm.

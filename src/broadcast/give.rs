@@ -9,6 +9,9 @@ use crate::storage::{FewOf, Storage};
 use crate::topic::Topic;
 use crate::wire::{HOLLOW, Lack, MOST_PIECES, Origin, Pull, Writer, kind, write_frame, write_piece};
 
+/// The most pieces in one datagram: each costs whoever is given it a place in its log.
+pub(crate) const MOST_GIVEN: usize = 16;
+
 impl<S: Storage> Broadcasts<S> {
     /// Which of the broadcasts that are asked for can be given to one who listens to these topics.
     pub(crate) fn had(&self, pull: &Pull, topics: u32) -> u64 {
@@ -47,6 +50,7 @@ impl<S: Storage> Broadcasts<S> {
         let give = self.gives.get(at).cloned()?;
         let topics = members.find_record(give.to)?.topics;
         let (mut left, mut gone, before) = (give.left, give.left, writer.len());
+        let mut given = 0;
         let Pull { origin: Origin { id, tag }, first, .. } = give.pull;
         for at in if left == 0 { Default::default() } else { self.log.asked(id, tag, first) } {
             let Some(entry) = self.log.get(at).filter(|_| left != 0) else { break };
@@ -55,8 +59,12 @@ impl<S: Storage> Broadcasts<S> {
                 let alone = writer.len() == before;
                 let piece = self.piece_of(at, &entry, piece, hollow);
                 gone &= !bit;
+                if given == MOST_GIVEN {
+                    continue;
+                }
                 if write_frame(kind::GIVE, writer, |writer| write_piece(&piece, writer)).is_some() {
                     left &= !bit;
+                    given += 1;
                 } else if alone && writer.capacity() >= config.max_datagram() {
                     // Another may have longer datagrams.
                     gone |= bit;

@@ -5,7 +5,7 @@ use heapless::Vec;
 use super::Node;
 use super::receive::Speaker;
 use super::reply::Say;
-use crate::broadcast::{At, Give, Job, Taken};
+use crate::broadcast::{At, Give, Job, MOST_GIVEN, Taken};
 use crate::budget::Class;
 use crate::context::Context;
 use crate::member::{Address, NodeId};
@@ -116,12 +116,14 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Repair.
 
-    /// A piece that was asked for, or would have been. Nobody is given those of several origins at a time: each of them costs
-    /// a look at what is in no cache.
+    /// A piece that was asked for, or would have been. Nobody is given those of several origins at a time, as each of them
+    /// costs a look at what is in no cache, nor more than so many.
     pub(super) fn on_give(&mut self, piece: &Piece<'_>, speaker: &mut Speaker<A>) {
-        if *speaker.gives.get_or_insert(piece.origin.id) != piece.origin.id {
+        let (origin, given) = speaker.gives.get_or_insert((piece.origin.id, 0));
+        if *origin != piece.origin.id || *given == MOST_GIVEN {
             return self.refuse(DropReason::Busy);
         }
+        *given += 1;
         self.take_piece(piece, speaker.head.sender);
     }
 
@@ -182,9 +184,12 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let Some((origin, progress)) = entries.progress().filter(|_| count <= MOST_STEPS) else {
                     return self.refuse(DropReason::Malformed);
                 };
-                let index = self.members.find(origin.id);
+                self.members.fetch(origin.id);
+                let _ = batch.push((origin, progress, None));
+            }
+            for (origin, _, index) in &mut batch {
+                *index = self.members.find(origin.id);
                 core::hint::black_box(index.map(|index| self.members.progress_with(index)));
-                let _ = batch.push((origin, progress, index));
             }
             for (origin, progress, index) in batch {
                 let is_it = |index: &u32| self.members.get(*index).is_some_and(|record| record.tag() == origin.tag);

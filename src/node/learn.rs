@@ -11,6 +11,7 @@ use crate::gossip;
 use crate::map::Map;
 use crate::member::{Address, Certificate, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
+use crate::relay::PARCEL;
 use crate::rival::Witness;
 use crate::stats::DropReason;
 use crate::storage::Storage;
@@ -57,13 +58,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         core::iter::from_fn(|| records.record::<A>()).find(own)
     }
 
-    /// Learns records until the first that makes no sense.
+    /// Learns records until the first that makes no sense, or is more than a parcel holds.
     pub(super) fn learn_all(&mut self, mut records: Reader<'_>, source: Source, teller: NodeId) {
-        let mut sound = true;
+        let (mut sound, mut left) = (true, if source == Source::Relay { PARCEL } else { usize::MAX });
         while sound && !records.is_empty() {
             let mut batch = Vec::<(Told<A>, Option<Index>), BATCH>::new();
             while sound && !batch.is_full() && !records.is_empty() {
-                sound = records.told().is_some_and(|told| batch.push((told, None)).is_ok());
+                sound = records.told().filter(|_| left > 0).is_some_and(|told| batch.push((told, None)).is_ok());
+                left = left.saturating_sub(1);
             }
             // The slots of a large table are in no cache. Look-ups that need not wait for each other fetch them together.
             for (told, place) in &mut batch {

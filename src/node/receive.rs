@@ -30,8 +30,8 @@ pub(super) struct Speaker<A> {
     pub(super) answered: bool,
     /// It has asked for something that takes a look at a whole table, or brought what does: one a datagram, as our own have.
     pub(super) busied: bool,
-    /// Whose broadcasts it gives this node.
-    pub(super) gives: Option<NodeId>,
+    /// Whose broadcasts it gives this node, and how many so far.
+    pub(super) gives: Option<(NodeId, usize)>,
     /// How many bytes came.
     pub(super) len: usize,
 }

@@ -78,7 +78,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Which of these records this node holds just so, and whether it holds all of them so or later.
     fn held_of(&self, mut records: Reader<'_>) -> (Vec<Index, PARCEL>, bool) {
         let (mut held, mut believed) = (Vec::new(), true);
-        while let Some(record) = records.record::<A>() {
+        // What is not passed on need not be looked up.
+        while let Some(record) = records.record::<A>().filter(|_| believed) {
             let index = self.members.find(record.id);
             match index.and_then(|index| self.members.get(index)).zip(index) {
                 Some((own, index)) if *own == record => believed &= held.push(index).is_ok(),
