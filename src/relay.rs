@@ -116,12 +116,13 @@ impl<S: Storage> Relays<S> {
         self.parcels.room() > 1 && self.tree.room() > legs && theirs < share
     }
 
-    /// Sends off what waits, and tries again where no acknowledgement came. Returns who was tried in vain.
-    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
+    /// Sends off what waits, and tries again where no acknowledgement came. Who was tried in vain is left to the comparison of
+    /// tables.
+    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
         if self.is_done() && self.parcels.is_empty() {
-            return None;
+            return;
         }
-        let given_up = self.tree.tick(unit, cx);
+        self.tree.tick(unit, cx);
         // What is given up makes room for what waits.
         self.forget_done();
         if !self.outbox.is_empty() && self.has_room(cx.config) && cx.now >= self.next_parcel(cx.config) {
@@ -135,7 +136,6 @@ impl<S: Storage> Relays<S> {
             let from = cx.members.myself().map(|myself| myself.id);
             self.pass_on(parcel, (from, Share::ALL), unit, cx);
         }
-        given_up
     }
 
     /// Passes a parcel from this member on to all members of a share but this node.

@@ -191,10 +191,12 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
             }
             let Some(delegate) = choose(share, None, wished, &self.doubts, cx) else { continue };
             let number = cx.rng.next_u32() | 1;
-            // Only where there is no other. It is not tried for as long: most likely it is dead, but where many datagrams are lost
-            // it may have lost all that raised the doubt, and must not lose all of these as well.
+            // Only where there is no other. If it is suspected as well it is most likely dead; else it may have lost all that raised
+            // the doubt, where many datagrams are lost, and must not lose all of these too.
             let doubted = self.doubts.iter().any(|(id, _)| *id == delegate);
-            let cost = if doubted { MOST_COST - 4 * SILENT } else { 0 };
+            let suspect = cx.members.find(delegate).and_then(|index| cx.members.member(index));
+            let suspect = suspect.is_some_and(|member| member.status() == Status::Suspect);
+            let cost = if doubted { MOST_COST - if suspect { 2 } else { 4 } * SILENT } else { 0 };
             let mut leg = Leg { job, share, delegate, number, tries: 0, cost, next: cx.now, owed: false };
             leg.tick(unit, &mut self.doubts, cx);
             let _ = self.legs.push(leg);

@@ -128,8 +128,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let unit = self.detector.unit(&self.config);
-        let given_up = self.relays.tick(unit, &mut context!(self));
-        self.detector.probe_now(given_up, &mut context!(self));
+        self.relays.tick(unit, &mut context!(self));
         self.gossip.tick(&mut context!(self));
     }
 
