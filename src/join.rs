@@ -199,12 +199,25 @@ impl<A: Address> Seeds<A> {
     /// When the next visit is due, if there may be anybody to visit.
     pub(crate) fn visit_due<S: Storage>(&self, members: &Members<A, S>, isolated: bool) -> Instant {
         let anybody = !self.seeds.is_empty() || members.dead() > 0 || isolated;
-        if anybody { self.next_visit } else { Instant::FAR_FUTURE }
+        if anybody { self.next_visit.min(self.unfinished()) } else { Instant::FAR_FUTURE }
+    }
+
+    /// When to try the visit again that has been answered, and whose other half may be lost.
+    fn unfinished(&self) -> Instant {
+        let visit = self.visit.as_ref().filter(|visit| visit.proof.is_some() && visit.proofs > 0);
+        visit.map_or(Instant::FAR_FUTURE, |visit| visit.next)
     }
 
     /// Chooses somebody to visit when it is time: by turns one of the dead, and a seed that no living member is at.
     pub(crate) fn tick_visit<S: Storage>(&mut self, isolated: bool, cx: &mut Context<'_, A, S>) {
         if cx.now < self.visit_due(cx.members, isolated) {
+            return;
+        }
+        if cx.now >= self.unfinished()
+            && let Some(visit) = &mut self.visit
+        {
+            visit.gap = visit.gap.saturating_mul(2).max(least_gap(cx.config));
+            (visit.next, visit.proofs, visit.owed) = (cx.now.after(visit.gap), visit.proofs - 1, true);
             return;
         }
         let most = cx.config.dead_probe_period;
@@ -279,6 +292,9 @@ impl<A: Address> Seeds<A> {
 
     /// The seed that was asked under this number, which has answered now.
     pub(crate) fn answered(&mut self, number: u32, now: Instant) -> Option<&mut Seed<A>> {
+        if let Some(visit) = self.visit.as_mut().filter(|visit| visit.number == number) {
+            visit.proofs = 0;
+        }
         let seed = self.asked(number)?;
         seed.heard = now;
         Some(seed)
