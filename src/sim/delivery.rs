@@ -99,6 +99,8 @@ impl Deliveries {
     /// The hosts that must hear of what `speaker` says now.
     fn members<A: HostAddress, S: Storage>(&self, sim: &Sim<Node<A, S>>, speaker: usize) -> Vec<(usize, Life)> {
         let ledger = self.0.borrow();
+        // Who meets it for the first time after that counts as old what it has said.
+        let cut_off = sim.machine(speaker).is_some_and(|node| node.phase() == Phase::Isolated);
         let settled = |host: &usize| {
             let node = sim.machine(*host)?;
             let life = node.member(node.id())?.life();
@@ -107,7 +109,7 @@ impl Deliveries {
             let knows = node.member(sim.id(speaker)).zip(sim.machine(speaker)).is_some_and(|(held, speaker)| {
                 speaker.member(speaker.id()).is_some_and(|own| own.life() == held.life())
             });
-            (settled || knows).then_some((*host, life))
+            (settled && !cut_off || knows).then_some((*host, life))
         };
         sim.running().filter(|host| *host != speaker).filter_map(|host| settled(&host)).collect()
     }
