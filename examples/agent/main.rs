@@ -118,5 +118,5 @@ fn main() -> ExitCode {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let parsed = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    parsed.filter(|span| !span.is_zero()).ok_or("expected a number of seconds, such as 10 or 0.5".to_string())
+    parsed.filter(|span| !span.is_zero()).ok_or("expected a number of seconds above 0, such as 10 or 0.5".to_string())
 }

@@ -222,10 +222,10 @@ impl Agent {
             _ => ("gone", Style::new().blue()),
         };
         let count = |status| self.node.members().filter(|member| member.status() == status).count();
-        let [alive, silent, down, left] = [Status::Alive, Status::Suspect, Status::Down, Status::Left].map(count);
+        let [alive, suspect, down, left] = [Status::Alive, Status::Suspect, Status::Down, Status::Left].map(count);
         let (came, went) = (top.rate(None, |traffic| traffic.came), top.rate(None, |traffic| traffic.went));
         let left = left.saturating_sub(past);
-        let counts = format!("{alive} alive  {silent} silent  {down} down  {left} left");
+        let counts = format!("{alive} alive  {suspect} suspect  {down} down  {left} left");
         let rates =
             format!("in {} B/s, {}/s  out {} B/s, {}/s", came.bytes, came.datagrams, went.bytes, went.datagrams);
         let time = shared::stamp();
@@ -244,7 +244,7 @@ impl Agent {
         let myself = member.id() == self.node.id();
         let status = match member.status() {
             Status::Alive => ("alive", Style::new().green()),
-            Status::Suspect => ("silent", Style::new().yellow()),
+            Status::Suspect => ("suspect", Style::new().yellow()),
             Status::Down => ("down", Style::new().red()),
             _ => ("left", Style::new().blue()),
         };

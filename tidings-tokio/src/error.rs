@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use tidings::{BroadcastError, CapacityError, SendError, StateError};
 
 /// Why a cluster could not be started. Nothing is left running.
-#[derive(Debug)]
+///
+/// `Debug` writes the same sentence as `Display`: that is what a `main` prints that returns the error.
 #[non_exhaustive]
 pub enum StartError {
     /// A name or an address that is to be bound or advertised cannot be found.
@@ -41,6 +42,12 @@ impl std::fmt::Display for StartError {
             StartError::State(error) => write!(f, "cannot publish the first keys: {error}"),
             StartError::Random => f.write_str("the operating system gives no random bytes"),
         }
+    }
+}
+
+impl std::fmt::Debug for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 
