@@ -213,11 +213,9 @@ impl<A: Address> Seeds<A> {
         if cx.now < self.visit_due(cx.members, isolated) {
             return;
         }
-        if cx.now >= self.unfinished()
-            && let Some(visit) = &mut self.visit
-        {
+        if let Some(visit) = self.visit.as_mut().filter(|_| cx.now < self.next_visit) {
             visit.gap = visit.gap.saturating_mul(2).max(least_gap(cx.config));
-            (visit.next, visit.proofs, visit.owed) = (cx.now.after(visit.gap), visit.proofs - 1, true);
+            (visit.next, visit.proofs, visit.owed) = (cx.now.after(visit.gap), visit.proofs.saturating_sub(1), true);
             return;
         }
         let most = cx.config.dead_probe_period;
