@@ -11,7 +11,9 @@
 //! | suspicion is gossiped, and members wait for a refutation | suspicion is local; what travels is Down | bytes for published suspicion grow with the cluster |
 //! | a suspected member is declared dead after a time that grows with log n | after a fixed silence, if jurors who tried for themselves were silent too | a verdict rests on answers to the prober's own question, not on the lack of a rumour |
 //! | whoever hears of a death believes it | if the verdict names two jurors, and not against its own ears; else the accused is probed and told who says so, and if it is silent others are asked | a claim that nobody bears witness to is a rumour, and one that outlives the member's own word is a lie |
-//! | three are asked | three at first, and twelve more about a silence that lasts; all but one who answer must be silent, eleven in all, or twenty-four against that one; all whom this node has ever heard, if they are fewer | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones cut one from another report 14, 87, 3,700 and 16,000 deaths of the living in ten minutes at 9, 15, 60 and 128 nodes, now none, but that of one member in half an hour at 128; a real crash is known after 4 to 7 s in the median, and 11 s at worst |
+//! | three are asked | three at first, and twelve more about a silence that lasts; all but one who answer must be silent, eleven in all and one more for every four who do not answer, or twenty-four against that one; fewer, if there are not so many members | between zones that do not reach each other, those whom a node reaches are deaf where it is: with three jurors three zones cut one from another report 14, 87, 3,700 and 16,000 deaths of the living in ten minutes at 9, 15, 60 and 128 nodes, now none, but where zones are cut apart ten seconds after a cluster began: one member in each twentieth cluster of 60; a real crash is known after 4 to 7 s in the median, and 10 s at worst |
+//! | | of twelve who are asked again every third may be one that was never heard | a node that has heard few would else ask the same again and again |
+//! | | a second juror who hears a member settles it, be it to a later question | the same one may lie each time |
 //! | all judge alike | a node that lately did not reach a member whom others heard asks 24 | it is on one side of a cut that others are on neither side of; those find the crash in the usual time |
 //! | all who are silent are judged alike | where three are, and a juror finds each of them silent too, three jurors are enough; a silence that nobody has confirmed is no part of such a crowd | to ask twelve about each of many would drown those who are left, and a node may be cut off from many |
 //! | all members are asked about alike | about one that has not shown that it is where it is said to be, three are asked at half of the time, each asks it once for a question, and the question is not repeated before its answer is due | others may have made it up, and the address may want none of it; a real one is still judged by as many |
@@ -27,12 +29,14 @@
 
 mod case;
 mod charge;
+mod claim;
 mod errand;
 mod hold;
 mod isolation;
 mod jury;
 mod owed;
 mod round_trip;
+mod verdict;
 
 use heapless::Vec;
 
@@ -54,7 +58,6 @@ use crate::context::Deadline;
 use crate::event::WakeReason;
 use crate::member::{Address, Certificate, NodeId, Record};
 use crate::members::{Index, Members};
-use crate::share::{Admission, Claim, admit};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 
@@ -390,7 +393,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
             asked: cx.now,
             jurors: Vec::new(),
             silent: 0,
-            contested: false,
+            missing: 0,
+            heard_by: None,
             vouched: false,
             // The target is pinged before others are asked, also where somebody claims that it is dead.
             next_jury: cx.now.after(patience),
@@ -468,43 +472,6 @@ impl<A: Address, S: Storage> Detector<A, S> {
             cx.members.suspect(index, false);
         }
         self.answered(cx);
-    }
-
-    /// Somebody says that this living member is dead: it is told so and probed, and the claim is believed if it stays silent. False
-    /// if too many such claims are being checked.
-    pub(crate) fn check_claim(&mut self, target: NodeId, claim: Accusation, cx: &mut Context<'_, A, S>) -> bool {
-        if let Some(case) = self.cases.iter_mut().find(|case| case.target == target) {
-            case.claim = Some(claim);
-            return true;
-        }
-        if self.isolated
-            || self.is_accused()
-            || !self.admits_claim(claim.by)
-            || !self.open_case(target, Some(claim), cx)
-        {
-            return false;
-        }
-        let unit = self.unit(cx.config);
-        self.tick_case(self.cases.len().saturating_sub(1), unit, cx);
-        true
-    }
-
-    /// Whether there is a place for another claim of this member, one of its own or of others given up for it.
-    fn admits_claim(&mut self, by: NodeId) -> bool {
-        let claim = |by| Claim { peer: by, addr: None::<()>, rank: 1 };
-        let held = self.cases.iter().filter_map(|case| case.claim.map(|held| claim(held.by)));
-        // Half of the cases are for what this node finds out itself.
-        let most = (self.cases.len() + self.cases.room()) / 2;
-        let room = most.saturating_sub(held.clone().count()).min(self.cases.room());
-        match admit(held, room, claim(by)) {
-            Admission::Free => true,
-            Admission::Displace(nth) => {
-                let claims = self.cases.iter().zip(0..).filter(|(case, _)| case.claim.is_some());
-                let at = { claims }.nth(nth).map(|(_, at)| at);
-                at.and_then(|at| self.cases.swap_take(at)).is_some()
-            }
-            Admission::Refuse => false,
-        }
     }
 
     /// Whether there is nobody to ask, nor to answer.

@@ -2,10 +2,12 @@
 
 use heapless::Vec;
 
+use super::verdict::{Around, Evidence};
 use super::{JURORS, PANEL};
 use crate::config::Config;
 use crate::context::Context;
 use crate::member::{Address, Certificate, Member, NodeId, Status};
+use crate::members::Members;
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -107,8 +109,10 @@ pub(super) struct Case {
     pub(super) jurors: Vec<Juror, PANEL>,
     /// How many jurors have said so far that they hear nothing either, to this question and to those before.
     pub(super) silent: u8,
-    /// One of many who were asked has heard it, and no other: it may lie.
-    pub(super) contested: bool,
+    /// How many have not answered the questions before this, though they live.
+    pub(super) missing: u8,
+    /// The first juror who has heard it, be it to this question or to one before: a single one may lie.
+    pub(super) heard_by: Option<NodeId>,
     /// Others hear the target. It lives; what remains to be seen is whether it answers this node too.
     pub(super) vouched: bool,
     pub(super) next_jury: Instant,
@@ -129,7 +133,7 @@ impl Case {
         self.opened = from;
         self.tries.rearm(from);
         self.jurors.clear();
-        (self.silent, self.contested, self.vouched) = (0, false, false);
+        (self.silent, self.missing, self.heard_by, self.vouched) = (0, 0, None, false);
         self.next_jury = from.after(6 * unit);
     }
 
@@ -143,9 +147,11 @@ impl Case {
         around: Around,
         cx: &mut Context<'_, A, S>,
     ) {
-        // What others claim is settled at half of the time, by the first three.
+        // What others claim is settled at half of the time, by three.
         let widely = !around.crowd && self.claim.is_none();
         let (begin, gap) = match around {
+            // Sooner, or one lost datagram would put it off by a suspicion.
+            _ if self.claim.is_some() => (allowed / 4, allowed / 4),
             _ if !widely => (allowed / 8 * 5, allowed / 2),
             Around { partial: true, .. } => (allowed / 2, allowed / 8 * 3),
             _ => (allowed / 4 * 3, allowed / 4 * 3),
@@ -153,9 +159,15 @@ impl Case {
         let later = self.opened.after(begin);
         let first = cx.now < later;
         self.next_jury = if first { later } else { cx.now.after(gap + around.slack) };
+        if self.claim.is_some() && self.witnesses(allowed, cx.now).count() >= 2 {
+            // They are enough, once the time has come.
+            return;
+        }
+        self.missing = self.missing_so_far(cx.members) as u8;
         // No question has the number 0.
         (self.question, self.asked) = (cx.rng.next_u32() | 1, cx.now);
         self.jurors.clear();
+        let again = cx.now.since(self.opened) >= allowed;
         let count = if widely && !first { PANEL } else { JURORS };
         // Whom the target probes every second period, and so has heard it if anybody has; the others at random.
         let successor = cx.members.next_live(cx.members.place(self.target));
@@ -164,19 +176,11 @@ impl Case {
             let fresh = |member: &Member<A>| {
                 member.id() != target && !jurors.iter().any(|juror: &Juror| juror.id == member.id())
             };
-            let excused = |member: &Member<A>| {
-                let index = cx.members.find(member.id());
-                index.is_some_and(|index| cx.members.is_excused(index))
-            };
-            // Whoever is silent itself, was never heard or may be asleep is a poor witness.
-            let awake = |member: &Member<A>| {
-                let awake = member.status() == Status::Alive && member.record.patience == 0;
-                awake && fresh(member) && !excused(member)
-            };
-            let sound = |member: &Member<A>| {
-                let heard = || cx.members.find(member.id()).is_some_and(|index| cx.members.is_heard(index));
-                awake(member) && heard()
-            };
+            let awake = |member: &Member<A>| fresh(member) && is_awake(member, cx.members);
+            // Asked again, every third of many need never have been heard: a node that has heard few yet has few to choose from,
+            // and the same ones have no more to say. Those whom somebody has invented take no more places than these.
+            let any_awake = again && at > JURORS && at % 3 == 2;
+            let sound = |member: &Member<A>| awake(member) && (any_awake || is_heard(member, cx.members));
             let next = successor.filter(|index| at == 0 && cx.members.member(*index).is_some_and(|it| awake(&it)));
             let chosen = next.or_else(|| cx.members.random_live(cx.rng, sound));
             // What the first three are is chosen at random even where nobody is a good witness; more of those prove nothing.
@@ -204,7 +208,9 @@ impl Case {
         if juror.word != Some(Word::Heard) {
             juror.word = Some(word);
         }
-        self.contested |= word == Word::Heard;
+        if word == Word::Heard {
+            self.heard_by.get_or_insert(juror.id);
+        }
     }
 
     /// Whether the question is put to many.
@@ -212,12 +218,12 @@ impl Case {
         self.jurors.len() > JURORS
     }
 
-    /// Whether jurors hear the target. Of many two must, or the first: with twelve of sixteen asked about each crash, one liar
-    /// would hide them all.
+    /// Whether jurors hear the target. Of many two must, be it to one question or to two, or the first: with twelve of sixteen
+    /// asked about each crash, one liar would hide them all.
     pub(super) fn is_heard(&self) -> bool {
-        let mut heard = self.jurors.iter().map(|juror| juror.word == Some(Word::Heard));
-        let enough = if self.asks_many() { 2 } else { 1 };
-        heard.next() == Some(true) || heard.filter(|heard| *heard).count() >= enough
+        let mut heard = self.jurors.iter().filter(|juror| juror.word == Some(Word::Heard)).map(|juror| juror.id);
+        let first = self.jurors.first().map(|juror| juror.id);
+        heard.any(|id| !self.asks_many() || first == Some(id) || self.heard_by != Some(id))
     }
 
     /// The jurors who have not even answered, once they should have: each takes its time, and its answer a round trip. Nobody,
@@ -236,13 +242,31 @@ impl Case {
         }
     }
 
-    pub(super) fn evidence(&self, allowed: u64, now: Instant, around: Around) -> Evidence {
+    /// How many jurors who live have answered neither this question nor, so often, those before. Nothing is expected of
+    /// whoever may be made up, or is silent itself.
+    fn missing_so_far<A: Address, S: Storage>(&self, members: &Members<A, S>) -> u32 {
+        let expected = |id| {
+            let member = members.find(id).and_then(|index| members.member(index));
+            member.is_some_and(|member| is_awake(&member, members) && is_heard(&member, members))
+        };
+        let mute = self.jurors.iter().filter(|juror| juror.word.is_none() && expected(juror.id));
+        u32::from(self.missing) + mute.count() as u32
+    }
+
+    pub(super) fn evidence<A: Address, S: Storage>(
+        &self,
+        allowed: u64,
+        now: Instant,
+        around: Around,
+        members: &Members<A, S>,
+    ) -> Evidence {
         Evidence {
             silence: now.since(self.opened),
             allowed,
             silent_jurors: self.witnesses(allowed + around.slack, now).count() as u32,
             silent_so_far: self.silent.into(),
-            contested: self.contested,
+            missing: self.missing_so_far(members),
+            contested: self.heard_by.is_some(),
             around,
             claimed: self.claim.is_some(),
         }
@@ -262,66 +286,15 @@ impl Case {
     }
 }
 
-/// What there is to decide a case by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Evidence {
-    /// Since the first unanswered try.
-    pub(super) silence: u64,
-    /// What the member is allowed.
-    pub(super) allowed: u64,
-    /// Jurors whose answer to the present question is fresh and says that they hear nothing either.
-    pub(super) silent_jurors: u32,
-    /// The same of all questions of this case.
-    pub(super) silent_so_far: u32,
-    /// A single juror of many has heard it.
-    pub(super) contested: bool,
-    pub(super) around: Around,
-    /// Another member holds it dead.
-    pub(super) claimed: bool,
+/// Whether a member can bear witness now: whoever is silent itself or may be asleep is a poor one.
+fn is_awake<A: Address, S: Storage>(member: &Member<A>, members: &Members<A, S>) -> bool {
+    let excused = members.find(member.id()).is_some_and(|index| members.is_excused(index));
+    member.status() == Status::Alive && member.record.patience == 0 && !excused
 }
 
-/// What else weighs in a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Around {
-    /// Living members besides this node and the silent one.
-    pub(super) bystanders: u32,
-    /// How many of them this node has heard itself: others, who may be made up, are no witnesses.
-    pub(super) jurors: u32,
-    /// Many are silent at once: to ask many about each would drown those who are left.
-    pub(super) crowd: bool,
-    /// Others have lately heard members whom this node could not reach.
-    pub(super) partial: bool,
-    /// How much longer answers take where callers come round slowly.
-    pub(super) slack: u64,
-}
-
-/// How many silent answers a verdict takes in all, where not too many are silent at once: most of the fifteen whom a case asks.
-const MANY: u32 = 11;
-/// The same for a node that is known not to reach everybody.
-const PARTIAL: u32 = 24;
-
-/// Whether a silent member is dead. With nobody to ask, a crash and a cut look the same: of the last two members that is not
-/// decided here.
-///
-/// Two silent jurors may stand where this node stands, on this side of a link that is cut, so nearly all who are asked in the
-/// time must be silent, and they are many. That nobody of fifteen hears a member whom a third of the network reaches, and
-/// eleven say so, comes to pass once in ten thousand times; a node that could not reach members whom others heard asks still
-/// more. A single one of many who hears it may lie: it takes more to outvote it.
-pub(super) fn is_dead(evidence: Evidence) -> bool {
-    let Evidence { silence, allowed, contested, around, .. } = evidence;
-    // The silence that another has seen counts too; the witnesses must be this node's own.
-    let least = if evidence.claimed { allowed / 2 } else { allowed };
-    let long = if around.partial { 12 } else { 3 };
-    // Where most have died, two who answer may not be found: then one is enough, after thrice the silence.
-    let most_died = silence >= long * allowed;
-    let needed = around.bystanders.min(if most_died { 1 } else { 2 });
-    let in_all = match around {
-        _ if most_died || evidence.claimed => 0,
-        Around { crowd: true, .. } => 0,
-        // In a small cluster one who hears it is soon found.
-        Around { partial, jurors, .. } => (jurors + 1).min(if partial || contested { PARTIAL } else { MANY }),
-    };
-    needed > 0 && evidence.silent_jurors >= needed && evidence.silent_so_far >= in_all && silence >= least
+/// Whether this node has heard it: others may have made it up.
+fn is_heard<A: Address, S: Storage>(member: &Member<A>, members: &Members<A, S>) -> bool {
+    members.find(member.id()).is_some_and(|index| members.is_heard(index))
 }
 
 /// How long a member that others hear is tried, before this node takes note that it does not reach it: 1.6 s of 3.2 s.
@@ -348,48 +321,6 @@ pub(super) fn patience(exponent: u8) -> u64 {
 mod tests {
     use super::*;
 
-    const AROUND: Around = Around { bystanders: 40, jurors: 40, crowd: false, partial: false, slack: 0 };
-    const ENOUGH: Evidence = Evidence {
-        silence: 3_200,
-        allowed: 3_200,
-        silent_jurors: 7,
-        silent_so_far: 11,
-        contested: false,
-        around: AROUND,
-        claimed: false,
-    };
-
-    #[test]
-    fn a_member_is_dead_when_it_and_all_who_tried_it_were_silent_long_enough() {
-        assert!(is_dead(ENOUGH));
-        assert!(!is_dead(Evidence { silence: 3_199, ..ENOUGH }));
-        assert!(!is_dead(Evidence { silent_so_far: 10, ..ENOUGH }));
-        assert!(!is_dead(Evidence { silent_jurors: 1, ..ENOUGH }), "those before are no witnesses");
-        assert!(!is_dead(Evidence { silent_jurors: 1, silence: 9_599, ..ENOUGH }));
-        let few = Evidence { silent_jurors: 1, silent_so_far: 1, silence: 9_600, ..ENOUGH };
-        assert!(is_dead(few), "where most have died");
-        assert!(!is_dead(Evidence { silent_jurors: 0, silence: u64::MAX, ..ENOUGH }), "never on one word");
-    }
-
-    #[test]
-    fn a_node_that_does_not_reach_everybody_asks_more_and_one_among_many_dead_asks_less() {
-        let partial = Evidence { around: Around { partial: true, ..AROUND }, ..ENOUGH };
-        assert!(!is_dead(Evidence { silent_so_far: 23, ..partial }));
-        assert!(is_dead(Evidence { silent_so_far: 24, ..partial }));
-        assert!(!is_dead(Evidence { silence: 38_399, ..partial }));
-        assert!(is_dead(Evidence { silence: 38_400, ..partial }));
-        let crowd = Evidence { around: Around { crowd: true, ..AROUND }, ..ENOUGH };
-        assert!(is_dead(Evidence { silent_jurors: 2, silent_so_far: 2, ..crowd }));
-        assert!(!is_dead(Evidence { silent_jurors: 1, silent_so_far: 2, ..crowd }));
-    }
-
-    #[test]
-    fn one_of_many_who_hears_a_member_takes_another_jury_to_outvote() {
-        let contested = Evidence { contested: true, ..ENOUGH };
-        assert!(!is_dead(Evidence { silent_so_far: 23, ..contested }));
-        assert!(is_dead(Evidence { silent_so_far: 24, ..contested }));
-    }
-
     fn jury(words: &[Option<Word>]) -> Case {
         let juror = |(id, word): (u64, &Option<Word>)| Juror { id: NodeId::new(id), word: *word, owed: false };
         let jurors = (1..).zip(words).map(juror).collect();
@@ -403,7 +334,8 @@ mod tests {
             asked: now,
             jurors,
             silent: 0,
-            contested: false,
+            missing: 0,
+            heard_by: None,
             vouched: false,
             next_jury: now,
             claim: None,
@@ -415,11 +347,17 @@ mod tests {
         let heard = Some(Word::Heard);
         assert!(!jury(&[None; JURORS]).is_heard());
         assert!(jury(&[None, None, heard]).is_heard());
-        let mut many = [Some(Word::Silent); PANEL];
-        many[PANEL - 1] = heard;
-        assert!(!jury(&many).is_heard(), "it may lie");
-        many[4] = heard;
-        assert!(jury(&many).is_heard());
+        let mut many = jury(&[None; PANEL]);
+        many.note(PANEL - 1, Word::Heard);
+        assert!(!many.is_heard(), "it may lie");
+        let mut again = many.clone();
+        again.jurors.iter_mut().for_each(|juror| juror.word = None);
+        again.note(PANEL - 1, Word::Heard);
+        assert!(!again.is_heard(), "it has only said it twice");
+        again.note(4, Word::Heard);
+        assert!(again.is_heard(), "another says so later");
+        many.note(4, Word::Heard);
+        assert!(many.is_heard());
         let mut first = [None; PANEL];
         first[0] = heard;
         assert!(jury(&first).is_heard(), "whom the target itself probes");
@@ -431,30 +369,7 @@ mod tests {
         (0..3).for_each(|_| case.note(2, Word::Silent));
         assert_eq!(case.silent, 1);
         case.note(2, Word::Heard);
-        assert!(case.contested);
-    }
-
-    #[test]
-    fn of_three_one_bystander_suffices_and_of_two_nobody_declares() {
-        let around = Around { bystanders: 1, jurors: 1, ..AROUND };
-        assert!(is_dead(Evidence { around, silent_jurors: 1, silent_so_far: 2, ..ENOUGH }));
-        let around = Around { bystanders: 0, jurors: 0, ..AROUND };
-        assert!(!is_dead(Evidence { around, silent_jurors: 0, silence: u64::MAX, ..ENOUGH }));
-    }
-
-    #[test]
-    fn a_claim_of_others_is_confirmed_by_half_the_silence() {
-        let claimed = Evidence { claimed: true, silent_jurors: 2, silent_so_far: 2, ..ENOUGH };
-        assert!(is_dead(Evidence { silence: 1_600, ..claimed }));
-        assert!(!is_dead(Evidence { silence: 1_599, ..claimed }));
-        assert!(!is_dead(Evidence { silence: 3_200, silent_jurors: 1, ..claimed }), "on the word of two, as any");
-    }
-
-    #[test]
-    fn a_verdict_takes_no_more_answers_than_there_are_members_to_give_them_and_one() {
-        let around = Around { bystanders: 40, jurors: 5, ..AROUND };
-        assert!(is_dead(Evidence { around, silent_jurors: 5, silent_so_far: 6, ..ENOUGH }));
-        assert!(!is_dead(Evidence { around, silent_jurors: 5, silent_so_far: 5, ..ENOUGH }));
+        assert_eq!(case.heard_by, Some(NodeId::new(3)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What the answers of jurors come to: who is dead, who lives though it does not answer this node, and what this node knows
 //! of its own place.
 
-use super::case::{Around, Case, is_dead, unreached_after};
+use super::case::{Case, unreached_after};
+use super::verdict::{Around, is_dead};
 use super::{CROWD, Detector, may_sleep};
 use crate::config::Config;
 use crate::context::Context;
@@ -19,7 +20,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     pub(super) fn around(&self, cx: &Context<'_, A, S>) -> Around {
         // A silence that no other has confirmed may be this node's own.
-        let confirmed = self.cases.iter().filter(|case| case.silent > 0 && !case.contested).count();
+        let confirmed = self.cases.iter().filter(|case| case.silent > 0 && case.heard_by.is_none()).count();
         let partial = self.is_partial(cx);
         let crowd = !partial && confirmed + cx.members.certified(cx.now) >= CROWD;
         // From tick to tick: to be asked, to ask the accused, to hear of it, and to be heard.
@@ -49,7 +50,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
     pub(super) fn verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
         let allowed = self.allowed(cx.config);
         let (around, read) = (self.around(cx), self.read_until(cx.now));
-        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, read, around)))?;
+        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, read, around, cx.members)))?;
         let case = self.cases.swap_take(dead)?;
         // The dead need not answer, and nothing follows from it if they do not.
         self.unanswered.retain(|id| *id != case.target);
