@@ -3,8 +3,8 @@
 //! A link that comes and goes would else have it declared and taken back each time, by everybody, and the bytes for that
 //! would grow with the cluster. So it waits for unbroken contact: a second after the first time that it was isolated, and
 //! twice as long after each further time of late, up to 32 seconds. Where answers are few because most of the others are
-//! gone, or where half of the datagrams are lost, contact is never unbroken. So four times the longest hold after it was
-//! accused any answer will do, however often it was isolated in between.
+//! gone, or where half of the datagrams are lost, contact is never unbroken. So any contact will do after four times the
+//! longest hold, and that long after it was accused any answer, however often it was isolated in between.
 
 use crate::time::Instant;
 
@@ -15,8 +15,8 @@ const MOST: u8 = 6;
 pub(super) struct Hold {
     /// How often this node was isolated of late.
     recent: u8,
-    /// Nobody answers.
-    silent: bool,
+    /// Since when somebody has answered; `None` while nobody does.
+    contact: Option<Instant>,
     /// Since when somebody has done so without a gap.
     unbroken: Instant,
     /// The last answer.
@@ -30,7 +30,7 @@ pub(super) struct Hold {
 impl Hold {
     pub(super) const NONE: Self = Hold {
         recent: 0,
-        silent: false,
+        contact: None,
         unbroken: Instant::ZERO,
         last: Instant::ZERO,
         accused: None,
@@ -39,7 +39,7 @@ impl Hold {
 
     /// Nobody answers.
     pub(super) fn isolate(&mut self) {
-        (self.recent, self.silent) = ((self.recent + 1).min(MOST), true);
+        (self.recent, self.contact) = ((self.recent + 1).min(MOST), None);
     }
 
     /// Somebody answers. Contact is unbroken if the gap was no longer than two turns of probing.
@@ -47,10 +47,10 @@ impl Hold {
         if self.recent == 0 {
             return;
         }
-        if self.silent || now.since(self.last) > 2 * period {
+        if self.contact.is_none() || now.since(self.last) > 2 * period {
             self.unbroken = now;
         }
-        (self.silent, self.last) = (false, now);
+        (self.contact, self.last) = (self.contact.or(Some(now)), now);
         if now.since(self.unbroken) >= forgotten(period) {
             *self = Hold { accused: self.accused, since: self.since, ..Self::NONE };
         }
@@ -85,8 +85,11 @@ impl Hold {
     fn holds(&self, period: u64) -> bool {
         // Probes come a period apart, and their answers almost so: else half of the time one more would be waited for.
         let needed = (period << self.recent.saturating_sub(1)) - period / 8;
-        let long = self.accused.is_some() && self.last.since(self.since) >= forgotten(period);
-        self.recent > 0 && (self.silent || !long && self.last.since(self.unbroken) < needed)
+        let long = |since| self.last.since(since) >= forgotten(period);
+        let enough = |contact| {
+            self.last.since(self.unbroken) >= needed || long(contact) || self.accused.is_some() && long(self.since)
+        };
+        self.recent > 0 && !self.contact.is_some_and(enough)
     }
 }
 

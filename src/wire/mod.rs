@@ -51,7 +51,7 @@
 //! | 11 | leave ack | number 4 |
 //! | 12 | introduce | cookie 8: I do not know you, join with this |
 //! | 13 | claim | record: this is said of you, and I do not believe it while you answer. Who does not say this in its life acknowledges the ping before it under the number whose lowest bit is another |
-//! | 14 | relay | number 4, low 4, high 4, records: pass these on to all between, in units of 2^32 of the id space |
+//! | 14 | relay | number 4, low 4, high 4, records, 24 at most: pass these on to all between, in units of 2^32 of the id space |
 //! | 15 | relay ack | number 4, passes it on 1 |
 //! | 16 | sums | low 8, high 8, salt 4, sums 4 of as many equal parts of that range: a power of two, at most 16 |
 //! | 17 | want | low 8, bits 8: which of the list that began there the sender lacks |
@@ -60,9 +60,9 @@
 //! | 20 | cast | number 4, low 4, high 4, piece: pass it on to all between, in units of 2^32 of the id space |
 //! | 21 | cast ack | number 4, passes it on 1 |
 //! | 22 | pull | number 4, origin 8, tag 3, first 4, bits 8: which broadcasts from there on the sender lacks |
-//! | 23 | give | a piece that was pulled; in one datagram those of one origin |
+//! | 23 | give | a piece that was pulled; in one datagram those of one origin, 16 at most |
 //! | 24 | lack | number 4, origin 8, tag 3, first 4, bits 8: which of those the sender has not; oldest 4, newest 4: what there is, from the origin itself |
-//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, three varints: how far the sender has come with the broadcasts, the bulk and the vital log of all in that range and of some others, of 64 at most |
+//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, three varints: how far the sender has come with the broadcasts, the bulk and the vital log of all in that range and of some others, of 48 at most |
 //! | 26 | direct | number 4, form 1, topic 4, part, payload |
 //! | 27 | direct ack | number 4, piece 1, taken 1 |
 //! | 28 | delta | number 4, low 4, high 4, chunk: pass it on to all between, in units of 2^32 of the id space |
