@@ -78,7 +78,12 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// direction, and the accuser be held alive here by the word of others.
     pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
         let (_, said) = self.charges.take_unanswered()?;
-        self.charges.heed(cx.now, 16 * cx.config.suspicion).then_some(said)
+        self.heeds_rumours(cx.now, cx.config).then_some(said)
+    }
+
+    /// Whether this node speaks up now against what nobody is known to hold: once in sixteen suspicions.
+    pub(crate) fn heeds_rumours(&mut self, now: Instant, config: &Config) -> bool {
+        self.charges.heed(now, 16 * config.suspicion)
     }
 
     /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.

@@ -407,6 +407,15 @@ impl<A: Address, S: Storage> Node<A, S> {
             Some((record, myself)) if record.liveness == Liveness::Left && myself.incarnation <= UNCONTESTED => {
                 self.learn_of_myself(record, None);
             }
+            // Of two who hold each other for left neither speaks to the other again, and nobody visits one who has left: only
+            // others tell of it. They do not know who holds that, so it is heeded as seldom as an accuser who is silent.
+            Some((record, myself))
+                if record.liveness == Liveness::Left
+                    && record.supersedes(&myself)
+                    && self.detector.heeds_rumours(self.now, &self.config) =>
+            {
+                self.learn_of_myself(record, None);
+            }
             // Who asks does not believe it, and whoever does will say so as well.
             Some((record, myself)) if record != myself => self.deny(addr),
             Some(_) => {}
