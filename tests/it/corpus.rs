@@ -37,6 +37,19 @@ fn after_any_bad_day_the_simulated_cluster_agrees() {
     replay("cluster", 20, bad_days::run);
 }
 
+/// Days that ended badly once, as text: the names say what was wrong. `cargo run --release --example simulate -- replay FILE`
+/// runs one of them.
+#[test]
+fn every_day_that_once_ended_badly_ends_well() {
+    replay("days", 15, |text| {
+        let text = std::str::from_utf8(text).expect("a day is text");
+        let day: tidings::sim::Scenario = text.parse().expect("a day");
+        if let Err(failure) = day.run() {
+            panic!("{failure}");
+        }
+    });
+}
+
 #[test]
 fn whatever_is_sent_is_told_once_and_as_it_was_sent() {
     replay("messages", 20, messages::run);
