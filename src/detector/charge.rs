@@ -102,6 +102,12 @@ impl<S: Storage> Charges<S> {
         heeded
     }
 
+    /// Whether what nobody is known to hold has been told for so long, and is to be heeded now: once in `rest`.
+    pub(super) fn persists(&mut self, now: Instant, rest: u64) -> bool {
+        let told = self.doubts != Instant::ZERO && now < self.doubts.after(rest);
+        self.heed(now, rest) && told
+    }
+
     /// Whom to ask, the number, and where in the table it stands.
     pub(super) fn owed(&self) -> impl Iterator<Item = (usize, NodeId, u32)> {
         let owed = self.open.iter().enumerate().filter(|(_, charge)| charge.owed);

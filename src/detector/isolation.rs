@@ -78,12 +78,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// direction, and the accuser be held alive here by the word of others.
     pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
         let (_, said) = self.charges.take_unanswered()?;
-        self.heeds_rumours(cx.now, cx.config).then_some(said)
+        self.charges.heed(cx.now, 16 * cx.config.suspicion).then_some(said)
     }
 
-    /// Whether this node speaks up now against what nobody is known to hold: once in sixteen suspicions.
-    pub(crate) fn heeds_rumours(&mut self, now: Instant, config: &Config) -> bool {
-        self.charges.heed(now, 16 * config.suspicion)
+    /// Whether this node is to speak up against what others only ask about: if it goes on for sixteen suspicions, once in
+    /// each.
+    pub(crate) fn rumour_persists(&mut self, now: Instant, config: &Config) -> bool {
+        self.charges.persists(now, 16 * config.suspicion)
     }
 
     /// Takes an answer to that; `None` if it is none. What the accuser does hold, if it does.

@@ -408,11 +408,11 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.learn_of_myself(record, None);
             }
             // Of two who hold each other for left neither speaks to the other again, and nobody visits one who has left: only
-            // others tell of it. They do not know who holds that, so it is heeded as seldom as an accuser who is silent.
+            // others ask about it. So it is heeded if it goes on, as seldom as an accuser who is silent.
             Some((record, myself))
                 if record.liveness == Liveness::Left
                     && record.supersedes(&myself)
-                    && self.detector.heeds_rumours(self.now, &self.config) =>
+                    && self.detector.rumour_persists(self.now, &self.config) =>
             {
                 self.learn_of_myself(record, None);
             }
