@@ -74,7 +74,7 @@ pub enum Event<'n, A> {
     /// others who leave. The last event of this life.
     Left,
     /// Something was refused for this reason, the first time since `start`, and somebody may want to mend the cause: see
-    /// [`DropReason::is_told`]. [`Stats`] counts all refusals, those of a healthy cluster among them.
+    /// [`DropReason::is_told`]. [`Stats`](crate::Stats) counts all refusals, those of a healthy cluster among them.
     Refused {
         /// Why.
         reason: DropReason,
@@ -95,7 +95,7 @@ pub enum Event<'n, A> {
     },
     /// Broadcasts that this node cannot be given any more, or only ones that came before: neither this node nor whom it
     /// asked has them. They need not have been on a topic that it listens to. While 16 wait to be polled, others are only
-    /// counted, in [`Stats::messages_lost`].
+    /// counted, in [`Stats::messages_lost`](crate::Stats::messages_lost).
     Gap {
         /// Who broadcast them.
         origin: NodeId,
