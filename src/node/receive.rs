@@ -403,16 +403,13 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.learn_of_other_life(record, myself, Witness::Hearsay(None));
             }
             // The first farewell: whoever was not told so by all believes it, and only a later word of ours ends that. It makes
-            // all others contested, so that none of those does more than to ask.
-            Some((record, myself)) if record.liveness == Liveness::Left && myself.incarnation <= UNCONTESTED => {
-                self.learn_of_myself(record, None);
-            }
-            // Of two who hold each other for left neither speaks to the other again, and nobody visits one who has left: only
-            // others ask about it. So it is heeded if it goes on, as seldom as an accuser who is silent.
+            // all others contested, so that none of those does more than to ask. But two who hold each other for left never
+            // speak to each other again, and nobody visits one who has left: only others ask about it. So a later farewell is
+            // heeded if the questions go on.
             Some((record, myself))
                 if record.liveness == Liveness::Left
-                    && record.supersedes(&myself)
-                    && self.detector.rumour_persists(self.now, &self.config) =>
+                    && (myself.incarnation <= UNCONTESTED
+                        || record.supersedes(&myself) && self.detector.rumour_persists(self.now, &self.config)) =>
             {
                 self.learn_of_myself(record, None);
             }
