@@ -46,9 +46,9 @@ pub(crate) use question::Questions;
 pub(crate) use repair::{Give, Repairs};
 pub(crate) use take::{Gap, Taken};
 
-use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
+use crate::node_core::Core;
 use crate::recent::Recent;
 use crate::storage::{FewData, FewOf, List, Storage};
 use crate::time::Instant;
@@ -190,15 +190,15 @@ impl<S: Storage> Broadcasts<S> {
         &mut self,
         (seq, topic, form, marks): (u32, Topic, u8, u8),
         (number, payload): (Option<u32>, &[u8]),
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Option<(At, u8)> {
-        let (Origin { id: origin, tag }, head) = (cx.members.own_origin()?, number.map(u32::to_le_bytes));
+        let (Origin { id: origin, tag }, head) = (core.members.own_origin()?, number.map(u32::to_le_bytes));
         let head = head.as_ref().map_or(&[][..], |head| &head[..]);
         let len = (head.len() + payload.len()) as u32;
-        let pieces = pieces_for(len, cx.config.max_datagram() - MOST_BEFORE_PAYLOAD)?;
+        let pieces = pieces_for(len, core.config.max_datagram() - MOST_BEFORE_PAYLOAD)?;
         let came = u32::MAX >> (u32::BITS - u32::from(pieces));
         let entry = Entry { origin, tag, seq, topic: topic.get(), len, came, pieces, form, marks, hops: 0 };
-        let at = self.add(entry, cx)?;
+        let at = self.add(entry, core)?;
         self.log.fill(at, 0..head.len(), head);
         self.log.fill(at, head.len()..len as usize, payload);
         Some((at, pieces))
@@ -210,16 +210,16 @@ impl<S: Storage> Broadcasts<S> {
         topic: Topic,
         question: Option<u32>,
         payload: &[u8],
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Result<u32, Full> {
         let first = self.last.checked_add(1).filter(|first| *first < u32::MAX - u32::from(MOST_PIECES)).ok_or(Full)?;
         if self.outbox.is_full() {
             return Err(Full);
         }
         let form = if question.is_some() { QUESTION } else { 0 };
-        let (at, pieces) = self.compose((first, topic, form, 0), (question, payload), cx).ok_or(Full)?;
+        let (at, pieces) = self.compose((first, topic, form, 0), (question, payload), core).ok_or(Full)?;
         self.last = first + u32::from(pieces) - 1;
-        self.claim_numbers(first, cx.members);
+        self.claim_numbers(first, &mut core.members);
         let _ = self.outbox.push((at, 0));
         Ok(first)
     }
@@ -259,13 +259,13 @@ impl<S: Storage> Broadcasts<S> {
         &mut self,
         may_begin: bool,
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Option<NodeId> {
-        let given_up = self.tree.tick(unit, cx);
+        let given_up = self.tree.tick(unit, core);
         while may_begin && self.can_hand_out() {
             let Some((at, piece)) = self.outbox.first().copied() else { break };
             let pieces = self.log.get(at).map_or(0, |entry| entry.pieces);
-            self.hand_out(Job { at, piece }, Share::ALL, unit, cx);
+            self.hand_out(Job { at, piece }, Share::ALL, unit, core);
             match self.outbox.first_mut() {
                 Some(first) if piece + 1 < pieces => first.1 = piece + 1,
                 _ => drop(self.outbox.take_first()),
@@ -275,20 +275,14 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// Hands a share out, better to such as listen; false, and nothing done, if there is no room.
-    pub(crate) fn hand_out<A: Address>(
-        &mut self,
-        job: Job,
-        share: Share,
-        unit: u64,
-        cx: &mut Context<'_, A, S>,
-    ) -> bool {
+    pub(crate) fn hand_out<A: Address>(&mut self, job: Job, share: Share, unit: u64, core: &mut Core<A, S>) -> bool {
         if self.tree.room() < LEAST_ROOM {
             return false;
         }
         let Some(entry) = self.log.get(job.at) else { return false };
         let bit = Topic::new(entry.topic).bit();
         let ways = (self.tree.room() - 2).min(WAYS);
-        self.tree.hand_out(job, (share, ways), Wish::Listens(bit), unit, cx);
+        self.tree.hand_out(job, (share, ways), Wish::Listens(bit), unit, core);
         true
     }
 
@@ -319,8 +313,8 @@ impl<S: Storage> Broadcasts<S> {
 
     /// This node begins another life: what is still under way is broadcast anew, numbered from 1, and all else is of the
     /// past.
-    pub(crate) fn renew<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
-        let Some(Origin { id, tag }) = cx.members.own_origin() else { return };
+    pub(crate) fn renew<A: Address>(&mut self, core: &mut Core<A, S>) {
+        let Some(Origin { id, tag }) = core.members.own_origin() else { return };
         self.last = 0;
         let mut next = 0;
         while let Some((at, entry)) = { self.log.from(next).next() } {
@@ -335,7 +329,7 @@ impl<S: Storage> Broadcasts<S> {
                 self.last += u32::from(entry.pieces);
             }
         }
-        self.claim_numbers(1, cx.members);
+        self.claim_numbers(1, &mut core.members);
     }
 }
 

@@ -7,8 +7,8 @@
 //! the member contradicts is refused; what nobody confirms is dropped, and comes again if it was true. Only a farewell is
 //! confirmed by silence: whoever has left does not answer for long.
 
-use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId, Record};
+use crate::node_core::Core;
 use crate::share::{Claim, make_room};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
@@ -118,7 +118,7 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         (claim, teller): (Record<A>, NodeId),
         join: Option<u32>,
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
         let proved = join.is_some();
         if let Some(open) = self.0.iter_mut().find(|open| open.claim.id == claim.id) {
@@ -132,21 +132,21 @@ impl<A: Address, S: Storage> Challenges<A, S> {
             }
             self.0.retain(|open| open.claim.id != claim.id);
         }
-        let numbers = (cx.rng.next_u32(), cx.rng.next_u32());
+        let numbers = (core.rng.next_u32(), core.rng.next_u32());
         let challenge = Challenge {
             claim,
             numbers,
             tries: 0,
             refused: 0,
             put_off: false,
-            next: cx.now,
+            next: core.now,
             proved,
             teller,
             join,
             owed: (false, false),
         };
         let taken = make_room!(self.0, Challenge::claim, challenge.claim()) && self.0.push(challenge).is_ok();
-        self.ask(unit, cx);
+        self.ask(unit, core);
         taken
     }
 
@@ -173,9 +173,9 @@ impl<A: Address, S: Storage> Challenges<A, S> {
 
     /// The host did not take what was sent to this address: of a challenge that asks there the latest try was not made. One
     /// that cannot be asked about is dropped in the end, and comes again if it was true.
-    pub(crate) fn not_sent(&mut self, to: A, cx: &Context<'_, A, S>) {
+    pub(crate) fn not_sent(&mut self, to: A, core: &Core<A, S>) {
         for challenge in self.0.iter_mut() {
-            let known = cx.members.find_record(challenge.claim.id).map(|record| record.addr);
+            let known = core.members.find_record(challenge.claim.id).map(|record| record.addr);
             if challenge.claim.addr == to || known == Some(to) {
                 challenge.tries = challenge.tries.saturating_sub(1);
                 challenge.refused = challenge.refused.saturating_add(1);
@@ -190,26 +190,26 @@ impl<A: Address, S: Storage> Challenges<A, S> {
     }
 
     /// Asks again where it is time. Returns a record to believe, if there is one; call again until there is none.
-    pub(crate) fn tick(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Record<A>> {
-        self.0.retain(|challenge| challenge.verdict(cx) != Verdict::Drop);
-        if let Some(at) = self.0.iter().position(|challenge| challenge.verdict(cx) == Verdict::Believe) {
+    pub(crate) fn tick(&mut self, unit: u64, core: &mut Core<A, S>) -> Option<Record<A>> {
+        self.0.retain(|challenge| challenge.verdict(core) != Verdict::Drop);
+        if let Some(at) = self.0.iter().position(|challenge| challenge.verdict(core) == Verdict::Believe) {
             return self.0.swap_take(at).map(|held| held.claim);
         }
-        self.ask(unit, cx);
+        self.ask(unit, core);
         None
     }
 
     /// Asks both sides whose time has come, at gaps that double from `unit`.
-    fn ask(&mut self, unit: u64, cx: &Context<'_, A, S>) {
-        for challenge in self.0.iter_mut().filter(|challenge| cx.now >= challenge.next) {
+    fn ask(&mut self, unit: u64, core: &Core<A, S>) {
+        for challenge in self.0.iter_mut().filter(|challenge| core.now >= challenge.next) {
             let claim = &challenge.claim;
-            let known = cx.members.find_record(claim.id).filter(|known| is_alive(*known));
+            let known = core.members.find_record(claim.id).filter(|known| is_alive(*known));
             let known_lives = known.is_some();
             // Of what else the member says of itself only the member as it is known can tell.
             let elsewhere = known.is_none_or(|known| (known.addr, known.life) != (claim.addr, claim.life));
             let ask_claimed = elsewhere && is_alive(claim) && CLAIMED_TRIES.contains(&challenge.tries);
             challenge.owed = (ask_claimed && !challenge.proved, known_lives);
-            challenge.next = cx.now.after(unit << challenge.tries.min(TRIES));
+            challenge.next = core.now.after(unit << challenge.tries.min(TRIES));
             challenge.tries = challenge.tries.saturating_add(1);
             challenge.put_off = false;
         }
@@ -274,8 +274,8 @@ impl<A: Address> Challenge<A> {
         Claim { peer: self.teller, addr: Some(self.claim.addr), rank: 1 + u8::from(self.proved) }
     }
 
-    fn verdict<S: Storage>(&self, cx: &Context<'_, A, S>) -> Verdict {
-        let unopposed = match cx.members.find_record(self.claim.id) {
+    fn verdict<S: Storage>(&self, core: &Core<A, S>) -> Verdict {
+        let unopposed = match core.members.find_record(self.claim.id) {
             // There is nobody to contradict that one unknown lives.
             None => true,
             Some(held) if self.claim.supersedes(held) => {
@@ -284,7 +284,7 @@ impl<A: Address> Challenge<A> {
             }
             Some(_) => return Verdict::Drop,
         };
-        let waited = cx.now >= self.next;
+        let waited = core.now >= self.next;
         let farewell = self.claim.liveness == Liveness::Left;
         judge(Evidence { proved: self.proved, farewell, unopposed, tries: self.tries, waited })
     }

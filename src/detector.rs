@@ -53,11 +53,11 @@ pub(crate) use owed::{MOST_OWED, Probe, Seat};
 use round_trip::RoundTrip;
 
 use crate::config::Config;
-use crate::context::Context;
-use crate::context::Deadline;
 use crate::event::WakeReason;
 use crate::member::{Address, Certificate, NodeId, Record};
 use crate::members::{Index, Members};
+use crate::node_core::Core;
+use crate::node_core::Deadline;
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
 
@@ -130,9 +130,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     /// Begins a life; the first probe comes at a random part of the period, so that nodes started together do not
     /// probe together.
-    pub(crate) fn start(&mut self, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn start(&mut self, core: &mut Core<A, S>) {
         *self = Self::NEW;
-        self.next_probe = cx.now.after(scaled(cx.config.probe_period, cx.rng.next_u32()));
+        self.next_probe = core.now.after(scaled(core.config.probe_period, core.rng.next_u32()));
     }
 
     /// The next deadline and what it is for.
@@ -180,9 +180,9 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     /// The host did not take the latest try towards this address: it was not made. What was tried before keeps its age; a
     /// silence counts from the first try that was made. The next comes when it would have come anyway.
-    pub(crate) fn not_sent(&mut self, to: A, cx: &mut Context<'_, A, S>) {
-        self.refusing.get_or_insert((cx.now, taken(cx.stats)));
-        let there = |id: NodeId| cx.members.find_record(id).is_some_and(|record| record.addr == to);
+    pub(crate) fn not_sent(&mut self, to: A, core: &mut Core<A, S>) {
+        self.refusing.get_or_insert((core.now, taken(&core.stats)));
+        let there = |id: NodeId| core.members.find_record(id).is_some_and(|record| record.addr == to);
         for case in self.cases.iter_mut().filter(|case| there(case.target)) {
             if case.tries.not_sent() {
                 case.opened = case.tries.next;
@@ -253,54 +253,54 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     /// Does what is due. Returns a member to declare dead, if there is one, and what that rests on besides its silence; call
     /// again until there is none.
-    pub(crate) fn tick(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
-        if cx.now >= self.next_probe {
-            self.begin_probe(cx);
+    pub(crate) fn tick(&mut self, core: &mut Core<A, S>) -> Option<(Index, Option<Certificate>)> {
+        if core.now >= self.next_probe {
+            self.begin_probe(core);
         }
         if !self.errands.is_empty() {
-            self.tick_errands(cx);
+            self.tick_errands(core);
         }
-        if cx.now >= self.charges.due() {
-            self.charges.tick(self.unit(cx.config), cx.config.suspicion, cx.now);
+        if core.now >= self.charges.due() {
+            self.charges.tick(self.unit(&core.config), core.config.suspicion, core.now);
         }
         // With nobody left there is nobody to be cut off from.
-        self.isolated &= cx.members.others() > 0;
+        self.isolated &= core.members.others() > 0;
         if self.isolated {
-            return self.last_verdict(cx);
+            return self.last_verdict(core);
         }
         // Most of the time nobody is being probed.
         if self.cases.is_empty() {
-            self.judge_isolation(cx);
+            self.judge_isolation(core);
             return None;
         }
-        self.close_settled(cx);
+        self.close_settled(core);
         // Whoever is cut off asks nobody any more.
-        self.judge_isolation(cx);
+        self.judge_isolation(core);
         if self.isolated {
-            return self.last_verdict(cx);
+            return self.last_verdict(core);
         }
-        let unit = self.unit(cx.config);
+        let unit = self.unit(&core.config);
         for at in 0..self.cases.len() {
-            self.tick_case(at, unit, cx);
+            self.tick_case(at, unit, core);
         }
-        self.let_sleep(cx);
-        self.verdict(cx)
+        self.let_sleep(core);
+        self.verdict(core)
     }
 
-    fn begin_probe(&mut self, cx: &mut Context<'_, A, S>) {
+    fn begin_probe(&mut self, core: &mut Core<A, S>) {
         // A late tick is not caught up with.
-        let next = self.next_probe.after(cx.config.probe_period);
-        self.next_probe = if next > cx.now { next } else { cx.now.after(cx.config.probe_period) };
-        if self.isolated && !is_last(cx.members, cx.config) {
-            self.drop_cases(cx);
+        let next = self.next_probe.after(core.config.probe_period);
+        self.next_probe = if next > core.now { next } else { core.now.after(core.config.probe_period) };
+        if self.isolated && !is_last(&core.members, &core.config) {
+            self.drop_cases(core);
         }
-        let Some(target) = self.next_target(cx) else { return };
-        cx.stats.probes = cx.stats.probes.wrapping_add(1);
-        self.open_case(target, None, cx);
+        let Some(target) = self.next_target(core) else { return };
+        core.stats.probes = core.stats.probes.wrapping_add(1);
+        self.open_case(target, None, core);
         if self.isolated {
             // One ping a period, and no more: nobody else is bothered by a node that is cut off.
             for case in self.cases.iter_mut() {
-                case.tries.tick(cx.now, cx.config.probe_period, cx.config);
+                case.tries.tick(core.now, core.config.probe_period, &core.config);
             }
         }
     }
@@ -308,24 +308,24 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// Probes a member at once that did not acknowledge what others were told: it may live, and roots that differ then show it
     /// what it lacks. Not while anybody else is being probed, nor at an address that nobody has proved: that has had all the
     /// bytes that it may be sent unasked.
-    pub(crate) fn probe_now(&mut self, member: Option<NodeId>, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn probe_now(&mut self, member: Option<NodeId>, core: &mut Core<A, S>) {
         let free = self.cases.is_empty() && !self.isolated && !self.is_accused();
-        let there = |index: Index| cx.members.is_live(index) && cx.members.is_proved(index);
-        let Some(member) = member.filter(|id| free && cx.members.find(*id).is_some_and(there)) else { return };
-        cx.stats.probes = cx.stats.probes.wrapping_add(1);
-        self.open_case(member, None, cx);
-        self.tick_case(0, self.unit(cx.config), cx);
+        let there = |index: Index| core.members.is_live(index) && core.members.is_proved(index);
+        let Some(member) = member.filter(|id| free && core.members.find(*id).is_some_and(there)) else { return };
+        core.stats.probes = core.stats.probes.wrapping_add(1);
+        self.open_case(member, None, core);
+        self.tick_case(0, self.unit(&core.config), core);
     }
 
     /// Gives up the cases that have had their time; their targets are suspected, and not more, until they are heard.
-    fn drop_cases(&mut self, cx: &mut Context<'_, A, S>) {
-        self.close_settled(cx);
-        let allowed = self.allowed(cx.config);
+    fn drop_cases(&mut self, core: &mut Core<A, S>) {
+        self.close_settled(core);
+        let allowed = self.allowed(&core.config);
         self.cases.retain(|case| {
-            let Some(index) = cx.members.find(case.target) else { return false };
-            let young = cx.now.since(case.opened) < suspect_after(allowed);
+            let Some(index) = core.members.find(case.target) else { return false };
+            let young = core.now.since(case.opened) < suspect_after(allowed);
             if !young {
-                cx.members.suspect(index, true);
+                core.members.suspect(index, true);
             }
             young
         });
@@ -335,110 +335,110 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// predecessor at least, and the next of a ring that is shuffled anew each time round. Members with an open case
     /// are passed over. Every second successor is the next that was ever heard and does not sleep, so that neither those
     /// whom somebody has invented nor sleepers stand before the others.
-    fn next_target(&mut self, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
+    fn next_target(&mut self, core: &mut Core<A, S>) -> Option<NodeId> {
         self.turn = self.turn.wrapping_add(1) % 64;
         if self.turn == 0 {
             // Who was refused may be gone by now, and the table comparable again.
-            cx.members.forget_refusal();
+            core.members.forget_refusal();
         }
-        let mut place = cx.members.myself().map_or(0, |myself| cx.members.place(myself.id));
+        let mut place = core.members.myself().map_or(0, |myself| core.members.place(myself.id));
         for _ in 0..=CASES {
             let index = match self.turn % 4 {
-                1 => cx.members.next_live(place),
-                3 => cx.members.next_heard(place).or_else(|| cx.members.next_live(place)),
-                _ => self.next_of_ring(cx),
+                1 => core.members.next_live(place),
+                3 => core.members.next_heard(place).or_else(|| core.members.next_live(place)),
+                _ => self.next_of_ring(core),
             };
-            let id = index.and_then(|index| cx.members.get(index)).map(|record| record.id)?;
+            let id = index.and_then(|index| core.members.get(index)).map(|record| record.id)?;
             if !self.doubts(id) {
                 return Some(id);
             }
-            place = cx.members.place(id);
+            place = core.members.place(id);
         }
         None
     }
 
-    fn next_of_ring(&mut self, cx: &mut Context<'_, A, S>) -> Option<Index> {
+    fn next_of_ring(&mut self, core: &mut Core<A, S>) -> Option<Index> {
         for _ in 0..4 {
-            if self.ring.0 >= cx.members.ring_len() {
-                self.ring = (0, cx.rng.next_u64());
+            if self.ring.0 >= core.members.ring_len() {
+                self.ring = (0, core.rng.next_u64());
             }
-            let (found, next) = cx.members.next_shuffled(self.ring.0, self.ring.1);
+            let (found, next) = core.members.next_shuffled(self.ring.0, self.ring.1);
             self.ring.0 = next;
             if found.is_some() {
                 return found;
             }
         }
-        cx.members.random_live(cx.rng, |_| true)
+        core.members.random_live(&mut core.rng, |_| true)
     }
 
-    fn open_case(&mut self, target: NodeId, claim: Option<Accusation>, cx: &mut Context<'_, A, S>) -> bool {
-        let Some(index) = cx.members.find(target) else { return false };
-        let Some(tag) = cx.members.get(index).map(Record::tag) else { return false };
-        let tries = Tries::begin(cx.rng.next_u32(), cx.now);
+    fn open_case(&mut self, target: NodeId, claim: Option<Accusation>, core: &mut Core<A, S>) -> bool {
+        let Some(index) = core.members.find(target) else { return false };
+        let Some(tag) = core.members.get(index).map(Record::tag) else { return false };
+        let tries = Tries::begin(core.rng.next_u32(), core.now);
         let patience = match claim {
             // Of a claim half the silence is enough, so that jurors have less time for it: they are asked sooner, or one lost
             // datagram would cost a second jury.
-            Some(_) => 2 * self.unit(cx.config),
-            None if cx.members.is_proved(index) => 6 * self.unit(cx.config),
+            Some(_) => 2 * self.unit(&core.config),
+            None if core.members.is_proved(index) => 6 * self.unit(&core.config),
             // A member that others have only named may be made up, and each question costs datagrams to where it is said to be:
             // the first three are asked so late that their answers are there when many would be.
-            None => self.allowed(cx.config) / 2,
+            None => self.allowed(&core.config) / 2,
         };
         let case = Case {
             target,
             tag,
-            opened: cx.now,
+            opened: core.now,
             tries,
             question: 0,
-            asked: cx.now,
+            asked: core.now,
             jurors: Vec::new(),
             silent: 0,
             missing: 0,
             heard_by: None,
             vouched: false,
             // The target is pinged before others are asked, also where somebody claims that it is dead.
-            next_jury: cx.now.after(patience),
+            next_jury: core.now.after(patience),
             claim,
         };
         self.cases.push(case).is_ok()
     }
 
-    fn tick_case(&mut self, at: usize, unit: u64, cx: &mut Context<'_, A, S>) {
-        let (allowed, accused) = (self.allowed(cx.config), self.is_accused());
-        let (around, read) = (self.around(cx), self.read_until(cx.now));
+    fn tick_case(&mut self, at: usize, unit: u64, core: &mut Core<A, S>) {
+        let (allowed, accused) = (self.allowed(&core.config), self.is_accused());
+        let (around, read) = (self.around(core), self.read_until(core.now));
         let Some(case) = self.cases.get_mut(at) else { return };
-        let Some(index) = cx.members.find(case.target) else { return };
-        if case.tries.tick(cx.now, unit, cx.config) {
-            let proved = cx.members.is_proved(index);
+        let Some(index) = core.members.find(case.target) else { return };
+        if case.tries.tick(core.now, unit, &core.config) {
+            let proved = core.members.is_proved(index);
             // Every second of the later pings is left out where the address is not proved, as whoever is there may not want any,
             // and where others have found silence too: most likely nobody is there.
             let likely = proved && usize::from(case.silent) < JURORS;
             case.tries.owed &= likely || case.tries.step <= 4 || case.tries.step.is_multiple_of(2);
-            cx.stats.retries = cx.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
+            core.stats.retries = core.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
             // Every second time, and not at once: a juror takes longer to answer than its target. When its answer is due, every
             // time; about a member that may be made up not before, as each question costs that address a ping.
-            let asked = cx.now.since(case.asked);
-            let due = asked >= errand_time(cx.config, case.asks_many()) + unit;
-            let early = proved && case.tries.step.is_multiple_of(2) && asked >= 2 * cx.config.first_retry;
+            let asked = core.now.since(case.asked);
+            let due = asked >= errand_time(&core.config, case.asks_many()) + unit;
+            let early = proved && case.tries.step.is_multiple_of(2) && asked >= 2 * core.config.first_retry;
             let again = early || due && (case.asks_many() || !proved);
             for juror in case.jurors.iter_mut().filter(|juror| again && juror.word.is_none()) {
                 // Not who has fallen silent itself.
-                juror.owed = !cx.members.find(juror.id).is_some_and(|index| cx.members.is_excused(index));
+                juror.owed = !core.members.find(juror.id).is_some_and(|index| core.members.is_excused(index));
             }
-            case.meet_verdict(allowed, cx.now);
+            case.meet_verdict(allowed, core.now);
         }
         if case.vouched {
             return;
         }
-        if cx.now >= case.next_jury && accused {
+        if core.now >= case.next_jury && accused {
             // Whoever may be cut off again in a moment bothers nobody.
-            case.next_jury = cx.now.after(cx.config.probe_period);
-        } else if cx.now >= case.next_jury {
-            case.ask_others(allowed, around, cx);
+            case.next_jury = core.now.after(core.config.probe_period);
+        } else if core.now >= case.next_jury {
+            case.ask_others(allowed, around, core);
         }
         let silent = read.since(case.opened) >= suspect_after(allowed);
-        if silent && !may_sleep(index, cx) && cx.members.suspect(index, true) {
-            cx.stats.suspicions = cx.stats.suspicions.wrapping_add(1);
+        if silent && !may_sleep(index, core) && core.members.suspect(index, true) {
+            core.stats.suspicions = core.stats.suspicions.wrapping_add(1);
         }
     }
 
@@ -446,7 +446,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     /// Takes an answer to a ping; false if there was none to answer. It answers all who wait for this member, whichever of
     /// them asked: of several answers to one peer a busy node sends the last.
-    pub(crate) fn on_ack(&mut self, from: NodeId, number: u32, cx: &mut Context<'_, A, S>) -> bool {
+    pub(crate) fn on_ack(&mut self, from: NodeId, number: u32, core: &mut Core<A, S>) -> bool {
         let asked = |target: NodeId, tries: &Tries| target == from && tries.asked(number);
         let for_others = self.errands.iter().any(|errand| asked(errand.target, &errand.tries));
         let own = self.cases.iter().any(|case| asked(case.target, &case.tries));
@@ -456,22 +456,25 @@ impl<A: Address, S: Storage> Detector<A, S> {
         if let Some(at) = self.cases.iter().position(|case| case.target == from) {
             let case = self.cases.swap_take(at);
             if let Some(case) = case.filter(|_| own) {
-                if let Some(micros) = case.tries.round_trip(number, case.opened, cx.now) {
+                if let Some(micros) = case.tries.round_trip(number, case.opened, core.now) {
                     self.round_trip.sample(micros);
                 }
                 self.health = self.health.saturating_sub(1);
             }
         }
-        self.errands.iter_mut().filter(|errand| errand.target == from).for_each(|errand| errand.conclude(true, cx.now));
-        self.hears(from, cx);
+        self.errands
+            .iter_mut()
+            .filter(|errand| errand.target == from)
+            .for_each(|errand| errand.conclude(true, core.now));
+        self.hears(from, core);
         true
     }
 
-    fn hears(&mut self, member: NodeId, cx: &mut Context<'_, A, S>) {
-        if let Some(index) = cx.members.find(member) {
-            cx.members.suspect(index, false);
+    fn hears(&mut self, member: NodeId, core: &mut Core<A, S>) {
+        if let Some(index) = core.members.find(member) {
+            core.members.suspect(index, false);
         }
-        self.answered(cx);
+        self.answered(core);
     }
 
     /// Whether there is nobody to ask, nor to answer.
@@ -481,10 +484,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
 }
 
 /// Whether a member is allowed a longer silence than it has kept.
-fn may_sleep<A: Address, S: Storage>(index: Index, cx: &Context<'_, A, S>) -> bool {
-    let may = cx.members.get(index).map_or(0, |record| patience(record.patience));
-    let may = if cx.members.was_heard(index) { may } else { may.min(patience(HEARSAY)) };
-    may > 0 && cx.members.quiet(index, cx.now) < may
+fn may_sleep<A: Address, S: Storage>(index: Index, core: &Core<A, S>) -> bool {
+    let may = core.members.get(index).map_or(0, |record| patience(record.patience));
+    let may = if core.members.was_heard(index) { may } else { may.min(patience(HEARSAY)) };
+    may > 0 && core.members.quiet(index, core.now) < may
 }
 
 /// A random part of a time.

@@ -6,9 +6,9 @@
 //! tells stops by itself; what nobody heard is found by anti-entropy (`sync.rs`).
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::Address;
 use crate::members::{Index, Members};
+use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
 use crate::wire::{Writer, kind};
@@ -47,14 +47,14 @@ impl Gossip {
         self.last_burst.after(config.gossip_gap << rounds)
     }
 
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
-        if cx.now < self.due(cx.members, cx.config) {
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, core: &mut Core<A, S>) {
+        if core.now < self.due(&core.members, &core.config) {
             return;
         }
-        self.last_burst = cx.now;
-        self.burst = u32::from(cx.config.fanout).min(cx.members.others()) as u8;
+        self.last_burst = core.now;
+        self.burst = u32::from(core.config.fanout).min(core.members.others()) as u8;
         self.first = true;
-        self.at = cx.members.random_slot(cx.rng);
+        self.at = core.members.random_slot(&mut core.rng);
     }
 
     /// Whom the present burst goes to next.
@@ -87,28 +87,28 @@ fn is_pressing<A: Address, S: Storage>(sent: u8, members: &Members<A, S>) -> boo
 
 /// Fills the rest of a datagram with news, least-sent first, and counts the copies: as much as fits, and about as many
 /// bytes as the budget has room for. How many bytes it came to.
-pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, room: usize, cx: &mut Context<'_, A, S>) -> usize {
-    if room == 0 || cx.members.news().lowest().is_none() {
+pub(crate) fn pack<A: Address, S: Storage>(writer: &mut Writer<'_>, room: usize, core: &mut Core<A, S>) -> usize {
+    if room == 0 || core.members.news().lowest().is_none() {
         return 0;
     }
     let start = writer.len();
     let Some(frame) = writer.begin(kind::NEWS) else { return 0 };
-    let limit = copies(cx.members.live());
+    let limit = copies(core.members.live());
     let mut packed = 0u64;
     // How many were sent so often before this datagram: those sent now join the end of the next queue.
-    let counts: [u32; crate::members::news::LISTS] = core::array::from_fn(|sent| cx.members.news().count(sent as u8));
+    let counts: [u32; crate::members::news::LISTS] = core::array::from_fn(|sent| core.members.news().count(sent as u8));
     'full: for (count, sent) in counts.into_iter().zip(0..) {
         for _ in 0..count {
-            let Some(index) = cx.members.news().first(sent) else { break };
+            let Some(index) = core.members.news().first(sent) else { break };
             let spent = packed > 0 && writer.len() - start >= room;
-            if spent || cx.members.write(index, cx.now, writer).is_none() {
+            if spent || core.members.write(index, core.now, writer).is_none() {
                 break 'full;
             }
-            cx.members.count_copy(index, limit);
+            core.members.count_copy(index, limit);
             packed += 1;
         }
     }
     let _ = if packed == 0 { writer.cancel(frame) } else { writer.end(frame) };
-    cx.stats.news_out = cx.stats.news_out.wrapping_add(packed);
+    core.stats.news_out = core.stats.news_out.wrapping_add(packed);
     writer.len() - start
 }

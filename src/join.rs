@@ -3,10 +3,10 @@
 use heapless::Vec;
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::event::Trouble;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
+use crate::node_core::Core;
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -142,22 +142,22 @@ impl<A: Address> Seeds<A> {
     }
 
     /// Asks the seeds whose time has come, at gaps that double up to a probe period.
-    pub(crate) fn tick<S: Storage>(&mut self, wanted: bool, myself: A, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn tick<S: Storage>(&mut self, wanted: bool, myself: A, core: &mut Core<A, S>) {
         for seed in &mut self.seeds {
-            if cx.now < seed.next || !(wanted || seed.number == 0) {
+            if core.now < seed.next || !(wanted || seed.number == 0) {
                 continue;
             }
-            let (least, most) = (least_gap(cx.config), cx.config.probe_period);
+            let (least, most) = (least_gap(&core.config), core.config.probe_period);
             seed.gap = seed.gap.saturating_mul(2).clamp(least, most.max(least));
-            seed.next = cx.now.after(seed.gap);
+            seed.next = core.now.after(seed.gap);
             if seed.number == 0 {
-                seed.number = cx.rng.next_u32() | 1;
+                seed.number = core.rng.next_u32() | 1;
             }
             if seed.addr == myself {
                 continue;
             }
             if self.tries == 0 {
-                (self.tellings, self.next_telling) = (0, cx.now.after(TOLD_AFTER * most));
+                (self.tellings, self.next_telling) = (0, core.now.after(TOLD_AFTER * most));
             }
             self.tries = self.tries.saturating_add(1);
             seed.proof = seed.proof.filter(|_| seed.proofs > 0);
@@ -209,30 +209,30 @@ impl<A: Address> Seeds<A> {
     }
 
     /// Chooses somebody to visit when it is time: by turns one of the dead, and a seed that no living member is at.
-    pub(crate) fn tick_visit<S: Storage>(&mut self, isolated: bool, cx: &mut Context<'_, A, S>) {
-        if cx.now < self.visit_due(cx.members, isolated) {
+    pub(crate) fn tick_visit<S: Storage>(&mut self, isolated: bool, core: &mut Core<A, S>) {
+        if core.now < self.visit_due(&core.members, isolated) {
             return;
         }
-        if let Some(visit) = self.visit.as_mut().filter(|_| cx.now < self.next_visit) {
-            visit.gap = visit.gap.saturating_mul(2).max(least_gap(cx.config));
-            (visit.next, visit.proofs, visit.owed) = (cx.now.after(visit.gap), visit.proofs.saturating_sub(1), true);
+        if let Some(visit) = self.visit.as_mut().filter(|_| core.now < self.next_visit) {
+            visit.gap = visit.gap.saturating_mul(2).max(least_gap(&core.config));
+            (visit.next, visit.proofs, visit.owed) = (core.now.after(visit.gap), visit.proofs.saturating_sub(1), true);
             return;
         }
-        let most = cx.config.dead_probe_period;
-        let gap = if self.eager > 0 { (cx.config.probe_period << (EAGER - self.eager)).min(most) } else { most };
-        self.next_visit = cx.now.after(gap);
+        let most = core.config.dead_probe_period;
+        let gap = if self.eager > 0 { (core.config.probe_period << (EAGER - self.eager)).min(most) } else { most };
+        self.next_visit = core.now.after(gap);
         self.turn = if self.eager > 0 { self.turn | 1 } else { self.turn }.wrapping_add(1);
         self.eager = self.eager.saturating_sub(1);
-        let seed = self.stray_seed(cx.members).filter(|_| self.turn.is_multiple_of(2));
+        let seed = self.stray_seed(&core.members).filter(|_| self.turn.is_multiple_of(2));
         // To an isolated node the living are as good as dead.
-        let dead = cx.members.next_lost(self.visited, isolated).filter(|_| seed.is_none());
+        let dead = core.members.next_lost(self.visited, isolated).filter(|_| seed.is_none());
         self.visited = dead.unwrap_or(self.visited);
-        let lost = dead.and_then(|dead| cx.members.get(dead));
+        let lost = dead.and_then(|dead| core.members.get(dead));
         self.sought = lost.map(|lost| lost.id);
         let addr = seed.or(lost.map(|lost| lost.addr));
         self.visit = addr.map(|addr| {
-            let number = cx.rng.next_u32() | 1;
-            Seed { number, owed: true, ..Seed::new(addr, cx.now) }
+            let number = core.rng.next_u32() | 1;
+            Seed { number, owed: true, ..Seed::new(addr, core.now) }
         });
     }
 

@@ -3,9 +3,9 @@
 use heapless::Vec;
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::join::least_gap;
 use crate::member::{Address, Member, NodeId};
+use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
 
@@ -51,34 +51,29 @@ impl Leave {
     /// Asks again those who have not acknowledged, and others in their place when they have been silent for four
     /// rounds. True when enough have acknowledged and all have been `told`, when an `isolated` node has said it as often and
     /// nobody answers, or the deadline has passed.
-    pub(crate) fn tick<A: Address, S: Storage>(
-        &mut self,
-        told: bool,
-        isolated: bool,
-        cx: &mut Context<'_, A, S>,
-    ) -> bool {
-        let needed = (WITNESSES as u32).min(cx.members.others());
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, told: bool, isolated: bool, core: &mut Core<A, S>) -> bool {
+        let needed = (WITNESSES as u32).min(core.members.others());
         let acknowledged = self.acknowledged.len() as u32;
-        let known = acknowledged >= needed && told && cx.now >= self.linger;
-        let vain = isolated && acknowledged == 0 && self.rounds >= PATIENCE && cx.now >= self.next;
-        if known || vain || cx.now >= self.until {
+        let known = acknowledged >= needed && told && core.now >= self.linger;
+        let vain = isolated && acknowledged == 0 && self.rounds >= PATIENCE && core.now >= self.next;
+        if known || vain || core.now >= self.until {
             return true;
         }
-        if cx.now < self.next {
+        if core.now < self.next {
             return false;
         }
-        self.next = cx.now.after(self.gap);
-        self.gap = (self.gap + self.gap / 2).min(cx.config.probe_period / 4);
+        self.next = core.now.after(self.gap);
+        self.gap = (self.gap + self.gap / 2).min(core.config.probe_period / 4);
         self.rounds = self.rounds.wrapping_add(1);
         let patient = !self.rounds.is_multiple_of(PATIENCE);
-        let lives = |id: NodeId| cx.members.find(id).is_some_and(|index| cx.members.is_live(index));
+        let lives = |id: NodeId| core.members.find(id).is_some_and(|index| core.members.is_live(index));
         self.witnesses.retain(|(id, _)| patient && lives(*id));
         while acknowledged + (self.witnesses.len() as u32) < needed {
             let (witnesses, done) = (&self.witnesses, &self.acknowledged);
             let fresh = |member: &Member<A>| {
                 !done.contains(&member.id()) && !witnesses.iter().any(|(id, _)| *id == member.id())
             };
-            let chosen = cx.members.random_live(cx.rng, fresh).and_then(|index| cx.members.get(index));
+            let chosen = core.members.random_live(&mut core.rng, fresh).and_then(|index| core.members.get(index));
             let Some(id) = chosen.map(|record| record.id) else { break };
             if self.witnesses.push((id, true)).is_err() {
                 break;

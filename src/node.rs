@@ -6,19 +6,6 @@
 //! go out through `talk.rs`, maps are written and read in `publish.rs` and replicated in `replicate.rs`. Nothing is queued
 //! for sending but answers: everything else that is due is read off the state of the parts when the caller asks for it.
 
-/// Lends the shared parts of a node to one of its other parts.
-macro_rules! context {
-    ($node:ident) => {
-        Context {
-            now: $node.now,
-            config: &$node.config,
-            members: &mut $node.members,
-            rng: &mut $node.rng,
-            stats: &mut $node.stats,
-        }
-    };
-}
-
 mod arrive;
 mod build;
 mod contest;
@@ -38,21 +25,18 @@ mod weigh;
 use core::fmt;
 
 use crate::broadcast::Broadcasts;
-use crate::budget::Budget;
 use crate::challenge::Challenges;
 use crate::config::Config;
-use crate::context::Context;
 use crate::detector::Detector;
-use crate::event::{Event, Notices, Phase, SendFailure, WakeReason};
+use crate::event::{Event, Phase, SendFailure, WakeReason};
 use crate::gossip::Gossip;
 use crate::join::Seeds;
 use crate::leave::Leave;
 use crate::member::{Address, Member, NodeId};
-use crate::members::Members;
+use crate::node_core::Core;
 use crate::progress::Comparison;
 use crate::relay::Relays;
 use crate::rival::{Begun, Rival};
-use crate::rng::Rng;
 use crate::state::State;
 use crate::stats::{DropReason, Stats};
 use crate::storage::{Bare, Breadth, Fixed, Storage};
@@ -82,11 +66,7 @@ use crate::storage::Heap;
 /// A clone behaves exactly as the original would. `Debug` gives a few lines; for members and counters, ask for them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Node<A: Address, S: Storage> {
-    config: Config,
-    now: Instant,
-    phase: Phase,
-    rng: Rng,
-    members: Members<A, S>,
+    core: Core<A, S>,
     detector: Detector<A, S>,
     gossip: Gossip,
     relays: Relays<S>,
@@ -107,9 +87,6 @@ pub struct Node<A: Address, S: Storage> {
     began: Option<Begun>,
     leave: Option<Leave>,
     replies: Replies<A, S>,
-    budget: Budget,
-    notices: Notices,
-    stats: Stats,
 }
 
 impl<A: Address, S: Storage> fmt::Debug for Node<A, S> {
@@ -119,7 +96,7 @@ impl<A: Address, S: Storage> fmt::Debug for Node<A, S> {
             .field("addr", &self.addr())
             .field("phase", &self.phase())
             .field("live", &self.live())
-            .field("now", &self.now)
+            .field("now", &self.core.now)
             .finish_non_exhaustive()
     }
 }
@@ -166,10 +143,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// [`Config::suspicion`](crate::Config::suspicion) and nobody answers, this node is isolated.
     pub fn handle_send_error(&mut self, now: Instant, to: A, error: SendFailure) {
         self.advance(now);
-        self.stats.send_errors = self.stats.send_errors.wrapping_add(1);
+        self.core.stats.send_errors = self.core.stats.send_errors.wrapping_add(1);
         if error == SendFailure::Local {
-            self.detector.not_sent(to, &mut context!(self));
-            self.challenges.not_sent(to, &context!(self));
+            self.detector.not_sent(to, &mut self.core);
+            self.challenges.not_sent(to, &self.core);
             self.act();
         }
     }
@@ -178,17 +155,17 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What the application should know, or `None` when it has been told everything.
     pub fn poll_event(&mut self) -> Option<Event<'_, A>> {
-        if self.notices.take_join_failing()
+        if self.core.notices.take_join_failing()
             && let Some((tries, seed, trouble)) = self.join_failing()
         {
             return Some(Event::JoinFailing { seed, tries, trouble });
         }
-        let of_members = self.notices.poll().or_else(|| self.members.next_event());
-        if let Some(event) = of_members.or_else(|| self.notices.poll_joined()) {
+        let of_members = self.core.notices.poll().or_else(|| self.core.members.next_event());
+        if let Some(event) = of_members.or_else(|| self.core.notices.poll_joined()) {
             return Some(event);
         }
         while self.keeps_maps()
-            && let Some(news) = self.state.next_news(&mut self.members, &mut self.stats)
+            && let Some(news) = self.state.next_news(&mut self.core.members, &mut self.core.stats)
         {
             if self.state_event(news).is_some() {
                 return self.state_event(news);
@@ -196,7 +173,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         match self.next_news() {
             Some(news) => self.news_event(news),
-            None => self.notices.poll_last(),
+            None => self.core.notices.poll_last(),
         }
     }
 
@@ -217,17 +194,17 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// This node's id; the id 0 before `start`.
     pub fn id(&self) -> NodeId {
-        self.members.myself().map_or(NodeId::new(0), |myself| myself.id)
+        self.core.members.myself().map_or(NodeId::new(0), |myself| myself.id)
     }
 
     /// Where this node is reached; `None` before `start`, as not every type of address has a value for nowhere.
     pub fn addr(&self) -> Option<A> {
-        self.members.myself().map(|myself| myself.addr)
+        self.core.members.myself().map(|myself| myself.addr)
     }
 
     /// Where this node stands in its life.
     pub fn phase(&self) -> Phase {
-        match self.phase {
+        match self.core.phase {
             Phase::Member if self.detector.isolated => Phase::Isolated,
             Phase::Member if self.arrives.is_some() => Phase::Joining,
             phase => phase,
@@ -261,57 +238,57 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// noticed, and one that was stopped for a while believes all along that it leads. It suits work that two may do at
     /// once without harm.
     pub fn members(&self) -> impl Iterator<Item = Member<A>> {
-        self.members.all()
+        self.core.members.all()
     }
 
     /// What is known of one member, in constant time.
     pub fn member(&self, id: NodeId) -> Option<Member<A>> {
-        self.members.find(id).and_then(|index| self.members.member(index))
+        self.core.members.find(id).and_then(|index| self.core.members.member(index))
     }
 
     /// How many members are alive or suspect, this node included unless it is leaving or has left.
     pub fn live(&self) -> usize {
-        self.members.live() as usize
+        self.core.members.live() as usize
     }
 
     /// A fingerprint of all living members, suspects among them: two nodes with equal fingerprints have the same view,
     /// but for a chance of 1 in 2^64.
     pub fn fingerprint(&self) -> u64 {
-        self.members.root()
+        self.core.members.root()
     }
 
     /// The newest time that this node has been told.
     pub fn now(&self) -> Instant {
-        self.now
+        self.core.now
     }
 
     /// The settings in force.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.core.config
     }
 
     /// The counters.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.core.stats
     }
 
     /// How far this node has come with a member's map.
     #[cfg(feature = "sim")]
     pub(crate) fn map_versions(&self, owner: NodeId) -> [u32; 2] {
-        self.members.find(owner).map_or([0; 2], |index| self.members.map(index).versions())
+        self.core.members.find(owner).map_or([0; 2], |index| self.core.members.map(index).versions())
     }
 
     /// What this node says of itself.
     #[cfg(feature = "sim")]
     pub(crate) fn own_record(&self) -> Option<&crate::member::Record<A>> {
-        self.members.myself()
+        self.core.members.myself()
     }
 
     // Inside.
 
     fn is_running(&self) -> bool {
         // `Isolated` is how a member without answers looks from outside; it is not kept.
-        matches!(self.phase, Phase::Joining | Phase::Member | Phase::Leaving)
+        matches!(self.core.phase, Phase::Joining | Phase::Member | Phase::Leaving)
     }
 
     /// Whether there is room for any message. A node without costs less: the compiler knows it of a `Fixed` one.
@@ -328,9 +305,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.keeps_messages() || self.keeps_maps()
     }
 
-    /// Counts something refused, and tells the application if it is the first of its kind.
     fn refuse(&mut self, reason: DropReason) {
-        self.stats.count(reason);
-        self.notices.refused(reason);
+        self.core.refuse(reason);
     }
 }

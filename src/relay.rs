@@ -10,9 +10,9 @@
 use heapless::Vec;
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::Index;
+use crate::node_core::Core;
 use crate::recent::Recent;
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
@@ -118,23 +118,23 @@ impl<S: Storage> Relays<S> {
 
     /// Sends off what waits, and tries again where no acknowledgement came. Who was tried in vain is left to the comparison of
     /// tables.
-    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn tick<A: Address>(&mut self, unit: u64, core: &mut Core<A, S>) {
         if self.is_done() && self.parcels.is_empty() {
             return;
         }
-        self.tree.tick(unit, cx);
+        self.tree.tick(unit, core);
         // What is given up makes room for what waits.
         self.forget_done();
-        if !self.outbox.is_empty() && self.has_room(cx.config) && cx.now >= self.next_parcel(cx.config) {
-            let len = self.outbox.len().min(capacity::<A>(cx.config));
+        if !self.outbox.is_empty() && self.has_room(&core.config) && core.now >= self.next_parcel(&core.config) {
+            let len = self.outbox.len().min(capacity::<A>(&core.config));
             let (mut parcel, mut rest) = (Vec::new(), Vec::new());
             for (at, index) in self.outbox.iter().enumerate() {
                 let _ = if at < len { parcel.push(*index) } else { rest.push(*index) };
             }
             self.outbox = rest;
-            (self.last_parcel, self.rounds) = (cx.now, (self.rounds + 1).min(MOST_ROUNDS));
-            let from = cx.members.myself().map(|myself| myself.id);
-            self.pass_on(parcel, (from, Share::ALL), unit, cx);
+            (self.last_parcel, self.rounds) = (core.now, (self.rounds + 1).min(MOST_ROUNDS));
+            let from = core.members.myself().map(|myself| myself.id);
+            self.pass_on(parcel, (from, Share::ALL), unit, core);
         }
     }
 
@@ -144,14 +144,14 @@ impl<S: Storage> Relays<S> {
         records: Vec<Index, PARCEL>,
         (from, share): (Option<NodeId>, Share),
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) {
         let name = self.next_name;
         self.next_name = name.wrapping_add(1);
         let parcel = Parcel { name, from, records };
         // Those whom it is about may not be there any more.
         let wished = Wish::Not(&parcel.records);
-        self.tree.hand_out(name, (share, self.ways(cx.config)), wished, unit, cx);
+        self.tree.hand_out(name, (share, self.ways(&core.config)), wished, unit, core);
         let _ = self.parcels.push(parcel);
         self.forget_done();
     }
@@ -185,16 +185,16 @@ impl<S: Storage> Relays<S> {
         from: NodeId,
         number: u32,
         passes_on: bool,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
-        let asked = self.tree.on_ack(from, number, passes_on, cx);
+        let asked = self.tree.on_ack(from, number, passes_on, core);
         self.forget_done();
         asked
     }
 
     /// This member knows what is told, and cannot be asked to pass it on.
-    pub(crate) fn do_without<A: Address>(&mut self, delegate: NodeId, cx: &mut Context<'_, A, S>) {
-        self.tree.do_without(delegate, cx);
+    pub(crate) fn do_without<A: Address>(&mut self, delegate: NodeId, core: &mut Core<A, S>) {
+        self.tree.do_without(delegate, core);
         self.forget_done();
     }
 

@@ -16,9 +16,9 @@
 
 use heapless::Vec;
 
-use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::{Look, Members};
+use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
 use crate::wire::{Parts, Reader, Writer, kind};
@@ -128,26 +128,26 @@ impl Sync {
     }
 
     /// Asks where it is time, and begins another comparison where the last left something.
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, gap: u64, cx: &mut Context<'_, A, S>) {
-        self.ask(gap, cx);
-        if let Some(peer) = self.unfinished.filter(|_| self.lanes.is_empty() && cx.now >= self.next_compare) {
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, gap: u64, core: &mut Core<A, S>) {
+        self.ask(gap, core);
+        if let Some(peer) = self.unfinished.filter(|_| self.lanes.is_empty() && core.now >= self.next_compare) {
             self.unfinished = None;
-            self.pull(peer, false, cx.now);
-            self.ask(gap, cx);
+            self.pull(peer, false, core.now);
+            self.ask(gap, core);
         }
     }
 
-    fn ask<A: Address, S: Storage>(&mut self, gap: u64, cx: &mut Context<'_, A, S>) {
+    fn ask<A: Address, S: Storage>(&mut self, gap: u64, core: &mut Core<A, S>) {
         let most = if self.newcomer { PEERS } else { 1 };
-        for lane in self.lanes.iter_mut().filter(|lane| cx.now >= lane.next) {
+        for lane in self.lanes.iter_mut().filter(|lane| core.now >= lane.next) {
             if lane.tries >= TRIES {
-                let other = cx.members.random_live(cx.rng, |_| true).and_then(|index| cx.members.get(index));
+                let other = core.members.random_live(&mut core.rng, |_| true).and_then(|index| core.members.get(index));
                 lane.peer = other.map_or(lane.peer, |record| record.id);
                 (lane.tries, lane.peers) = (0, lane.peers + 1);
             }
             lane.tries += 1;
             lane.owed = lane.peers < most;
-            lane.next = cx.now.after(gap << lane.tries);
+            lane.next = core.now.after(gap << lane.tries);
         }
         self.lanes.retain(|lane| lane.peers < most);
     }
@@ -197,7 +197,7 @@ impl Sync {
         &mut self,
         peer: NodeId,
         (low, high): (u64, u64),
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
         let asked = self.lane(peer, low);
         let Some((at, lane)) = asked.and_then(|at| self.lanes.get_mut(at).map(|lane| (at, lane))) else { return false };
@@ -205,28 +205,28 @@ impl Sync {
             self.lanes.swap_remove(at);
             if self.newcomer && self.lanes.is_empty() {
                 // What came to the others meanwhile may have passed it by.
-                let any = cx.members.random_live(cx.rng, |_| true).and_then(|index| cx.members.get(index));
+                let any = core.members.random_live(&mut core.rng, |_| true).and_then(|index| core.members.get(index));
                 let peer = any.map_or(peer, |record| record.id);
-                self.leave_unfinished(peer, cx.now, 2 * cx.config.first_retry);
+                self.leave_unfinished(peer, core.now, 2 * core.config.first_retry);
             }
             return true;
         }
-        *lane = Lane { listed: lane.listed, ..Lane::new(peer, high + 1, lane.high, cx.now) };
+        *lane = Lane { listed: lane.listed, ..Lane::new(peer, high + 1, lane.high, core.now) };
         if self.newcomer && low == 0 && lane.high == u64::MAX && high < u64::MAX / 8 {
-            self.divide(cx);
+            self.divide(core);
         }
         true
     }
 
     /// Divides the only lane into four equal ones, with as many peers.
-    fn divide<A: Address, S: Storage>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn divide<A: Address, S: Storage>(&mut self, core: &mut Core<A, S>) {
         let Some(Lane { peer: host, low, high, .. }) = self.lanes.first().cloned() else { return };
         let quarters = Parts { low, high, log: LANES.ilog2() as u8, meant: u32::MAX };
         self.lanes.clear();
         for (low, high) in quarters.ranges() {
-            let other = cx.members.random_live(cx.rng, |_| low > 0).and_then(|index| cx.members.get(index));
+            let other = core.members.random_live(&mut core.rng, |_| low > 0).and_then(|index| core.members.get(index));
             let peer = other.filter(|_| !self.lanes.is_empty()).map_or(host, |record| record.id);
-            let _ = self.lanes.push(Lane { listed: true, ..Lane::new(peer, low, high, cx.now) });
+            let _ = self.lanes.push(Lane { listed: true, ..Lane::new(peer, low, high, core.now) });
         }
     }
 

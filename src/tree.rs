@@ -17,9 +17,9 @@ use core::marker::PhantomData;
 
 use heapless::Vec;
 
-use crate::context::Context;
 use crate::member::{Address, Member, NodeId, Record, Status};
 use crate::members::{Index, MYSELF, Members};
+use crate::node_core::Core;
 use crate::storage::{Few, FewData, FewOf, Storage};
 use crate::time::Instant;
 
@@ -143,13 +143,13 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
 
     /// Tries again where no acknowledgement came, and gives up what has cost too much. Returns who was tried in vain then,
     /// one of them if they are several.
-    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<NodeId> {
-        if self.legs.is_empty() || cx.now < self.due() {
+    pub(crate) fn tick<A: Address, S: Storage>(&mut self, unit: u64, core: &mut Core<A, S>) -> Option<NodeId> {
+        if self.legs.is_empty() || core.now < self.due() {
             return None;
         }
-        self.doubts.retain(|(_, until)| cx.now < *until);
+        self.doubts.retain(|(_, until)| core.now < *until);
         for leg in self.legs.iter_mut() {
-            leg.tick(unit, &mut self.doubts, cx);
+            leg.tick(unit, &mut self.doubts, core);
         }
         let given_up = self.legs.iter().find(|leg| leg.cost >= MOST_COST).map(|leg| leg.delegate);
         self.legs.retain(|leg| leg.cost < MOST_COST);
@@ -164,9 +164,9 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         (share, ways): (Share, usize),
         wished: Wish<'_>,
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) {
-        self.hand_out_or_join(job, (share, ways), wished, |_| false, unit, cx);
+        self.hand_out_or_join(job, (share, ways), wished, |_| false, unit, core);
     }
 
     /// The same, but where a job is still on its way in such a part that the new one joins, that one goes again in place of
@@ -178,27 +178,27 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         wished: Wish<'_>,
         mut joins: impl FnMut(&mut J) -> bool,
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) {
-        for share in cut(share, ways.clamp(2, WAYS), cx.members) {
+        for share in cut(share, ways.clamp(2, WAYS), &core.members) {
             let mut held = self.legs.iter_mut().filter(|leg| leg.share == share);
             if let Some(leg) = held.find_map(|leg| joins(&mut leg.job).then_some(leg)) {
                 // An answer to what went before is no answer to this.
-                leg.number = cx.rng.next_u32() | 1;
-                (leg.tries, leg.next) = (0, cx.now);
-                leg.tick(unit, &mut self.doubts, cx);
+                leg.number = core.rng.next_u32() | 1;
+                (leg.tries, leg.next) = (0, core.now);
+                leg.tick(unit, &mut self.doubts, core);
                 continue;
             }
-            let Some(delegate) = choose(share, None, wished, &self.doubts, cx) else { continue };
-            let number = cx.rng.next_u32() | 1;
+            let Some(delegate) = choose(share, None, wished, &self.doubts, core) else { continue };
+            let number = core.rng.next_u32() | 1;
             // Only where there is no other. If it is suspected as well it is most likely dead; else it may have lost all that raised
             // the doubt, where many datagrams are lost, and must not lose all of these too.
             let doubted = self.doubts.iter().any(|(id, _)| *id == delegate);
-            let suspect = cx.members.find(delegate).and_then(|index| cx.members.member(index));
+            let suspect = core.members.find(delegate).and_then(|index| core.members.member(index));
             let suspect = suspect.is_some_and(|member| member.status() == Status::Suspect);
             let cost = if doubted { MOST_COST - if suspect { 2 } else { 4 } * SILENT } else { 0 };
-            let mut leg = Leg { job, share, delegate, number, tries: 0, cost, next: cx.now, owed: false };
-            leg.tick(unit, &mut self.doubts, cx);
+            let mut leg = Leg { job, share, delegate, number, tries: 0, cost, next: core.now, owed: false };
+            leg.tick(unit, &mut self.doubts, core);
             let _ = self.legs.push(leg);
         }
     }
@@ -214,7 +214,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         from: NodeId,
         number: u32,
         passes_on: bool,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
         let asked = |leg: &Leg<J>| leg.number == number && leg.delegate == from;
         if !self.legs.iter().any(asked) {
@@ -224,21 +224,21 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         if passes_on {
             self.legs.retain(|leg| !asked(leg));
         } else {
-            self.hand_on(asked, cx);
+            self.hand_on(asked, core);
         }
         true
     }
 
     /// This member knows what is told, and cannot be asked to pass it on.
-    pub(crate) fn do_without<A: Address, S: Storage>(&mut self, delegate: NodeId, cx: &mut Context<'_, A, S>) {
-        self.hand_on(|leg| leg.delegate == delegate, cx);
+    pub(crate) fn do_without<A: Address, S: Storage>(&mut self, delegate: NodeId, core: &mut Core<A, S>) {
+        self.hand_on(|leg| leg.delegate == delegate, core);
     }
 
     /// Hands these legs to other delegates, and gives up those for which there is none.
-    fn hand_on<A: Address, S: Storage>(&mut self, which: impl Fn(&Leg<J>) -> bool, cx: &mut Context<'_, A, S>) {
+    fn hand_on<A: Address, S: Storage>(&mut self, which: impl Fn(&Leg<J>) -> bool, core: &mut Core<A, S>) {
         for leg in self.legs.iter_mut().filter(|leg| which(leg)) {
             let before = leg.delegate;
-            leg.replace(UNABLE, &self.doubts, cx);
+            leg.replace(UNABLE, &self.doubts, core);
             if leg.delegate == before {
                 leg.cost = MOST_COST;
             }
@@ -263,13 +263,13 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         number: u32,
         job: J,
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
         let Some(leg) = self.legs.iter_mut().find(|leg| leg.number == number) else { return false };
-        (leg.job, leg.number) = (job, cx.rng.next_u32() | 1);
-        (leg.tries, leg.next) = (0, cx.now);
+        (leg.job, leg.number) = (job, core.rng.next_u32() | 1);
+        (leg.tries, leg.next) = (0, core.now);
         leg.cost = leg.cost.saturating_add(UNABLE);
-        leg.tick(unit, &mut self.doubts, cx);
+        leg.tick(unit, &mut self.doubts, core);
         true
     }
 
@@ -286,37 +286,37 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
 
 impl<J> Leg<J> {
     /// Tries the delegate again at gaps that double, and after the third time another one.
-    fn tick<A: Address, S: Storage>(&mut self, unit: u64, doubts: &mut impl FewOf<Doubt>, cx: &mut Context<'_, A, S>) {
-        if cx.now < self.next {
+    fn tick<A: Address, S: Storage>(&mut self, unit: u64, doubts: &mut impl FewOf<Doubt>, core: &mut Core<A, S>) {
+        if core.now < self.next {
             return;
         }
-        let lives = cx.members.find(self.delegate).is_some_and(|index| cx.members.is_live(index));
+        let lives = core.members.find(self.delegate).is_some_and(|index| core.members.is_live(index));
         if self.tries >= TRIES {
             doubts.retain(|(id, _)| *id != self.delegate);
             if doubts.is_full() {
                 doubts.take_first();
             }
-            let _ = doubts.push((self.delegate, cx.now.after(DOUBTED_FOR * unit)));
+            let _ = doubts.push((self.delegate, core.now.after(DOUBTED_FOR * unit)));
         }
         if self.tries >= TRIES || !lives {
-            self.replace(SILENT, doubts, cx);
+            self.replace(SILENT, doubts, core);
         }
-        self.next = cx.now.after(unit << self.tries);
+        self.next = core.now.after(unit << self.tries);
         self.tries += 1;
         self.owed = self.cost < MOST_COST;
     }
 
     /// Hands the share to the next delegate in it, or to the same if there is no other.
-    fn replace<A: Address, S: Storage>(&mut self, cost: u8, doubts: &[(NodeId, Instant)], cx: &mut Context<'_, A, S>) {
+    fn replace<A: Address, S: Storage>(&mut self, cost: u8, doubts: &[(NodeId, Instant)], core: &mut Core<A, S>) {
         self.cost = self.cost.saturating_add(cost);
-        (self.tries, self.next, self.owed) = (0, cx.now, false);
-        match choose(self.share, Some(self.delegate), Wish::Any, doubts, cx) {
+        (self.tries, self.next, self.owed) = (0, core.now, false);
+        match choose(self.share, Some(self.delegate), Wish::Any, doubts, core) {
             Some(delegate) if delegate != self.delegate => {
-                (self.delegate, self.number) = (delegate, cx.rng.next_u32() | 1);
+                (self.delegate, self.number) = (delegate, core.rng.next_u32() | 1);
             }
             // There is no other, and what it does not take, a comparison finds. Where nobody may be, it is tried twice at most.
             Some(delegate) => {
-                let proved = cx.members.find(delegate).is_some_and(|index| cx.members.is_proved(index));
+                let proved = core.members.find(delegate).is_some_and(|index| core.members.is_proved(index));
                 self.cost = self.cost.saturating_add(if proved { cost } else { MOST_COST / 2 });
             }
             None => self.cost = MOST_COST,
@@ -393,13 +393,13 @@ fn choose<A: Address, S: Storage>(
     after: Option<NodeId>,
     wished: Wish<'_>,
     doubts: &[(NodeId, Instant)],
-    cx: &mut Context<'_, A, S>,
+    core: &mut Core<A, S>,
 ) -> Option<NodeId> {
     let start = match after {
-        Some(id) => cell(cx.members.place(id)).saturating_add(1),
-        None => share.low + ((u64::from(cx.rng.next_u32()) * u64::from(share.high - share.low)) >> 32) as u32,
+        Some(id) => cell(core.members.place(id)).saturating_add(1),
+        None => share.low + ((u64::from(core.rng.next_u32()) * u64::from(share.high - share.low)) >> 32) as u32,
     };
-    let (start, members) = (start.max(share.low).min(share.high), &*cx.members);
+    let (start, members) = (start.max(share.low).min(share.high), &core.members);
     let around = || live_in(Share { low: start, ..share }, members).chain(live_in(share, members));
     let id_of = |(_, index): (u32, Index)| members.get(index).map(|record| record.id);
     let sound = |at: &(u32, Index)| {

@@ -4,8 +4,8 @@
 //! Long ones go a piece at a time. Whoever is sent one tells it once: it keeps the numbers of the latest in mind.
 
 use super::log::At;
-use crate::context::Context;
 use crate::member::{Address, NodeId};
+use crate::node_core::Core;
 use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 
@@ -58,15 +58,15 @@ impl Send {
         (self.outcome, self.owed) = (outcome, false);
     }
 
-    fn tick<A: Address, S: Storage>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
+    fn tick<A: Address, S: Storage>(&mut self, unit: u64, core: &Core<A, S>) {
         if self.outcome != Outcome::Pending {
             return;
         }
-        let lives = cx.members.find(self.to).is_some_and(|index| cx.members.is_live(index));
-        if !lives || cx.now >= self.until {
+        let lives = core.members.find(self.to).is_some_and(|index| core.members.is_live(index));
+        if !lives || core.now >= self.until {
             self.conclude(Outcome::Failed);
-        } else if cx.now >= self.next {
-            self.next = cx.now.after(unit << self.tries);
+        } else if core.now >= self.next {
+            self.next = core.now.after(unit << self.tries);
             (self.tries, self.owed) = ((self.tries + 1).min(MOST_DOUBLINGS), true);
         }
     }
@@ -126,9 +126,9 @@ impl<S: Storage> Sends<S> {
         pending.map(|send| send.next.min(send.until)).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
-    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &Context<'_, A, S>) {
+    pub(crate) fn tick<A: Address>(&mut self, unit: u64, core: &Core<A, S>) {
         if !self.0.is_empty() {
-            self.0.iter_mut().for_each(|send| send.tick(unit, cx));
+            self.0.iter_mut().for_each(|send| send.tick(unit, core));
             self.forget_quiet();
         }
     }

@@ -4,9 +4,9 @@
 //! then others and the origin in turn. Each answer says what the one who was asked has not either. What the origin says
 //! it has no more is given up; if the origin is gone, what nobody has given in all the time that is allowed.
 
-use crate::context::Context;
 use crate::member::{Address, Member, NodeId};
 use crate::members::Members;
+use crate::node_core::Core;
 use crate::share::{Claim, make_room};
 use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
@@ -113,20 +113,20 @@ impl<S: Storage> Repairs<S> {
     }
 
     /// Asks where it is time. Gives what is to be given up, if there is anything; call it again until there is not.
-    pub(crate) fn tick<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) -> Option<Hopeless> {
-        if cx.now < self.due() {
+    pub(crate) fn tick<A: Address>(&mut self, unit: u64, core: &mut Core<A, S>) -> Option<Hopeless> {
+        if core.now < self.due() {
             return None;
         }
-        self.0.retain(|held| held.missing(cx.members).is_some());
-        let (mut hopeless, now) = (None, cx.now);
+        self.0.retain(|held| held.missing(&core.members).is_some());
+        let (mut hopeless, now) = (None, core.now);
         for held in self.0.iter_mut().filter(|held| now >= held.next) {
-            if cx.now.since(held.since) >= cx.config.delivery_timeout {
-                hopeless = Some((held.origin, held.hopeless_up_to(cx.members)));
+            if core.now.since(held.since) >= core.config.delivery_timeout {
+                hopeless = Some((held.origin, held.hopeless_up_to(&core.members)));
                 // What others only say that there is, they may say again.
                 held.last = 0;
                 break;
             }
-            held.ask_next(unit, cx);
+            held.ask_next(unit, core);
         }
         hopeless
     }
@@ -150,7 +150,7 @@ impl<S: Storage> Repairs<S> {
         &mut self,
         from: NodeId,
         lack: &crate::wire::Lack,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Option<Option<u32>> {
         // No question has the number 0: what one that was answered is left with.
         let number = Some(lack.pull.number).filter(|number| *number != 0)?;
@@ -159,23 +159,23 @@ impl<S: Storage> Repairs<S> {
         let gave = lack.pull.wanted == 0;
         // If it had all that was asked for, it may have more; if not, another is asked.
         // What was given and is lacking still, there was no room for: it need not be given again at once.
-        let came = held.lacked != held.missing(cx.members);
+        let came = held.lacked != held.missing(&core.members);
         held.asked = if gave && came { 0 } else { held.asked };
-        let wait = if gave && !came { cx.config.probe_period } else { cx.config.gossip_gap };
-        (held.next, held.number) = (cx.now.after(wait), 0);
+        let wait = if gave && !came { core.config.probe_period } else { core.config.gossip_gap };
+        (held.next, held.number) = (core.now.after(wait), 0);
         if from != lack.pull.origin.id {
             return Some(None);
         }
         held.last = lack.newest;
-        let index = cx.members.find_life(from, held.origin.tag)?;
+        let index = core.members.find_life(from, held.origin.tag)?;
         // What came since may be newer than the answer.
         let seen = held.seen;
-        cx.members.with_window(index, |window| {
+        core.members.with_window(index, |window| {
             if window.seen() == seen {
                 window.retract(lack.newest)
             }
         });
-        let floor = cx.members.window(index).floor();
+        let floor = core.members.window(index).floor();
         // Those that are lacking in a row from the first on, as it is now.
         let shift = floor.saturating_add(1).saturating_sub(lack.pull.first);
         let lacking = lack.pull.wanted.checked_shr(shift).unwrap_or(0);
@@ -198,32 +198,34 @@ impl Repair {
         if members.is_live(index) { seen } else { self.last.max(seen) }
     }
 
-    fn ask_next<A: Address, S: Storage>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
+    fn ask_next<A: Address, S: Storage>(&mut self, unit: u64, core: &mut Core<A, S>) {
         if self.asked > 0 {
-            self.peer = self.other_peer(cx);
+            self.peer = self.other_peer(core);
         }
         // The origin's turn comes however often it has come.
         self.asked = self.asked.checked_add(1).unwrap_or(u8::MAX - 1);
-        self.number = cx.rng.next_u32() | 1;
-        self.seen =
-            cx.members.find_life(self.origin.id, self.origin.tag).map_or(0, |index| cx.members.window(index).seen());
-        self.lacked = self.missing(cx.members);
+        self.number = core.rng.next_u32() | 1;
+        self.seen = core
+            .members
+            .find_life(self.origin.id, self.origin.tag)
+            .map_or(0, |index| core.members.window(index).seen());
+        self.lacked = self.missing(&core.members);
         self.owed = true;
-        self.next = cx.now.after((unit << self.asked.min(5)).min(cx.config.probe_period));
+        self.next = core.now.after((unit << self.asked.min(5)).min(core.config.probe_period));
     }
 
     /// Whom to ask after the first: others at random, and the origin now and then.
-    fn other_peer<A: Address, S: Storage>(&self, cx: &mut Context<'_, A, S>) -> NodeId {
+    fn other_peer<A: Address, S: Storage>(&self, core: &mut Core<A, S>) -> NodeId {
         // Better one that is known to be where it is said to be, or somebody may be asked without end who has nothing.
-        let proved = |id| cx.members.find(id).is_some_and(|index| cx.members.is_proved(index));
-        let origin = cx.members.find_life(self.origin.id, self.origin.tag);
-        let lives = origin.is_some_and(|index| cx.members.is_live(index) && cx.members.is_proved(index));
+        let proved = |id| core.members.find(id).is_some_and(|index| core.members.is_proved(index));
+        let origin = core.members.find_life(self.origin.id, self.origin.tag);
+        let lives = origin.is_some_and(|index| core.members.is_live(index) && core.members.is_proved(index));
         if lives && self.asked >= OTHERS && self.asked.is_multiple_of(2) {
             return self.origin.id;
         }
         let other = |member: &Member<A>| member.id() != self.peer;
-        let any = cx.members.random_live(cx.rng, |member| other(member) && proved(member.id()));
-        let any = any.or_else(|| cx.members.random_live(cx.rng, other));
-        any.and_then(|index| cx.members.get(index)).map_or(self.origin.id, |record| record.id)
+        let any = core.members.random_live(&mut core.rng, |member| other(member) && proved(member.id()));
+        let any = any.or_else(|| core.members.random_live(&mut core.rng, other));
+        any.and_then(|index| core.members.get(index)).map_or(self.origin.id, |record| record.id)
     }
 }

@@ -5,10 +5,10 @@ use heapless::Vec;
 use super::log::{At, DIRECT, DONE, Entry, ORDERED, UNTOLD};
 use super::{Broadcasts, Job, LEGS, OUTBOX, direct};
 use crate::config::Config;
-use crate::context::Context;
 use crate::hash;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
+use crate::node_core::Core;
 use crate::stats::{DropReason, Stats};
 use crate::storage::{FewOf, List, Storage};
 use crate::time::Instant;
@@ -50,13 +50,13 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// Takes a piece of a broadcast of the member in this slot.
-    pub(crate) fn take<A: Address>(&mut self, piece: &Piece<'_>, index: Index, cx: &mut Context<'_, A, S>) -> Taken {
-        match cx.members.window(index).place(piece.seq) {
+    pub(crate) fn take<A: Address>(&mut self, piece: &Piece<'_>, index: Index, core: &mut Core<A, S>) -> Taken {
+        match core.members.window(index).place(piece.seq) {
             Place::Settled => return Taken::Known,
             Place::Beyond => return Taken::Refused(DropReason::BeyondWindow),
             Place::Missing => {}
         }
-        let unknown = cx.members.window(index).is_unknown();
+        let unknown = core.members.window(index).is_unknown();
         let listens = self.listens(piece.part.topic);
         let hollow = piece.part.form & HOLLOW != 0;
         if hollow && listens.is_some() {
@@ -68,26 +68,26 @@ impl<S: Storage> Broadcasts<S> {
             None => 0,
         };
         let number = piece.seq - u32::from(piece.part.piece);
-        let never_whole = listens.is_some() && self.is_torn(piece, number, cx.members.window(index));
+        let never_whole = listens.is_some() && self.is_torn(piece, number, core.members.window(index));
         if never_whole || !self.log.can_hold(piece.part.len as usize) {
             let last = number.saturating_add(u32::from(piece.part.pieces) - 1);
-            let settled = cx.members.with_window(index, |window| window.take_all(number, last));
+            let settled = core.members.with_window(index, |window| window.take_all(number, last));
             self.quiet = false;
             if let Some((first, last)) = settled.filter(|_| listens.is_some()) {
-                note_gap(&mut self.gaps, Gap { origin: piece.origin.id, first, last }, cx.stats);
+                note_gap(&mut self.gaps, Gap { origin: piece.origin.id, first, last }, &mut core.stats);
             }
             return Taken::Never;
         }
-        let at = match self.store(piece.origin, number, &piece.part, marks, cx) {
+        let at = match self.store(piece.origin, number, &piece.part, marks, core) {
             Ok(at) => at,
             Err(reason) => return Taken::Refused(reason),
         };
         if unknown {
-            self.note_gap(piece.origin.id, piece.seq - 1, cx);
+            self.note_gap(piece.origin.id, piece.seq - 1, core);
         }
-        cx.members.with_window(index, |window| window.take(piece.seq));
+        core.members.with_window(index, |window| window.take(piece.seq));
         self.quiet = false;
-        self.repairs.note_progress(piece.origin, cx.now);
+        self.repairs.note_progress(piece.origin, core.now);
         Taken::New(at)
     }
 
@@ -106,7 +106,7 @@ impl<S: Storage> Broadcasts<S> {
         seq: u32,
         part: &Part<'_>,
         marks: u8,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Result<At, DropReason> {
         let Part { form, topic, piece, pieces, len, bytes } = *part;
         let (form, hops) = (form & 0xf & !PART, form >> HOPS);
@@ -124,7 +124,7 @@ impl<S: Storage> Broadcasts<S> {
             None => {
                 let (origin, tag) = (origin.id, origin.tag);
                 let entry = Entry { origin, tag, seq, topic, len, came: 0, pieces, form, marks, hops };
-                (self.add(entry, cx).ok_or(DropReason::MessageRoom)?, entry)
+                (self.add(entry, core).ok_or(DropReason::MessageRoom)?, entry)
             }
         };
         self.log.fill(at, entry.range(piece), bytes);
@@ -133,24 +133,24 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// Adds a message in place of old ones; `None`, and nothing changed, if there is no room.
-    pub(super) fn add<A: Address>(&mut self, entry: Entry, cx: &mut Context<'_, A, S>) -> Option<At> {
+    pub(super) fn add<A: Address>(&mut self, entry: Entry, core: &mut Core<A, S>) -> Option<At> {
         let len = entry.len as usize;
-        if !self.log.has_room(len) && !self.make_room(len, cx) {
+        if !self.log.has_room(len) && !self.make_room(len, core) {
             return None;
         }
         self.log.push(entry)
     }
 
-    fn make_room<A: Address>(&mut self, len: usize, cx: &mut Context<'_, A, S>) -> bool {
+    fn make_room<A: Address>(&mut self, len: usize, core: &mut Core<A, S>) -> bool {
         let Broadcasts { log, tree, outbox, sends, gaps, topics, .. } = self;
         let used =
             |at: At| tree.jobs().any(|job| job.at == at) || outbox.iter().any(|(own, _)| *own == at) || sends.uses(at);
         let stays = |at: At, entry: &Entry| {
             let direct = entry.is(UNTOLD) && entry.is(DIRECT);
-            used(at) || direct && (entry.is_complete() || !is_over(entry, cx.now, cx.config))
+            used(at) || direct && (entry.is_complete() || !is_over(entry, core.now, &core.config))
         };
-        let members = &mut *cx.members;
-        let stats = &mut *cx.stats;
+        let members = &mut core.members;
+        let stats = &mut core.stats;
         let lost = |entry: Entry| {
             if entry.is(DIRECT) {
                 return;
@@ -181,17 +181,17 @@ impl<S: Storage> Broadcasts<S> {
         &mut self,
         origin: Origin,
         (last, by_origin): (u32, bool),
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) {
-        let Some(index) = cx.members.find_life(origin.id, origin.tag) else { return };
+        let Some(index) = core.members.find_life(origin.id, origin.tag) else { return };
         let give_up = |window: &mut Window| {
             if last > window.seen() && !by_origin { window.give_up_hearsay(last) } else { window.give_up(last) }
         };
-        while let Some((first, last)) = cx.members.with_window(index, give_up) {
-            let gap = self.widen(Gap { origin: origin.id, first, last }, (origin, index), cx.members);
+        while let Some((first, last)) = core.members.with_window(index, give_up) {
+            let gap = self.widen(Gap { origin: origin.id, first, last }, (origin, index), &mut core.members);
             self.quiet = false;
             if !self.topics.is_empty() {
-                note_gap(&mut self.gaps, gap, cx.stats);
+                note_gap(&mut self.gaps, gap, &mut core.stats);
             }
         }
     }
@@ -210,17 +210,17 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// This life of a member is over, as it has begun another: what is missing of it never comes.
-    pub(crate) fn bury<A: Address>(&mut self, origin: Origin, cx: &mut Context<'_, A, S>) {
-        let seen = cx.members.find_life(origin.id, origin.tag).map_or(0, |index| cx.members.window(index).seen());
+    pub(crate) fn bury<A: Address>(&mut self, origin: Origin, core: &mut Core<A, S>) {
+        let seen = core.members.find_life(origin.id, origin.tag).map_or(0, |index| core.members.window(index).seen());
         let last = self.repairs.last_of(origin).max(seen);
-        self.give_up(origin, (last, false), cx);
+        self.give_up(origin, (last, false), core);
         self.quiet = false;
     }
 
     /// A member is known again whose broadcasts may have come before or not: none of them is told any more.
-    pub(crate) fn note_gap<A: Address>(&mut self, origin: NodeId, last: u32, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn note_gap<A: Address>(&mut self, origin: NodeId, last: u32, core: &mut Core<A, S>) {
         if !self.topics.is_empty() && last > 0 {
-            note_gap(&mut self.gaps, Gap { origin, first: 1, last }, cx.stats);
+            note_gap(&mut self.gaps, Gap { origin, first: 1, last }, &mut core.stats);
         }
     }
 
@@ -238,14 +238,14 @@ impl<S: Storage> Broadcasts<S> {
         origin: Origin,
         number: u32,
         part: &Part<'_>,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Result<Option<At>, DropReason> {
         if part.pieces > 1 && !self.has_share(origin, number, part) {
             return Err(DropReason::MessageRoom);
         }
-        let at = self.store(origin, number, part, DIRECT | UNTOLD, cx)?;
+        let at = self.store(origin, number, part, DIRECT | UNTOLD, core)?;
         let Some(entry) = self.log.get(at) else { return Ok(None) };
-        self.log.set(at, Entry { hops: stamp(cx.now, cx.config), ..entry });
+        self.log.set(at, Entry { hops: stamp(core.now, &core.config), ..entry });
         let whole = entry.is_complete();
         if whole {
             self.note_heard(direct_name(origin, number));

@@ -5,9 +5,9 @@ use heapless::Vec;
 use super::verdict::{Around, Evidence};
 use super::{JURORS, PANEL};
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Address, Certificate, Member, NodeId, Status};
 use crate::members::Members;
+use crate::node_core::Core;
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -141,12 +141,7 @@ impl Case {
     /// eighths of what the target is allowed, so that the answers are there when it is up: to many, if the silence is to be
     /// looked into widely, and else to three again. A node that does not reach everybody begins a little earlier, as it needs
     /// the answers of two such juries.
-    pub(super) fn ask_others<A: Address, S: Storage>(
-        &mut self,
-        allowed: u64,
-        around: Around,
-        cx: &mut Context<'_, A, S>,
-    ) {
+    pub(super) fn ask_others<A: Address, S: Storage>(&mut self, allowed: u64, around: Around, core: &mut Core<A, S>) {
         // What others claim is settled at half of the time, by three.
         let widely = !around.crowd && self.claim.is_none();
         let (begin, gap) = match around {
@@ -157,37 +152,37 @@ impl Case {
             _ => (allowed / 4 * 3, allowed / 4 * 3),
         };
         let later = self.opened.after(begin);
-        let first = cx.now < later;
-        self.next_jury = if first { later } else { cx.now.after(gap + around.slack) };
-        if self.claim.is_some() && self.witnesses(allowed, cx.now).count() >= 2 {
+        let first = core.now < later;
+        self.next_jury = if first { later } else { core.now.after(gap + around.slack) };
+        if self.claim.is_some() && self.witnesses(allowed, core.now).count() >= 2 {
             // They are enough, once the time has come.
             return;
         }
-        self.missing = self.missing_so_far(cx.members) as u8;
+        self.missing = self.missing_so_far(&core.members) as u8;
         // No question has the number 0.
-        (self.question, self.asked) = (cx.rng.next_u32() | 1, cx.now);
+        (self.question, self.asked) = (core.rng.next_u32() | 1, core.now);
         self.jurors.clear();
-        let again = cx.now.since(self.opened) >= allowed;
+        let again = core.now.since(self.opened) >= allowed;
         let count = if widely && !first { PANEL } else { JURORS };
         // Whom the target probes every second period, and so has heard it if anybody has; the others at random.
-        let successor = cx.members.next_live(cx.members.place(self.target));
+        let successor = core.members.next_live(core.members.place(self.target));
         for at in 0..count {
             let (target, jurors) = (self.target, &self.jurors);
             let fresh = |member: &Member<A>| {
                 member.id() != target && !jurors.iter().any(|juror: &Juror| juror.id == member.id())
             };
-            let awake = |member: &Member<A>| fresh(member) && is_awake(member, cx.members);
+            let awake = |member: &Member<A>| fresh(member) && is_awake(member, &core.members);
             // Asked again, every third of many need never have been heard: a node that has heard few yet has few to choose from,
             // and the same ones have no more to say. Those whom somebody has invented take no more places than these.
             let any_awake = again && at > JURORS && at % 3 == 2;
-            let sound = |member: &Member<A>| awake(member) && (any_awake || is_heard(member, cx.members));
-            let next = successor.filter(|index| at == 0 && cx.members.member(*index).is_some_and(|it| awake(&it)));
-            let chosen = next.or_else(|| cx.members.random_live(cx.rng, sound));
+            let sound = |member: &Member<A>| awake(member) && (any_awake || is_heard(member, &core.members));
+            let next = successor.filter(|index| at == 0 && core.members.member(*index).is_some_and(|it| awake(&it)));
+            let chosen = next.or_else(|| core.members.random_live(&mut core.rng, sound));
             // What the first three are is chosen at random even where nobody is a good witness; more of those prove nothing.
-            let any = |rng: &mut Rng| if at < JURORS { cx.members.random_live(rng, fresh) } else { None };
-            let chosen = chosen.or_else(|| any(cx.rng));
-            let Some(member) = chosen.and_then(|index| cx.members.member(index)) else { return };
-            cx.stats.questions = cx.stats.questions.wrapping_add(1);
+            let any = |rng: &mut Rng| if at < JURORS { core.members.random_live(rng, fresh) } else { None };
+            let chosen = chosen.or_else(|| any(&mut core.rng));
+            let Some(member) = chosen.and_then(|index| core.members.member(index)) else { return };
+            core.stats.questions = core.stats.questions.wrapping_add(1);
             let _ = self.jurors.push(Juror { id: member.id(), word: None, owed: true });
         }
     }

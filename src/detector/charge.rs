@@ -9,8 +9,8 @@
 //! not meet: a node that hears the accuser, that holds it alive by the word of others, or that is too late to know whom it
 //! does not reach. A liar gains nothing by silence, as it could answer that it does hold this node dead.
 
-use crate::context::Context;
 use crate::member::{Address, Liveness, NodeId};
+use crate::node_core::Core;
 use crate::share::{Claim, make_room};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
@@ -52,18 +52,18 @@ impl<S: Storage> Charges<S> {
         Charges { open: FewOf::EMPTY, rests: Instant::ZERO, unanswered: None, doubts: Instant::ZERO };
 
     /// Looks into what this member says. False if there is no room for it.
-    pub(super) fn open<A: Address>(&mut self, accuser: NodeId, said: Said, cx: &mut Context<'_, A, S>) -> bool {
+    pub(super) fn open<A: Address>(&mut self, accuser: NodeId, said: Said, core: &mut Core<A, S>) -> bool {
         if let Some(held) = self.open.iter_mut().find(|charge| charge.accuser == accuser) {
             held.said = held.said.max(said);
             return true;
         }
         let rank = |id| {
-            let proved = cx.members.find(id).is_some_and(|index| cx.members.is_proved(index));
+            let proved = core.members.find(id).is_some_and(|index| core.members.is_proved(index));
             Claim { peer: id, addr: None::<()>, rank: 1 + u8::from(proved) }
         };
-        let free = cx.now >= self.rests && make_room!(self.open, |held| rank(held.accuser), rank(accuser));
+        let free = core.now >= self.rests && make_room!(self.open, |held| rank(held.accuser), rank(accuser));
         if free {
-            let (question, next) = (cx.rng.next_u32(), cx.now);
+            let (question, next) = (core.rng.next_u32(), core.now);
             let _ = self.open.push(Charge { accuser, said, question, tries: 0, next, owed: false });
         }
         free

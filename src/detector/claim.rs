@@ -2,15 +2,15 @@
 
 use super::Detector;
 use super::case::Accusation;
-use crate::context::Context;
 use crate::member::{Address, NodeId};
+use crate::node_core::Core;
 use crate::share::{Admission, Claim, admit};
 use crate::storage::{FewOf, Storage};
 
 impl<A: Address, S: Storage> Detector<A, S> {
     /// Somebody says that this living member is dead: it is told so and probed, and the claim is believed if it stays silent. False
     /// if too many such claims are being checked.
-    pub(crate) fn check_claim(&mut self, target: NodeId, claim: Accusation, cx: &mut Context<'_, A, S>) -> bool {
+    pub(crate) fn check_claim(&mut self, target: NodeId, claim: Accusation, core: &mut Core<A, S>) -> bool {
         if let Some(case) = self.cases.iter_mut().find(|case| case.target == target) {
             case.claim = Some(claim);
             return true;
@@ -18,12 +18,12 @@ impl<A: Address, S: Storage> Detector<A, S> {
         if self.isolated
             || self.is_accused()
             || !self.admits_claim(claim.by)
-            || !self.open_case(target, Some(claim), cx)
+            || !self.open_case(target, Some(claim), core)
         {
             return false;
         }
-        let unit = self.unit(cx.config);
-        self.tick_case(self.cases.len().saturating_sub(1), unit, cx);
+        let unit = self.unit(&core.config);
+        self.tick_case(self.cases.len().saturating_sub(1), unit, core);
         true
     }
 

@@ -3,8 +3,8 @@
 use super::case::{Case, Tries};
 use super::{Detector, may_sleep};
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Address, NodeId};
+use crate::node_core::Core;
 use crate::share::{Claim, OVER, make_room};
 use crate::storage::{FewOf, Storage};
 use crate::time::Instant;
@@ -146,54 +146,54 @@ impl<A: Address, S: Storage> Detector<A, S> {
         question: u32,
         target: NodeId,
         within: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Asked {
         let same = |errand: &&mut Errand<A>| errand.asker.id == asker.id && errand.question == question;
         if let Some(errand) = self.errands.iter_mut().find(same) {
-            errand.repeat(cx.now);
-            self.tick_errands(cx);
+            errand.repeat(core.now);
+            self.tick_errands(core);
             return Asked::Taken;
         }
-        let index = cx.members.find(target);
-        let proved = index.is_some_and(|index| cx.members.is_proved(index));
+        let index = core.members.find(target);
+        let proved = index.is_some_and(|index| core.members.is_proved(index));
         // Nobody holds a place for long by asking for more than this node would: its own settings say how long it tries.
-        let within = within.min(2 * errand_time(cx.config, false));
-        let mut tries = Tries::begin(cx.rng.next_u32(), cx.now);
+        let within = within.min(2 * errand_time(&core.config, false));
+        let mut tries = Tries::begin(core.rng.next_u32(), core.now);
         // Several are asked at a time: each leaves out the closest tries, and makes three in the shorter time.
         tries.step = 3;
-        let (begun, heard) = (cx.now, None);
+        let (begun, heard) = (core.now, None);
         let mut errand = Errand { asker, question, target, proved, asks: 1, begun, within, tries, heard, owed: false };
         if !make_room!(self.errands, Errand::claim, errand.claim()) {
-            return if self.finds_silent(target, cx) { Asked::Silent } else { Asked::Busy };
+            return if self.finds_silent(target, core) { Asked::Silent } else { Asked::Busy };
         }
         // One ping is enough for all who ask about a member at a time.
         if let Some(other) = self.errands.iter().find(|other| other.target == target && other.heard.is_none()) {
             errand.tries.next = errand.tries.next.max(other.tries.next);
         }
         // A sleeper that this node has heard need not be woken to be vouched for.
-        if index.is_some_and(|index| may_sleep(index, cx) && cx.members.was_heard(index)) {
-            errand.conclude(true, cx.now);
+        if index.is_some_and(|index| may_sleep(index, core) && core.members.was_heard(index)) {
+            errand.conclude(true, core.now);
         }
         let _ = self.errands.push(errand);
-        self.tick_errands(cx);
+        self.tick_errands(core);
         Asked::Taken
     }
 
     /// Whether this node has probed a member in vain for as long as a juror does, and still does.
-    fn finds_silent(&self, target: NodeId, cx: &Context<'_, A, S>) -> bool {
-        let needed = errand_time(cx.config, false);
-        let by_case = |case: &Case| case.target == target && cx.now.since(case.opened) >= needed;
-        let by_errand = |errand: &Errand<A>| errand.target == target && errand.finds_silent(needed, cx.now);
+    fn finds_silent(&self, target: NodeId, core: &Core<A, S>) -> bool {
+        let needed = errand_time(&core.config, false);
+        let by_case = |case: &Case| case.target == target && core.now.since(case.opened) >= needed;
+        let by_errand = |errand: &Errand<A>| errand.target == target && errand.finds_silent(needed, core.now);
         self.cases.iter().any(by_case) || self.errands.iter().any(by_errand)
     }
 
-    pub(super) fn tick_errands(&mut self, cx: &mut Context<'_, A, S>) {
-        let (unit, read) = (self.unit(cx.config), self.read_until(cx.now));
+    pub(super) fn tick_errands(&mut self, core: &mut Core<A, S>) {
+        let (unit, read) = (self.unit(&core.config), self.read_until(core.now));
         for errand in self.errands.iter_mut() {
             // The pings of a case are enough for all who ask about its target.
             let pinged = self.cases.iter().any(|case| case.target == errand.target);
-            errand.tick(pinged, unit, (cx.now, read), cx.config);
+            errand.tick(pinged, unit, (core.now, read), &core.config);
         }
-        self.errands.retain(|errand| errand.is_current(cx.now));
+        self.errands.retain(|errand| errand.is_current(core.now));
     }
 }

@@ -3,9 +3,9 @@
 use super::charge::Said;
 use super::{Detector, JURORS, may_sleep};
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
+use crate::node_core::Core;
 use crate::stats::Stats;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -15,17 +15,17 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// Adds those who were asked in vain to those who do not answer, and holds this node for isolated if they are
     /// three, or all there are. Mere silence proves nothing: nobody need have had reason to speak. Nor does that of
     /// members who were silent already while others answered.
-    pub(super) fn judge_isolation(&mut self, cx: &mut Context<'_, A, S>) {
-        let read = self.read_until(cx.now);
+    pub(super) fn judge_isolation(&mut self, core: &mut Core<A, S>) {
+        let read = self.read_until(core.now);
         for case in self.cases.iter() {
-            if read.since(case.opened) < self.allowed(cx.config) / 2 {
+            if read.since(case.opened) < self.allowed(&core.config) / 2 {
                 continue;
             }
-            let mute = case.mute_jurors(read, cx.config);
+            let mute = case.mute_jurors(read, &core.config);
             for id in core::iter::once(case.target).chain(mute) {
-                let index = cx.members.find(id);
+                let index = core.members.find(id);
                 // Of whoever was never heard nothing can be expected: it may be somebody's invention.
-                let expected = index.is_some_and(|index| cx.members.is_expected(index) && !may_sleep(index, cx));
+                let expected = index.is_some_and(|index| core.members.is_expected(index) && !may_sleep(index, core));
                 if expected && !self.unanswered.contains(&id) {
                     // Full means three, which is enough.
                     let _ = self.unanswered.push(id);
@@ -33,11 +33,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
             }
         }
         // If all were silent already, and the last who answered has left, nobody is expected to.
-        let others = cx.members.others();
-        let expected = cx.members.expected() as usize;
+        let others = core.members.others();
+        let expected = core.members.expected() as usize;
         // Nor does it matter whether nobody answers or nobody can be asked.
-        self.refusing = self.refusing.filter(|(_, before)| taken(cx.stats) == *before);
-        let mute = self.refusing.is_some_and(|(since, _)| cx.now.since(since) >= cx.config.suspicion);
+        self.refusing = self.refusing.filter(|(_, before)| taken(&core.stats) == *before);
+        let mute = self.refusing.is_some_and(|(since, _)| core.now.since(since) >= core.config.suspicion);
         if others > 0 && (mute || self.unanswered.len() >= expected.min(JURORS)) {
             self.refusing = None;
             self.isolated = true;
@@ -66,19 +66,19 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     /// This member says that this node is gone: it is asked whether it holds that itself. False if there is no room for it.
-    pub(crate) fn charge(&mut self, accuser: NodeId, said: Said, cx: &mut Context<'_, A, S>) -> bool {
+    pub(crate) fn charge(&mut self, accuser: NodeId, said: Said, core: &mut Core<A, S>) -> bool {
         // After a cut it may well be held for dead itself.
-        let known = cx.members.find(accuser).is_some_and(|index| index != MYSELF);
-        let taken = known && self.charges.open(accuser, said, cx);
-        self.charges.tick(self.unit(cx.config), cx.config.suspicion, cx.now);
+        let known = core.members.find(accuser).is_some_and(|index| index != MYSELF);
+        let taken = known && self.charges.open(accuser, said, core);
+        self.charges.tick(self.unit(&core.config), core.config.suspicion, core.now);
         taken
     }
 
     /// What is said of this node by a member that does not answer. It may hold it all the same: a link can be cut in one
     /// direction, and the accuser be held alive here by the word of others.
-    pub(crate) fn unanswered_charge(&mut self, cx: &Context<'_, A, S>) -> Option<Said> {
+    pub(crate) fn unanswered_charge(&mut self, core: &Core<A, S>) -> Option<Said> {
         let (_, said) = self.charges.take_unanswered()?;
-        self.charges.heed(cx.now, 16 * cx.config.suspicion).then_some(said)
+        self.charges.heed(core.now, 16 * core.config.suspicion).then_some(said)
     }
 
     /// Whether this node is to speak up against what others only ask about: if it goes on for sixteen suspicions, once in
@@ -93,10 +93,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
         from: NodeId,
         question: u32,
         word: Word,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Option<Option<Said>> {
-        let held = self.charges.on_verdict(from, question, word, (cx.now, cx.config.probe_period))?;
-        self.answered(cx);
+        let held = self.charges.on_verdict(from, question, word, (core.now, core.config.probe_period))?;
+        self.answered(core);
         Some(held)
     }
 
@@ -106,16 +106,16 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     /// Somebody has answered: whoever is silent now is so for itself.
-    pub(crate) fn answered(&mut self, cx: &mut Context<'_, A, S>) {
+    pub(crate) fn answered(&mut self, core: &mut Core<A, S>) {
         self.unanswered.clear();
         self.refusing = None;
-        self.hold.answered(cx.now, cx.config.probe_period);
+        self.hold.answered(core.now, core.config.probe_period);
         if core::mem::take(&mut self.isolated) {
-            cx.members.absolve(|id| self.doubts(id));
+            core.members.absolve(|id| self.doubts(id));
         }
         for case in self.cases.iter() {
-            if let Some(index) = cx.members.find(case.target) {
-                cx.members.excuse_suspect(index);
+            if let Some(index) = core.members.find(case.target) {
+                core.members.excuse_suspect(index);
             }
         }
     }

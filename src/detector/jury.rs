@@ -5,84 +5,84 @@ use super::case::{Case, unreached_after};
 use super::verdict::{Around, is_dead};
 use super::{CROWD, Detector, may_sleep};
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Address, Certificate, Liveness, NodeId};
 use crate::members::{Index, Members};
+use crate::node_core::Core;
 use crate::storage::{FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::Word;
 
 impl<A: Address, S: Storage> Detector<A, S> {
     /// Whether this node has lately not reached a member whom others heard.
-    pub(super) fn is_partial(&self, cx: &Context<'_, A, S>) -> bool {
-        self.unreached.is_some_and(|at| cx.now.since(at) < 16 * cx.config.suspicion)
+    pub(super) fn is_partial(&self, core: &Core<A, S>) -> bool {
+        self.unreached.is_some_and(|at| core.now.since(at) < 16 * core.config.suspicion)
     }
 
-    pub(super) fn around(&self, cx: &Context<'_, A, S>) -> Around {
+    pub(super) fn around(&self, core: &Core<A, S>) -> Around {
         // A silence that no other has confirmed may be this node's own.
         let confirmed = self.cases.iter().filter(|case| case.silent > 0 && case.heard_by.is_none()).count();
-        let partial = self.is_partial(cx);
-        let crowd = !partial && confirmed + cx.members.certified(cx.now) >= CROWD;
+        let partial = self.is_partial(core);
+        let crowd = !partial && confirmed + core.members.certified(core.now) >= CROWD;
         // From tick to tick: to be asked, to ask the accused, to hear of it, and to be heard.
-        let slack = 4 * self.lag(cx.now);
-        let bystanders = cx.members.others().saturating_sub(1);
-        let jurors = cx.members.heard().min(bystanders);
+        let slack = 4 * self.lag(core.now);
+        let bystanders = core.members.others().saturating_sub(1);
+        let jurors = core.members.heard().min(bystanders);
         Around { bystanders, jurors, crowd, partial, slack }
     }
 
     /// The last other member, by its silence alone: there is nobody to ask, and one that is to take over must come to it some
     /// time. It is tried all along.
-    pub(super) fn last_verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
-        self.tries_last = is_last(cx.members, cx.config);
+    pub(super) fn last_verdict(&mut self, core: &mut Core<A, S>) -> Option<(Index, Option<Certificate>)> {
+        self.tries_last = is_last(&core.members, &core.config);
         if !self.tries_last {
             return None;
         }
-        let (unit, read) = (self.unit(cx.config), self.read_until(cx.now));
-        self.close_settled(cx);
-        self.cases.iter_mut().for_each(|case| _ = case.tries.tick(cx.now, unit, cx.config));
+        let (unit, read) = (self.unit(&core.config), self.read_until(core.now));
+        self.close_settled(core);
+        self.cases.iter_mut().for_each(|case| _ = case.tries.tick(core.now, unit, &core.config));
         let case = self.cases.first()?;
-        let index = cx.members.find(case.target).filter(|index| !may_sleep(*index, cx))?;
-        let silent = case.tries.made() > 0 && read.since(case.opened) >= 3 * self.allowed(cx.config);
+        let index = core.members.find(case.target).filter(|index| !may_sleep(*index, core))?;
+        let silent = case.tries.made() > 0 && read.since(case.opened) >= 3 * self.allowed(&core.config);
         silent.then(|| self.cases.clear())?;
         Some((index, None))
     }
 
-    pub(super) fn verdict(&mut self, cx: &mut Context<'_, A, S>) -> Option<(Index, Option<Certificate>)> {
-        let allowed = self.allowed(cx.config);
-        let (around, read) = (self.around(cx), self.read_until(cx.now));
-        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, read, around, cx.members)))?;
+    pub(super) fn verdict(&mut self, core: &mut Core<A, S>) -> Option<(Index, Option<Certificate>)> {
+        let allowed = self.allowed(&core.config);
+        let (around, read) = (self.around(core), self.read_until(core.now));
+        let dead = self.cases.iter().position(|case| is_dead(case.evidence(allowed, read, around, &core.members)))?;
         let case = self.cases.swap_take(dead)?;
         // The dead need not answer, and nothing follows from it if they do not.
         self.unanswered.retain(|id| *id != case.target);
         let certificate = case.certificate(allowed + around.slack, read)?;
-        cx.members.find(case.target).map(|index| (index, Some(certificate)))
+        core.members.find(case.target).map(|index| (index, Some(certificate)))
     }
 
     /// Closes the cases of sleepers at the latest when others would be judged: one that has not been quiet for longer
     /// than it may be is not judged, and not many of them shall keep others from being probed. It is probed again when
     /// its turn comes.
-    pub(super) fn let_sleep(&mut self, cx: &mut Context<'_, A, S>) {
-        let allowed = self.allowed(cx.config);
+    pub(super) fn let_sleep(&mut self, core: &mut Core<A, S>) {
+        let allowed = self.allowed(&core.config);
         self.cases.retain(|case| {
-            let asleep = cx.members.find(case.target).is_some_and(|index| may_sleep(index, cx));
+            let asleep = core.members.find(case.target).is_some_and(|index| may_sleep(index, core));
             let waited = if case.claim.is_some() { allowed / 2 } else { allowed };
-            !asleep || cx.now.since(case.opened) < waited
+            !asleep || core.now.since(case.opened) < waited
         });
     }
 
     /// Drops the cases that what was learned meanwhile has settled, and the claims that the accused has spoken against.
-    pub(super) fn close_settled(&mut self, cx: &mut Context<'_, A, S>) {
+    pub(super) fn close_settled(&mut self, core: &mut Core<A, S>) {
         for case in self.cases.iter_mut() {
-            let record = cx.members.find_record(case.target);
+            let record = core.members.find_record(case.target);
             case.claim =
                 case.claim.filter(|claim| record.is_some_and(|record| record.incarnation <= claim.incarnation));
         }
-        let (unreached, read) = (unreached_after(self.allowed(cx.config)), self.read_until(cx.now));
+        let (unreached, read) = (unreached_after(self.allowed(&core.config)), self.read_until(core.now));
         self.cases.retain(|case| {
-            let record = cx.members.find_record(case.target);
+            let record = core.members.find_record(case.target);
             let tried = case.vouched && read.since(case.opened) >= unreached;
             if tried {
-                self.unreached = Some(cx.now);
+                self.unreached = Some(core.now);
             }
             !tried && record.is_some_and(|record| record.liveness == Liveness::Alive && record.tag() == case.tag)
         });
@@ -95,20 +95,20 @@ impl<A: Address, S: Storage> Detector<A, S> {
         question: u32,
         target: NodeId,
         word: Word,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
-        let allowed = self.allowed(cx.config);
+        let allowed = self.allowed(&core.config);
         let of_question = |case: &Case| case.target == target && case.question == question;
         let Some(at) = self.cases.iter().position(of_question) else { return false };
         let Some(case) = self.cases.get_mut(at) else { return false };
         let Some(place) = case.jurors.iter().position(|juror| juror.id == from) else { return false };
         case.note(place, word);
         if !case.is_heard() {
-            self.answered(cx);
+            self.answered(core);
             return true;
         }
         // It lives. Whether it answers this node too is looked into each fourth time, as that takes some more tries.
-        if case.claim.is_some() || !cx.rng.next_u32().is_multiple_of(4) && case.is_young(allowed, cx.now) {
+        if case.claim.is_some() || !core.rng.next_u32().is_multiple_of(4) && case.is_young(allowed, core.now) {
             self.cases.swap_take(at);
         } else {
             (case.vouched, case.next_jury) = (true, Instant::FAR_FUTURE);
@@ -116,8 +116,8 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
         // Those who ask about it want this node's own word.
         let others = self.errands.iter_mut().filter(|errand| errand.target == target);
-        others.for_each(|errand| errand.tries.next = errand.tries.next.min(cx.now));
-        self.hears(target, cx);
+        others.for_each(|errand| errand.tries.next = errand.tries.next.min(core.now));
+        self.hears(target, core);
         true
     }
 }

@@ -5,7 +5,6 @@ use super::Node;
 use super::learn::{Source, Telling};
 use super::receive::Speaker;
 use super::reply::{Reply, Say};
-use crate::context::Context;
 use crate::event::{Notice, Phase, Trouble};
 use crate::join::{cookie, is_cookie};
 use crate::member::{Address, Liveness, NodeId, Record};
@@ -24,19 +23,19 @@ impl<A: Address, S: Storage> Node<A, S> {
             own && record.liveness == Liveness::Alive && record.incarnation == head.incarnation
         });
         let Some(Told { record: newcomer, seen, .. }) = told else { return self.refuse(DropReason::Malformed) };
-        let proved = is_cookie(&self.rng, newcomer.addr, self.now, &self.config, proof);
+        let proved = is_cookie(&self.core.rng, newcomer.addr, self.core.now, &self.core.config, proof);
         // One answer a datagram while nobody has proved that this is where it says.
         if core::mem::replace(&mut speaker.answered, true) && !proved {
             return self.refuse(DropReason::Stranger);
         }
         let answer = if proved {
-            self.detector.answered(&mut context!(self));
+            self.detector.answered(&mut self.core);
             self.admit((newcomer, seen), number, speaker)
         } else {
             if proof != 0 {
                 self.refuse(DropReason::Cookie);
             }
-            Answer::Prove(cookie(&self.rng, newcomer.addr, self.now, &self.config))
+            Answer::Prove(cookie(&self.core.rng, newcomer.addr, self.core.now, &self.core.config))
         };
         let about = if answer == Answer::Taken { newcomer.id } else { self.id() };
         let home = answer == Answer::Admitted;
@@ -52,12 +51,12 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Whether a visit to this member, who may be dead, is answered here: by whoever knows it, and by one whom a seed does not let
     /// in as another lives at this address, or did of late.
     pub(super) fn may_answer_for(&self, id: NodeId) -> bool {
-        self.members.find(id).is_some() || self.phase == Phase::Joining && self.seeds.any_full()
+        self.core.members.find(id).is_some() || self.core.phase == Phase::Joining && self.seeds.any_full()
     }
 
     fn admit(&mut self, (newcomer, seen): (Record<A>, u32), number: u32, speaker: &mut Speaker<A>) -> Answer {
-        let held = self.members.find(newcomer.id);
-        match held.and_then(|index| self.members.get(index).copied().map(|held| (index, held))) {
+        let held = self.core.members.find(newcomer.id);
+        match held.and_then(|index| self.core.members.get(index).copied().map(|held| (index, held))) {
             // It does not know what is said of it; it is told, and speaks against it.
             Some((_, held)) if held.life == newcomer.life && held.supersedes(&newcomer) => return Answer::Taken,
             Some((index, held)) if held.life == newcomer.life => {
@@ -98,40 +97,40 @@ impl<A: Address, S: Storage> Node<A, S> {
             },
         }
         if let Some(index) = speaker.known {
-            self.members.see(index, self.now);
-            self.members.suspect(index, false);
-            if self.members.get(index).is_some_and(|held| held.addr == newcomer.addr) {
-                self.members.prove(index);
+            self.core.members.see(index, self.core.now);
+            self.core.members.suspect(index, false);
+            if self.core.members.get(index).is_some_and(|held| held.addr == newcomer.addr) {
+                self.core.members.prove(index);
             }
         }
         // Whoever joins through this node holds it alive from now on. While its own seeds name another life of its id, that
         // other may be what the rest holds.
-        if self.phase == Phase::Joining && self.rival.is_none() && self.hearsay.is_none() {
+        if self.core.phase == Phase::Joining && self.rival.is_none() && self.hearsay.is_none() {
             self.become_member();
             // It may be the one that was asked, and know the others: its own answer was lost.
             if !speaker.head.newcomer {
-                self.sync.pull(newcomer.id, true, self.now);
+                self.sync.pull(newcomer.id, true, self.core.now);
             }
         }
         Answer::Admitted
     }
 
     pub(super) fn become_member(&mut self) {
-        (self.phase, self.hearsay) = (Phase::Member, None);
+        (self.core.phase, self.hearsay) = (Phase::Member, None);
         self.seeds.rest();
-        self.seeds.look_around(self.now, &self.config);
-        self.arrives = Some(self.now.after(self.config.suspicion));
+        self.seeds.look_around(self.core.now, &self.core.config);
+        self.arrives = Some(self.core.now.after(self.core.config.suspicion));
     }
 
     /// Tells that this node has joined, once it knows whom the cluster has and how far each has come, or has waited for that
     /// long enough. What is learned from then on is no longer taken for old.
     pub(super) fn settle_in(&mut self) {
-        let Some(until) = self.arrives.filter(|_| self.phase == Phase::Member) else { return };
+        let Some(until) = self.arrives.filter(|_| self.core.phase == Phase::Member) else { return };
         let knows = !self.sync.by_newcomer() && (!self.keeps_data() || self.comparison.is_answered());
-        if knows || self.now >= until {
+        if knows || self.core.now >= until {
             self.arrives = None;
             self.sync.settle();
-            self.notices.raise(Notice::Joined);
+            self.core.notices.raise(Notice::Joined);
         }
     }
 
@@ -139,7 +138,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn on_welcome(&mut self, number: u32, answer: Answer, mut record: Reader<'_>, speaker: &mut Speaker<A>) {
         let tag = speaker.head.tag;
         let introduced = number == 0 && speaker.known.is_some();
-        let Some(seed) = self.seeds.answered(number, self.now) else {
+        let Some(seed) = self.seeds.answered(number, self.core.now) else {
             // The answer to an introduction carries no number.
             return match answer {
                 // Anybody may have said so in its name.
@@ -153,7 +152,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match answer {
             // Even if another seed was quicker: it may know others.
             Answer::Prove(cookie) if self.leave.is_none() => {
-                seed.prove((cookie, tag, speaker.addr), self.now, &self.config);
+                seed.prove((cookie, tag, speaker.addr), self.core.now, &self.core.config);
             }
             Answer::Prove(_) => {}
             Answer::Full => {
@@ -181,23 +180,23 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let Some(host) = host else { return self.refuse(DropReason::Malformed) };
                 self.learn_told(host, Source::Owner, speaker.head.sender);
                 let host = host.record;
-                speaker.known = self.members.find_life(host.id, tag);
-                let there = |index: &Index| self.members.get(*index).is_some_and(|held| held.addr == speaker.addr);
+                speaker.known = self.core.members.find_life(host.id, tag);
+                let there = |index: &Index| self.core.members.get(*index).is_some_and(|held| held.addr == speaker.addr);
                 if let Some(index) = speaker.known.filter(there) {
-                    self.members.prove(index);
+                    self.core.members.prove(index);
                 }
-                self.detector.answered(&mut context!(self));
-                let newcomer = self.phase == Phase::Joining;
+                self.detector.answered(&mut self.core);
+                let newcomer = self.core.phase == Phase::Joining;
                 if newcomer {
                     self.become_member();
                 }
-                let own = self.members.myself().copied();
+                let own = self.core.members.myself().copied();
                 let noted = own.is_some_and(|own| self.note_life_held(number, (host.id, speaker.addr), own));
                 if self.leave.is_none() && !noted {
-                    self.sync.pull(host.id, newcomer, self.now);
+                    self.sync.pull(host.id, newcomer, self.core.now);
                 }
                 // The same again is no answer, or whoever recorded it could have tables compared with each copy.
-                self.seeds.renumber(number, self.rng.next_u32() | 1);
+                self.seeds.renumber(number, self.core.rng.next_u32() | 1);
             }
         }
     }
@@ -206,7 +205,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// for it, another member only says so.
     fn on_taken(&mut self, other: Option<Record<A>>, witness: Witness) {
         match other.filter(|other| other.id == self.id()) {
-            Some(other) => match self.members.myself().copied() {
+            Some(other) => match self.core.members.myself().copied() {
                 Some(myself) if myself.life != other.life => self.learn_of_other_life(other, myself, witness),
                 _ => {
                     let teller = if let Witness::Hearsay(from) = witness { from } else { None };
@@ -220,8 +219,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     pub(super) fn on_leave(&mut self, number: u32, speaker: &mut Speaker<A>) {
         // Its record has come before this in the datagram, and may have changed the table.
-        let known = self.members.find_life(speaker.head.sender, speaker.head.tag);
-        match known.and_then(|index| self.members.get(index)).map(|record| record.liveness) {
+        let known = self.core.members.find_life(speaker.head.sender, speaker.head.tag);
+        match known.and_then(|index| self.core.members.get(index)).map(|record| record.liveness) {
             Some(Liveness::Left) => self.respond(speaker, Say::LeaveAck { number }),
             // It is acknowledged when the member has confirmed it.
             Some(_) if self.challenges.note_farewell(speaker.head.sender, number) => {}
@@ -266,7 +265,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.on_taken(record.record(), Witness::Seed);
             }
             // What it sent itself comes back from an address at which several take turns.
-            _ if head.tag == own_tag => self.stats.count(DropReason::OwnId),
+            _ if head.tag == own_tag => self.core.stats.count(DropReason::OwnId),
             _ => self.refuse(DropReason::OwnId),
         }
     }

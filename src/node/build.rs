@@ -1,25 +1,21 @@
 //! A node before its life: what it needs is reserved, and nothing of it is used.
 
+use super::Node;
 use super::reply::Replies;
-use super::{Node, Phase};
 use crate::broadcast::Broadcasts;
-use crate::budget::Budget;
 use crate::challenge::Challenges;
 use crate::config::Config;
 use crate::detector::Detector;
-use crate::event::Notices;
 use crate::gossip::Gossip;
 use crate::join::Seeds;
 use crate::member::Address;
 use crate::members::Members;
+use crate::node_core::Core;
 use crate::progress::Comparison;
 use crate::relay::Relays;
-use crate::rng::Rng;
 use crate::state::State;
-use crate::stats::Stats;
 use crate::storage::{Empty, Fixed, Storage, Width};
 use crate::sync::Sync;
-use crate::time::Instant;
 use crate::turns::Turns;
 
 #[cfg(feature = "alloc")]
@@ -63,11 +59,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     ) -> Self {
         const { assert!(A::MAX_LEN <= crate::wire::MAX_ADDR, "an address is encoded in at most 28 bytes") };
         Node {
-            config,
-            now: Instant::ZERO,
-            phase: Phase::Idle,
-            rng: Rng::UNSEEDED,
-            members,
+            core: Core::new(config, members),
             detector: Detector::NEW,
             gossip: Gossip::NEW,
             relays: Relays::NONE,
@@ -84,9 +76,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             began: None,
             leave: None,
             replies: Replies::NONE,
-            budget: Budget::EMPTY,
-            notices: Notices::NONE,
-            stats: Stats::NONE,
         }
     }
 }

@@ -7,7 +7,6 @@ use super::receive::Speaker;
 use super::reply::Say;
 use crate::broadcast::{At, Give, Job, MOST_GIVEN, Taken};
 use crate::budget::Class;
-use crate::context::Context;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
 use crate::progress::{self, MOST_STEPS, Range};
@@ -27,8 +26,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// be another's who did not.
     pub(super) fn on_cast(&mut self, number: u32, share: Share, piece: &Piece<'_>, speaker: &mut Speaker<A>) {
         if self.broadcasts.has_taken(number) {
-            self.stats.casts_in = self.stats.casts_in.wrapping_add(1);
-            self.stats.duplicates = self.stats.duplicates.wrapping_add(1);
+            self.core.stats.casts_in = self.core.stats.casts_in.wrapping_add(1);
+            self.core.stats.duplicates = self.core.stats.duplicates.wrapping_add(1);
             return self.respond(speaker, Say::CastAck { number, passes_on: true });
         }
         let taken = self.take_piece(piece, speaker.head.sender);
@@ -36,7 +35,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // Not acknowledged, it comes again, when there may be room for it, or its origin may be known.
             Taken::Refused(reason) if reason != DropReason::Hollow => return,
             Taken::Refused(_) => false,
-            _ if live_in(share, &self.members).next().is_none() => true,
+            _ if live_in(share, &self.core.members).next().is_none() => true,
             Taken::Never => false,
             Taken::New(_) | Taken::Known => match self.pass_on(taken, share, piece) {
                 Some(passes_on) => passes_on,
@@ -53,7 +52,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn pass_on(&mut self, taken: Taken, share: Share, piece: &Piece<'_>) -> Option<bool> {
         // Whoever is new itself knows too few of them, and whoever leaves may be gone before they have it.
         let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
-        if !able || piece.part.bytes.len() + MOST_BEFORE_PAYLOAD > self.config.max_datagram() {
+        if !able || piece.part.bytes.len() + MOST_BEFORE_PAYLOAD > self.core.config.max_datagram() {
             return Some(false);
         }
         let Origin { id, tag } = piece.origin;
@@ -67,14 +66,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         if entry.came.checked_shr(job.piece.into()).is_none_or(|came| came & 1 == 0) {
             return Some(false);
         }
-        let unit = self.detector.hop(&self.config);
-        self.broadcasts.hand_out(job, share, unit, &mut context!(self)).then_some(true)
+        let unit = self.detector.hop(&self.core.config);
+        self.broadcasts.hand_out(job, share, unit, &mut self.core).then_some(true)
     }
 
     /// Takes a piece of a broadcast that this member has sent, and sees to those before it that are missing.
     fn take_piece(&mut self, piece: &Piece<'_>, teller: NodeId) -> Taken {
-        self.stats.casts_in = self.stats.casts_in.wrapping_add(1);
-        let index = self.members.find_life(piece.origin.id, piece.origin.tag);
+        self.core.stats.casts_in = self.core.stats.casts_in.wrapping_add(1);
+        let index = self.core.members.find_life(piece.origin.id, piece.origin.tag);
         let taken = match index {
             None => Taken::Refused(DropReason::UnknownOrigin),
             Some(MYSELF) => Taken::Known,
@@ -82,16 +81,16 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.pass_over(index, piece.seq);
                 Taken::Never
             }
-            Some(index) => self.broadcasts.take(piece, index, &mut context!(self)),
+            Some(index) => self.broadcasts.take(piece, index, &mut self.core),
         };
         match taken {
             Taken::New(_) => {}
             Taken::Never => self.refuse(DropReason::MessageRoom),
-            Taken::Known => self.stats.duplicates = self.stats.duplicates.wrapping_add(1),
+            Taken::Known => self.core.stats.duplicates = self.core.stats.duplicates.wrapping_add(1),
             Taken::Refused(reason) => self.refuse(reason),
         }
         if let Some(index) = index.filter(|index| *index != MYSELF) {
-            let window = self.members.window(index);
+            let window = self.core.members.window(index);
             let wanting = matches!(taken, Taken::Refused(DropReason::BeyondWindow | DropReason::Hollow));
             let last = if wanting { window.seen().max(piece.seq) } else { window.seen() };
             if window.missing(last).is_some() {
@@ -103,15 +102,15 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// A node that keeps no messages counts all of them as settled: it is to be as far as others are.
     fn pass_over(&mut self, index: u32, seq: u32) {
-        if seq > self.members.window(index).seen() {
-            self.members.begin_window(index, Some(seq));
+        if seq > self.core.members.window(index).seen() {
+            self.core.members.begin_window(index, Some(seq));
         }
     }
 
     /// This member has broadcasts that have not come here. They may be on their way.
     pub(super) fn note_missing(&mut self, origin: Origin, last: u32, teller: NodeId) {
-        let wait = 4 * self.detector.hop(&self.config);
-        self.broadcasts.repairs.note(origin, last, teller, self.now, wait);
+        let wait = 4 * self.detector.hop(&self.core.config);
+        self.broadcasts.repairs.note(origin, last, teller, self.core.now, wait);
     }
 
     // Repair.
@@ -129,12 +128,12 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// A member lacks some of an origin's broadcasts. What it is given goes to where it is known to be.
     pub(super) fn on_pull(&mut self, pull: Pull, speaker: &mut Speaker<A>) {
-        let asker = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
-        let Some(record) = asker.and_then(|index| self.members.get(index)).copied() else {
+        let asker = self.core.members.find(speaker.head.sender).filter(|index| self.core.members.is_proved(*index));
+        let Some(record) = asker.and_then(|index| self.core.members.get(index)).copied() else {
             return self.respond(speaker, Say::Introduce);
         };
         if !self.may_send(Class::Sync) {
-            self.stats.held_back = self.stats.held_back.wrapping_add(1);
+            self.core.stats.held_back = self.core.stats.held_back.wrapping_add(1);
             return;
         }
         let had = self.broadcasts.had(&pull, record.topics);
@@ -156,9 +155,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// One who was asked has not all.
     pub(super) fn on_lack(&mut self, lack: &Lack, speaker: &Speaker<A>) {
-        let asked = self.broadcasts.repairs.on_lack(speaker.head.sender, lack, &mut context!(self));
+        let asked = self.broadcasts.repairs.on_lack(speaker.head.sender, lack, &mut self.core);
         if let Some(Some(last)) = asked {
-            self.broadcasts.give_up(lack.pull.origin, (last, true), &mut context!(self));
+            self.broadcasts.give_up(lack.pull.origin, (last, true), &mut self.core);
         }
         self.note_answer(asked.is_some(), speaker);
     }
@@ -184,22 +183,23 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let Some((origin, progress)) = entries.progress().filter(|_| count <= MOST_STEPS) else {
                     return self.refuse(DropReason::Malformed);
                 };
-                self.members.fetch(origin.id);
+                self.core.members.fetch(origin.id);
                 let _ = batch.push((origin, progress, None));
             }
             for (origin, _, index) in &mut batch {
-                *index = self.members.find(origin.id);
-                core::hint::black_box(index.map(|index| self.members.progress_with(index)));
+                *index = self.core.members.find(origin.id);
+                core::hint::black_box(index.map(|index| self.core.members.progress_with(index)));
             }
             for (origin, progress, index) in batch {
-                let is_it = |index: &u32| self.members.get(*index).is_some_and(|record| record.tag() == origin.tag);
+                let is_it =
+                    |index: &u32| self.core.members.get(*index).is_some_and(|record| record.tag() == origin.tag);
                 let Some(index) = index.filter(is_it) else {
                     other_life = other_life.or(index.map(|_| origin.id));
                     continue;
                 };
                 if !self.hear_of_step(index, (origin, progress), speaker.head.sender) {
                     // There was no room for it. It is still to be asked for.
-                    next = next.min(self.members.place(origin.id).max(low));
+                    next = next.min(self.core.members.place(origin.id).max(low));
                 }
             }
         }
@@ -222,9 +222,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// How far another has come with one member; whether there was room to note what is missing of its map.
     fn hear_of_step(&mut self, index: u32, (origin, progress): (Origin, Progress), teller: NodeId) -> bool {
         let Progress { seen, versions } = progress;
-        self.members.mourn(index, self.now);
+        self.core.members.mourn(index, self.core.now);
         let noted = self.hear_of_map(index, versions, teller) != Some(false);
-        if seen > self.members.window(index).seen() && index != MYSELF {
+        if seen > self.core.members.window(index).seen() && index != MYSELF {
             self.hear_of_progress(index, origin, seen, teller);
         }
         noted
@@ -238,7 +238,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.has_turn(speaker) {
             return self.refuse(DropReason::Busy);
         }
-        match progress::first_difference(range, salt, sums, &self.members) {
+        match progress::first_difference(range, salt, sums, &self.core.members) {
             Err(()) => self.refuse(DropReason::Malformed),
             // A range that ends where it begins is an answer to one who asks for nothing.
             Ok(found) => {
@@ -253,14 +253,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.keeps_messages() {
             return self.pass_over(index, seen);
         }
-        if self.members.window(index).is_unknown() {
-            self.members.begin_window(index, Some(seen));
-            return self.broadcasts.note_gap(origin.id, seen, &mut context!(self));
+        if self.core.members.window(index).is_unknown() {
+            self.core.members.begin_window(index, Some(seen));
+            return self.broadcasts.note_gap(origin.id, seen, &mut self.core);
         }
         // Whoever told of it first could not say how many are old. Only then: of a member that had said nothing, what it has
         // said by now is new.
-        if self.arrives.is_some() && self.members.window(index).is_unsaid() {
-            return self.members.begin_window(index, Some(seen));
+        if self.arrives.is_some() && self.core.members.window(index).is_unsaid() {
+            return self.core.members.begin_window(index, Some(seen));
         }
         self.note_missing(origin, seen, teller);
     }
@@ -279,7 +279,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.refuse(DropReason::Unasked);
             return self.respond(speaker, acknowledge(true));
         }
-        let taken = self.broadcasts.take_direct(origin, number, part, &mut context!(self));
+        let taken = self.broadcasts.take_direct(origin, number, part, &mut self.core);
         match taken {
             Ok(Some(at)) if part.form & ANSWER != 0 => self.take_answer(at, origin),
             Ok(_) => {}
@@ -290,10 +290,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// An answer is whole: if it is none to an open question, or not the first of this member, it is not told.
     fn take_answer(&mut self, at: At, origin: Origin) {
-        let Some(index) = self.members.find(origin.id) else { return };
+        let Some(index) = self.core.members.find(origin.id) else { return };
         let question = self.broadcasts.log.payload(at).first_chunk().map_or(0, |number| u32::from_le_bytes(*number));
         let bit = self.broadcasts.questions.bit_of(question);
-        let first = bit.is_some_and(|bit| self.members.with_window(index, |window| window.note_answer(bit)));
+        let first = bit.is_some_and(|bit| self.core.members.with_window(index, |window| window.note_answer(bit)));
         if first {
             self.broadcasts.questions.count(question);
         } else {
@@ -303,7 +303,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn on_direct_ack(&mut self, number: u32, piece: u8, taken: bool, speaker: &Speaker<A>) {
-        let asked = self.broadcasts.sends.on_ack(speaker.head.sender, number, piece, taken, self.now);
+        let asked = self.broadcasts.sends.on_ack(speaker.head.sender, number, piece, taken, self.core.now);
         self.note_answer(asked, speaker);
     }
 }

@@ -4,7 +4,6 @@ use heapless::Vec;
 
 use super::Node;
 use super::weigh::{Heard, Hearing, Ruling, weigh};
-use crate::context::Context;
 use crate::detector::{Accusation, Said};
 use crate::event::Phase;
 use crate::gossip;
@@ -69,12 +68,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             // The slots of a large table are in no cache. Look-ups that need not wait for each other fetch them together.
             for (told, place) in &mut batch {
-                *place = self.members.find(told.record.id);
+                *place = self.core.members.find(told.record.id);
                 let known = place.filter(|_| self.keeps_data());
-                core::hint::black_box(known.map(|index| self.members.progress_with(index)));
+                core::hint::black_box(known.map(|index| self.core.members.progress_with(index)));
             }
             for (told, place) in batch {
-                let index = self.members.find_again(told.record.id, place);
+                let index = self.core.members.find_again(told.record.id, place);
                 self.learn_at(told, index, source, teller);
                 self.learn_of_progress(&told, teller);
             }
@@ -90,8 +89,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if told.seen == 0 || told.seen == UNSAID || !self.keeps_data() {
             return;
         }
-        if let Some(index) = self.members.find_life(origin.id, origin.tag).filter(|index| *index != MYSELF)
-            && self.members.window(index).seen() < told.seen
+        if let Some(index) = self.core.members.find_life(origin.id, origin.tag).filter(|index| *index != MYSELF)
+            && self.core.members.window(index).seen() < told.seen
         {
             self.hear_of_progress(index, origin, told.seen, teller);
         }
@@ -99,7 +98,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Weighs a record, with what came beside it.
     pub(super) fn learn_told(&mut self, told: Told<A>, source: Source, teller: NodeId) {
-        self.learn_at(told, self.members.find(told.record.id), source, teller);
+        self.learn_at(told, self.core.members.find(told.record.id), source, teller);
     }
 
     /// Weighs a record of who has this slot, if anybody.
@@ -111,21 +110,21 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let certificate = certificate.filter(|certificate| certificate.accuser().is_none());
         let Some(index) = index else { return self.learn_of_unknown(told, source) };
-        let Some(held) = self.members.get(index).copied() else { return };
+        let Some(held) = self.core.members.get(index).copied() else { return };
         let ruling = weigh(&record, &held, self.hearing(index, certificate, source));
         let looked_into = match ruling {
             // Whoever tells us has it already: an echo counts like a copy sent.
             Ruling::Stale if record == held => {
-                return self.members.count_copy(index, gossip::copies(self.members.live()));
+                return self.core.members.count_copy(index, gossip::copies(self.core.members.live()));
             }
             Ruling::Stale => return,
             Ruling::Leap => return self.refuse(DropReason::CounterJump),
             Ruling::Lie => return self.refuse(DropReason::Contradicted),
             // Now and then all the same: whoever cannot reach the member holds it dead until that has been put to it.
-            Ruling::Moot if !self.rng.next_u32().is_multiple_of(8) => true,
+            Ruling::Moot if !self.core.rng.next_u32().is_multiple_of(8) => true,
             Ruling::Moot | Ruling::Try => {
                 let claim = Accusation { incarnation: record.incarnation, by: teller };
-                self.detector.check_claim(record.id, claim, &mut context!(self))
+                self.detector.check_claim(record.id, claim, &mut self.core)
             }
             // Whoever leaves asks nobody any more, and waits for others who leave.
             Ruling::Ask if self.leave.is_none() || record.liveness != Liveness::Left => {
@@ -140,10 +139,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What there is to weigh a record about this member by.
     fn hearing(&self, index: Index, certificate: Option<Certificate>, source: Source) -> Hearing {
-        let silence = self.members.silence(index, self.now);
+        let silence = self.core.members.silence(index, self.core.now);
         let heard = match silence {
-            _ if silence < self.config.probe_period => Heard::Now,
-            _ if silence < self.config.suspicion - self.config.grace() => Heard::Lately,
+            _ if silence < self.core.config.probe_period => Heard::Now,
+            _ if silence < self.core.config.suspicion - self.core.config.grace() => Heard::Lately,
             _ => Heard::Long,
         };
         Hearing {
@@ -157,29 +156,29 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Takes over a record that is believed, with what came beside it.
     fn take(&mut self, index: Index, told: Told<A>, source: Source) {
         let Told { record, certificate, seen } = told;
-        let held = self.members.get(index).map(|held| held.life);
+        let held = self.core.members.get(index).map(|held| held.life);
         self.adopt(index, record, Telling::Gossip(self.copies_sent(source, record.liveness)));
         if held != Some(record.life) {
             self.begin_window(record.id, seen);
         }
         if let Some(certificate) = certificate.filter(|_| record.liveness == Liveness::Down) {
-            self.members.certify(index, certificate, self.now.after(self.config.suspicion));
+            self.core.members.certify(index, certificate, self.core.now.after(self.core.config.suspicion));
         }
     }
 
     /// Looks into the claim, by this teller, that a member lives elsewhere or anew, or what else only the member may say; a
     /// join of this number has proved it, if there is one. False if there is no room for it.
     pub(super) fn challenge(&mut self, claim: Record<A>, teller: NodeId, join: Option<u32>) -> bool {
-        let unit = self.detector.unit(&self.config);
-        self.leave.is_none() && self.challenges.open((claim, teller), join, unit, &mut context!(self))
+        let unit = self.detector.unit(&self.core.config);
+        self.leave.is_none() && self.challenges.open((claim, teller), join, unit, &mut self.core)
     }
 
     /// Takes over a record that a challenge has confirmed, if it still says anything new.
     pub(super) fn believe(&mut self, record: Record<A>) -> Option<Index> {
-        let Some(index) = self.members.find(record.id) else {
+        let Some(index) = self.core.members.find(record.id) else {
             return self.welcome_newcomer(record, UNSAID, Telling::Tree);
         };
-        self.members.get(index).filter(|held| record.supersedes(held))?;
+        self.core.members.get(index).filter(|held| record.supersedes(held))?;
         // Whoever leaves has told everybody, and may be gone before all were reached.
         let telling = if record.liveness == Liveness::Left { Telling::Gossip(0) } else { Telling::Tree };
         self.adopt(index, record, telling);
@@ -190,9 +189,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn is_certified(&self, accused: Index, certificate: Option<Certificate>) -> bool {
         let Some(Certificate { jurors: [first, second], .. }) = certificate else { return false };
         // Where many die at once, a witness may be dead by now.
-        let witness = |id| self.members.find(id).is_some_and(|juror| juror != accused);
+        let witness = |id| self.core.members.find(id).is_some_and(|juror| juror != accused);
         // Of three members there is only one to ask.
-        let enough = first != second || self.members.others() <= 2;
+        let enough = first != second || self.core.members.others() <= 2;
         enough && witness(first) && witness(second)
     }
 
@@ -204,9 +203,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         match (record.liveness, source) {
             // It may be a shadow of the past, if this node has forgotten any of the dead: somebody slept while it died. As
             // long as none was forgotten, they are all known.
-            (Liveness::Alive, Source::Sync(teller)) if self.members.has_forgotten() => {
+            (Liveness::Alive, Source::Sync(teller)) if self.core.members.has_forgotten() => {
                 if !self.challenge(record, teller, None) {
-                    self.sync.leave_unfinished(teller, self.now, 2 * self.config.first_retry);
+                    self.sync.leave_unfinished(teller, self.core.now, 2 * self.core.config.first_retry);
                 }
             }
             (Liveness::Alive, _) => {
@@ -215,14 +214,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             // This node may have forgotten it. Those who have not would have it die once more each time that tables are
             // compared.
-            (_, Source::Sync(_)) if self.members.has_forgotten() => {}
+            (_, Source::Sync(_)) if self.core.members.has_forgotten() => {}
             // An end that is news to us is worth remembering where there is room for it, and nothing to tell.
             _ => {
-                let admitted = self.members.admit(record, self.now, &mut self.stats);
+                let admitted = self.core.members.admit(record, self.core.now, &mut self.core.stats);
                 self.bury();
                 if let Some(index) = admitted.ok().filter(|_| self.keeps_data()) {
                     // What it said before, when this node did not know it, is old.
-                    self.members.begin_window(index, Some(told.seen));
+                    self.core.members.begin_window(index, Some(told.seen));
                 }
             }
         }
@@ -231,42 +230,42 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Sets where the broadcasts of a member begin that this node did not know in that life. To a newcomer all before it are
     /// old, and whoever has forgotten members cannot tell; others have missed none but what they are told of.
     fn begin_window(&mut self, id: NodeId, seen: u32) {
-        let Some(index) = self.members.find(id).filter(|_| self.keeps_data()) else { return };
-        if self.phase == Phase::Joining || self.sync.by_newcomer() {
-            self.members.begin_window(index, Some(seen));
-        } else if self.members.has_forgotten() && seen > 0 {
-            self.members.begin_window(index, None);
+        let Some(index) = self.core.members.find(id).filter(|_| self.keeps_data()) else { return };
+        if self.core.phase == Phase::Joining || self.sync.by_newcomer() {
+            self.core.members.begin_window(index, Some(seen));
+        } else if self.core.members.has_forgotten() && seen > 0 {
+            self.core.members.begin_window(index, None);
         }
     }
 
     /// Forgets some of the dead whose time is over. What all know of them goes at about the same time everywhere; until it has
     /// gone somewhere, what is said of them there is not believed here.
     pub(super) fn forget_outdated(&mut self) {
-        let least = self.config.suspicion.saturating_mul(4);
-        let kept = (self.config.dead_retention.max(least), self.config.left_retention.max(least));
+        let least = self.core.config.suspicion.saturating_mul(4);
+        let kept = (self.core.config.dead_retention.max(least), self.core.config.left_retention.max(least));
         for _ in 0..MOST_FORGOTTEN {
-            let Some(index) = self.members.outdated(&mut self.rng, kept, self.now) else { return };
+            let Some(index) = self.core.members.outdated(&mut self.core.rng, kept, self.core.now) else { return };
             self.forget_member(index);
         }
     }
 
     /// Forgets one of the dead, with all that hangs on it.
     pub(super) fn forget_member(&mut self, index: Index) {
-        let Some(record) = self.members.get(index) else { return };
+        let Some(record) = self.core.members.get(index) else { return };
         let origin = Origin { id: record.id, tag: record.tag() };
         if self.keeps_messages() {
-            self.broadcasts.bury(origin, &mut context!(self));
+            self.broadcasts.bury(origin, &mut self.core);
         }
-        self.members.forget(index, &mut self.stats);
+        self.core.members.forget(index, &mut self.core.stats);
         self.bury();
     }
 
     /// Removes the map of whom the table has forgotten.
     fn bury(&mut self) {
         if self.keeps_maps() {
-            self.state.bury(&mut self.members);
+            self.state.bury(&mut self.core.members);
         } else if self.keeps_data() {
-            self.members.take_evicted();
+            self.core.members.take_evicted();
         }
     }
 
@@ -281,19 +280,20 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Of a large table it looks at some slots: at others for each datagram, but for all records of one at the same, which are in
     /// the cache then. They are nobody's guess.
     pub(super) fn is_crowded(&self, addr: A, hearsay: bool) -> bool {
-        let start = self.members.look_from(self.rng.keyed(CROWD, &self.stats.datagrams_in.to_le_bytes()));
+        let start =
+            self.core.members.look_from(self.core.rng.keyed(CROWD, &self.core.stats.datagrams_in.to_le_bytes()));
         let most = if hearsay { MOST_AT_ONE_ADDRESS } else { 1 };
-        self.members.count_at(addr, start, !hearsay, self.now) >= most
+        self.core.members.count_at(addr, start, !hearsay, self.core.now) >= most
     }
 
     /// Adds a living member, with whose broadcasts another has come so far; `None` if there is no room.
     pub(super) fn welcome_newcomer(&mut self, newcomer: Record<A>, seen: u32, telling: Telling) -> Option<Index> {
         // Who finds no room anyway need not be looked for.
-        if !self.members.is_full() && self.is_crowded(newcomer.addr, telling != Telling::Tree) {
+        if !self.core.members.is_full() && self.is_crowded(newcomer.addr, telling != Telling::Tree) {
             self.refuse(DropReason::TableFull);
             return None;
         }
-        let admitted = self.members.admit(newcomer, self.now, &mut self.stats);
+        let admitted = self.core.members.admit(newcomer, self.core.now, &mut self.core.stats);
         self.bury();
         match admitted {
             Ok(index) => {
@@ -310,33 +310,33 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Takes over a record that supersedes what is held, and has others told.
     pub(super) fn adopt(&mut self, index: Index, record: Record<A>, telling: Telling) {
-        let held = self.members.get(index).copied();
+        let held = self.core.members.get(index).copied();
         // Its end is not the member's own word: it says nothing of where the member was, nor how patient.
         let record = held.map_or(record, |held| record.ending(&held));
         let held = held.filter(|held| held.life != record.life && index != MYSELF);
         let origin = held.map(|held| Origin { id: held.id, tag: held.tag() });
         if let Some(origin) = origin.filter(|_| self.keeps_messages()) {
-            self.broadcasts.bury(origin, &mut context!(self));
+            self.broadcasts.bury(origin, &mut self.core);
         }
         if origin.is_some() && self.keeps_maps() {
-            self.state.drop_map(index, &mut self.members);
+            self.state.drop_map(index, &mut self.core.members);
         } else if origin.is_some() && self.keeps_data() {
-            self.members.with_map(index, |map| *map = Map::NEW);
+            self.core.members.with_map(index, |map| *map = Map::NEW);
         }
-        self.members.replace(index, record, self.now);
+        self.core.members.replace(index, record, self.core.now);
         self.tell_of(index, telling);
     }
 
     pub(super) fn tell_of(&mut self, index: Index, telling: Telling) {
-        let tree = !self.detector.isolated && self.members.others() > 0;
+        let tree = !self.detector.isolated && self.core.members.others() > 0;
         let sent = match telling {
             Telling::Gossip(sent) => sent,
-            Telling::Tree if tree && self.relays.tell(index, self.now, &self.config) => {
-                gossip::tail(self.members.live())
+            Telling::Tree if tree && self.relays.tell(index, self.core.now, &self.core.config) => {
+                gossip::tail(self.core.members.live())
             }
             Telling::Tree => 0,
         };
-        self.members.announce(index, sent);
+        self.core.members.announce(index, sent);
     }
 
     /// How often others are taken to have been told already: what goes down the tree, all will be; what is found missing,
@@ -346,19 +346,19 @@ impl<A: Address, S: Storage> Node<A, S> {
             Source::Owner => 0,
             // Whoever leaves is gone before it could tell those whom the tree did not reach.
             Source::News if liveness == Liveness::Left => 0,
-            Source::Relay | Source::News => gossip::tail(self.members.live()),
+            Source::Relay | Source::News => gossip::tail(self.core.members.live()),
             Source::Sync(_) if self.sync.by_newcomer() => crate::members::news::SILENT,
-            Source::Sync(_) => gossip::copies(self.members.live()) / 2,
+            Source::Sync(_) => gossip::copies(self.core.members.live()) / 2,
         }
     }
 
     /// Declares a member down that this node's own case has found dead.
     pub(super) fn declare_down(&mut self, index: Index, certificate: Option<Certificate>) {
-        let Some(record) = self.members.get(index).copied() else { return };
-        self.stats.declared_down = self.stats.declared_down.wrapping_add(1);
+        let Some(record) = self.core.members.get(index).copied() else { return };
+        self.core.stats.declared_down = self.core.stats.declared_down.wrapping_add(1);
         self.adopt(index, record.with(Liveness::Down), Telling::Tree);
         if let Some(certificate) = certificate {
-            self.members.certify(index, certificate, self.now.after(self.config.suspicion));
+            self.core.members.certify(index, certificate, self.core.now.after(self.core.config.suspicion));
         }
     }
 
@@ -366,13 +366,13 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Somebody else speaks of this node: that member, or as an answer to this node's own question.
     pub(super) fn learn_of_myself(&mut self, record: Record<A>, teller: Option<NodeId>) {
-        let Some(myself) = self.members.myself().copied() else { return };
+        let Some(myself) = self.core.members.myself().copied() else { return };
         if record.life != myself.life {
             self.learn_of_other_life(record, myself, Witness::Hearsay(None));
             return;
         }
         if record == myself {
-            return self.members.count_copy(MYSELF, gossip::copies(self.members.live()));
+            return self.core.members.count_copy(MYSELF, gossip::copies(self.core.members.live()));
         }
         if !speaks_against(&record, &myself) {
             return;
@@ -384,12 +384,14 @@ impl<A: Address, S: Storage> Node<A, S> {
         let Some(teller) = teller.filter(|_| !noted) else { return self.answer_charge(record) };
         // Two words under one incarnation: whoever holds the other one says so when this node joins through it once more.
         if record.liveness == Liveness::Alive && record.incarnation == myself.incarnation {
-            let rested = self.seeds.last_visit().is_none_or(|at| self.now.since(at) >= self.config.suspicion);
-            let home = self.members.find_record(teller).filter(|_| rested).map(|held| held.addr);
-            return home.into_iter().for_each(|home| self.seeds.call_on(home, self.rng.next_u32() | 1, self.now));
+            let rested = self.seeds.last_visit().is_none_or(|at| self.core.now.since(at) >= self.core.config.suspicion);
+            let home = self.core.members.find_record(teller).filter(|_| rested).map(|held| held.addr);
+            return home
+                .into_iter()
+                .for_each(|home| self.seeds.call_on(home, self.core.rng.next_u32() | 1, self.core.now));
         }
         let said = (record.incarnation, record.liveness);
-        if !self.detector.charge(teller, said, &mut context!(self)) {
+        if !self.detector.charge(teller, said, &mut self.core) {
             self.refuse(DropReason::TooManyClaims);
         }
     }
@@ -397,14 +399,14 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Somebody does hold what this record says of this node.
     fn answer_charge(&mut self, record: Record<A>) {
         let down = record.liveness == Liveness::Down;
-        if !(down && self.detector.accuse(record.incarnation, self.now, &self.config)) {
+        if !(down && self.detector.accuse(record.incarnation, self.core.now, &self.core.config)) {
             self.contradict(record);
         }
     }
 
     /// One who said that this node is gone was asked, and says whether it holds that itself.
     pub(super) fn on_charge(&mut self, from: NodeId, question: u32, word: Word) -> bool {
-        let Some(held) = self.detector.on_charge(from, question, word, &mut context!(self)) else { return false };
+        let Some(held) = self.detector.on_charge(from, question, word, &mut self.core) else { return false };
         if let Some(said) = held {
             self.heed_charge(said);
         }
@@ -413,20 +415,20 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Takes it that this is held of this node.
     pub(super) fn heed_charge(&mut self, (incarnation, liveness): Said) {
-        if let Some(myself) = self.members.myself().copied() {
+        if let Some(myself) = self.core.members.myself().copied() {
             self.learn_of_myself(Record { incarnation, ..myself.with(liveness) }, None);
         }
     }
 
     /// Speaks against what is said of this life of this node.
     fn contradict(&mut self, record: Record<A>) {
-        let Some(myself) = self.members.myself().copied().filter(|myself| speaks_against(&record, myself)) else {
+        let Some(myself) = self.core.members.myself().copied().filter(|myself| speaks_against(&record, myself)) else {
             return;
         };
         // Only the owner moves its incarnation, and this is when.
-        self.stats.refutations = self.stats.refutations.wrapping_add(1);
+        self.core.stats.refutations = self.core.stats.refutations.wrapping_add(1);
         if record.liveness == Liveness::Down {
-            self.detector.blame(self.now, &self.config);
+            self.detector.blame(self.core.now, &self.core.config);
         }
         if record.incarnation > MAX_INCARNATION {
             self.outlive(myself.life);
@@ -438,8 +440,8 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Speaks against its death, if it was told while this node held its tongue and that is over. A seed that asks must be
     /// answered `now`: nobody else may know this node at all.
     pub(super) fn speak_up(&mut self, now: bool) {
-        let incarnation = self.detector.release(now, &self.config);
-        if let Some((incarnation, myself)) = incarnation.zip(self.members.myself().copied()) {
+        let incarnation = self.detector.release(now, &self.core.config);
+        if let Some((incarnation, myself)) = incarnation.zip(self.core.members.myself().copied()) {
             self.contradict(Record { incarnation, ..myself.with(Liveness::Down) });
         }
     }

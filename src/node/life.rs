@@ -6,7 +6,6 @@ use super::reply::Replies;
 use crate::budget::Budget;
 use crate::challenge::Challenges;
 use crate::config::{Config, ConfigError};
-use crate::context::Context;
 use crate::detector::scaled;
 use crate::event::{ForgetError, JoinError, Notices, Phase, StartError, Trouble};
 use crate::gossip::{self, Gossip};
@@ -54,34 +53,34 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn begin(&mut self, now: Instant, id: NodeId, addr: A, rng: Rng) {
         self.tell_time(now);
-        self.rng = rng;
-        let past = self.members.myself().filter(|past| past.id == id);
+        self.core.rng = rng;
+        let past = self.core.members.myself().filter(|past| past.id == id);
         let generation = past.map_or(0, |past| past.life.generation.saturating_add(1));
-        let life = Life { generation, nonce: self.rng.next_u32() };
-        let (patience, topics) = (self.config.patience, self.broadcasts.topics());
+        let life = Life { generation, nonce: self.core.rng.next_u32() };
+        let (patience, topics) = (self.core.config.patience, self.broadcasts.topics());
         let myself = Record { id, life, incarnation: 0, liveness: Liveness::Alive, addr, patience, topics };
         if self.keeps_maps() {
-            self.state.reset(self.rng.keyed(MAPS, &[]), &mut self.members);
+            self.state.reset(self.core.rng.keyed(MAPS, &[]), &mut self.core.members);
         }
-        self.members.reset(self.config.cluster, myself, &mut self.stats);
-        self.members.keeps_windows = self.keeps_data();
+        self.core.members.reset(self.core.config.cluster, myself, &mut self.core.stats);
+        self.core.members.keeps_windows = self.keeps_data();
         if self.keeps_maps() {
-            self.state.renew(&mut self.members);
+            self.state.renew(&mut self.core.members);
         }
-        self.members.announce(MYSELF, gossip::tail(1));
+        self.core.members.announce(MYSELF, gossip::tail(1));
         (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
-        self.broadcasts.reset(self.rng.keyed(MESSAGES, &[]));
+        self.broadcasts.reset(self.core.rng.keyed(MESSAGES, &[]));
         self.comparison = Comparison::NEW;
         self.turns = Turns::NEW;
         (self.challenges, self.rival) = (Challenges::NONE, None);
         (self.hearsay, self.arrives, self.began) = (None, None, None);
-        (self.leave, self.notices) = (None, Notices::NONE);
-        self.budget = Budget::full(self.now, &self.config);
-        let visit = scaled(self.config.dead_probe_period, self.rng.next_u32());
-        self.seeds.restart(self.now, self.now.after(visit));
-        self.phase = if self.seeds.any_but(addr) { Phase::Joining } else { Phase::Member };
-        let mut cx = context!(self);
-        self.detector.start(&mut cx);
+        (self.leave, self.core.notices) = (None, Notices::NONE);
+        self.core.budget = Budget::full(self.core.now, &self.core.config);
+        let visit = scaled(self.core.config.dead_probe_period, self.core.rng.next_u32());
+        self.seeds.restart(self.core.now, self.core.now.after(visit));
+        self.core.phase = if self.seeds.any_but(addr) { Phase::Joining } else { Phase::Member };
+        let mut core = &mut self.core;
+        self.detector.start(core);
         self.act();
     }
 
@@ -103,9 +102,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Err(JoinError::Myself);
         }
         self.advance(now);
-        self.seeds.add(seed, self.now, &self.members);
-        if self.phase == Phase::Member && self.members.others() == 0 {
-            (self.phase, self.hearsay) = (Phase::Joining, None);
+        self.seeds.add(seed, self.core.now, &self.core.members);
+        if self.core.phase == Phase::Member && self.core.members.others() == 0 {
+            (self.core.phase, self.hearsay) = (Phase::Joining, None);
         }
         self.act();
         Ok(())
@@ -127,14 +126,14 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     pub(super) fn join_failing(&self) -> Option<(u32, A, Trouble)> {
-        let addr = self.addr().filter(|_| self.phase == Phase::Joining)?;
+        let addr = self.addr().filter(|_| self.core.phase == Phase::Joining)?;
         self.seeds.failing(addr)
     }
 
     /// A node that has nobody to ask is a member of a cluster of one.
     pub(super) fn found_cluster(&mut self) {
-        if self.phase == Phase::Joining && !self.addr().is_some_and(|addr| self.seeds.any_but(addr)) {
-            self.phase = Phase::Member;
+        if self.core.phase == Phase::Joining && !self.addr().is_some_and(|addr| self.seeds.any_but(addr)) {
+            self.core.phase = Phase::Member;
         }
     }
 
@@ -144,11 +143,11 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// in as anybody is.
     pub fn forget(&mut self, now: Instant, id: NodeId) -> Result<(), ForgetError> {
         self.advance(now);
-        let index = self.members.find(id).ok_or(ForgetError::Unknown)?;
-        if index == MYSELF || self.members.is_live(index) {
+        let index = self.core.members.find(id).ok_or(ForgetError::Unknown)?;
+        if index == MYSELF || self.core.members.is_live(index) {
             return Err(ForgetError::Lives);
         }
-        if !self.members.is_settled(index) {
+        if !self.core.members.is_settled(index) {
             return Err(ForgetError::Untold);
         }
         self.forget_member(index);
@@ -162,18 +161,18 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// nothing on a node that is idle, leaving or gone.
     pub fn leave(&mut self, now: Instant) {
         self.advance(now);
-        if !self.is_running() || self.phase == Phase::Leaving {
+        if !self.is_running() || self.core.phase == Phase::Leaving {
             return;
         }
-        let Some(myself) = self.members.myself().copied() else { return };
+        let Some(myself) = self.core.members.myself().copied() else { return };
         // A word of its own, under an incarnation of its own: an answer that does not reach it contradicts a forged one.
         let incarnation = myself.incarnation.saturating_add(1);
         self.adopt(MYSELF, Record { incarnation, ..myself.with(Liveness::Left) }, Telling::Tree);
-        let arriving = self.phase == Phase::Joining && self.seeds.any_proved();
-        self.phase = Phase::Leaving;
+        let arriving = self.core.phase == Phase::Joining && self.seeds.any_proved();
+        self.core.phase = Phase::Leaving;
         (self.challenges, self.rival) = (Challenges::NONE, None);
         self.seeds.rest();
-        self.leave = Some(Leave::new(self.rng.next_u32(), arriving, self.now, &self.config));
+        self.leave = Some(Leave::new(self.core.rng.next_u32(), arriving, self.core.now, &self.core.config));
         self.act();
     }
 
@@ -181,15 +180,15 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// changed, and if that is asked for, nothing is.
     pub fn set_config(&mut self, now: Instant, config: Config) -> Result<(), ConfigError> {
         self.advance(now);
-        if config.cluster != self.config.cluster {
+        if config.cluster != self.core.config.cluster {
             return Err(ConfigError::ClusterChanged);
         }
-        self.config = config;
+        self.core.config = config;
         let patience = config.patience;
         self.redescribe(|myself| Record { patience, ..myself });
-        self.detector.hurry(self.now, &self.config);
-        self.challenges.forgive(self.now);
-        self.seeds.hurry(self.now, &self.config);
+        self.detector.hurry(self.core.now, &self.core.config);
+        self.challenges.forgive(self.core.now);
+        self.seeds.hurry(self.core.now, &self.core.config);
         self.act();
         Ok(())
     }
@@ -208,7 +207,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Changes this node's own record, if that is a change, and tells the others; only the owner may, and it does so
     /// under a new incarnation.
     pub(super) fn redescribe(&mut self, change: impl FnOnce(Record<A>) -> Record<A>) {
-        let Some(myself) = self.members.myself().copied() else { return };
+        let Some(myself) = self.core.members.myself().copied() else { return };
         let changed = change(myself);
         if changed != myself {
             // At the maximum nobody could be told; a life does not get there by itself.

@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use super::Node;
 use crate::bytes::{copy, encode};
-use crate::context::Context;
 use crate::event::{CapacityError, Event};
 use crate::key::{Entry, SetOptions, StateError, Version};
 use crate::member::{Address, NodeId};
@@ -78,7 +77,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         fill: impl FnOnce(&mut [u8]) -> Result<(), StateError>,
     ) -> Result<Version, StateError> {
         self.advance(now);
-        let written = self.state.set(write, len, fill, &mut context!(self));
+        let written = self.state.set(write, len, fill, &mut self.core);
         self.act();
         Ok(self.own_version(written?))
     }
@@ -87,25 +86,25 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// gone all the same. [`StateError::Unknown`] if there is no such key.
     pub fn delete(&mut self, now: Instant, key: &str) -> Result<Version, StateError> {
         self.advance(now);
-        let deleted = self.state.delete(key, &mut context!(self));
+        let deleted = self.state.delete(key, &mut self.core);
         self.act();
         Ok(self.own_version(deleted?))
     }
 
     fn own_version(&self, number: u32) -> Version {
-        let life = self.members.myself().map_or(crate::Life { generation: 0, nonce: 0 }, |myself| myself.life);
+        let life = self.core.members.myself().map_or(crate::Life { generation: 0, nonce: 0 }, |myself| myself.life);
         Version { life, number }
     }
 
     /// The longest key, in bytes: 63, or less where datagrams are shorter than 153 bytes.
     pub fn max_key(&self) -> usize {
-        state::max_key(&self.config)
+        state::max_key(&self.core.config)
     }
 
     /// The longest value, in bytes, under a key of this many bytes: 64 KiB, or 64 datagrams' worth, or what there is room
     /// for.
     pub fn max_value(&self, key_len: usize) -> usize {
-        self.state.max_value(key_len.min(self.max_key()), &self.config)
+        self.state.max_value(key_len.min(self.max_key()), &self.core.config)
     }
 
     // Reading.
@@ -120,8 +119,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// The same with the version and the class.
     pub fn entry(&self, owner: NodeId, key: &str) -> Option<Entry<'_>> {
-        let owner = if owner == self.id() { MYSELF } else { self.members.find(owner)? };
-        self.state.find(owner, key.as_bytes(), &self.members).and_then(|at| self.state.entry(at, &self.members))
+        let owner = if owner == self.id() { MYSELF } else { self.core.members.find(owner)? };
+        self.state
+            .find(owner, key.as_bytes(), &self.core.members)
+            .and_then(|at| self.state.entry(at, &self.core.members))
     }
 
     /// A value as [`set_typed`](Self::set_typed) wrote it; an error if it is not of that type.
@@ -131,8 +132,8 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// All keys of a member's map, the latest first: vital ones, then the bulk, then of this node's own the local ones.
     pub fn entries(&self, owner: NodeId) -> impl Iterator<Item = Entry<'_>> {
-        let owner = if owner == self.id() { Some(MYSELF) } else { self.members.find(owner) };
-        owner.into_iter().flat_map(|owner| self.state.entries_of(owner, &self.members))
+        let owner = if owner == self.id() { Some(MYSELF) } else { self.core.members.find(owner) };
+        owner.into_iter().flat_map(|owner| self.state.entries_of(owner, &self.core.members))
     }
 
     /// A key in the maps of all who have it: one look-up for each member that has a map.
@@ -142,9 +143,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// All members that have a map here with anything in it, this node among them, in no particular order.
     pub fn owners(&self) -> impl Iterator<Item = NodeId> {
-        let used = (0..self.members.map_slots()).filter(|index| self.members.map(*index).used > 0);
-        let known =
-            used.filter_map(|index| self.members.get(index).map(|record| record.id).or_else(|| self.nobody(index)));
+        let used = (0..self.core.members.map_slots()).filter(|index| self.core.members.map(*index).used > 0);
+        let known = used
+            .filter_map(|index| self.core.members.get(index).map(|record| record.id).or_else(|| self.nobody(index)));
         known.filter(|owner| self.entries(*owner).next().is_some())
     }
 
@@ -170,7 +171,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// prefixes at most (2 in a [`Narrow`](crate::Narrow) node), of 63 bytes. A key that changes several times before events are polled is told once, as it is
     /// then. Deleted keys are remembered until they have been told: whoever watches, polls.
     pub fn watch(&mut self, prefix: &str) -> Result<(), CapacityError> {
-        self.state.watch(prefix, &mut self.members)
+        self.state.watch(prefix, &mut self.core.members)
     }
 
     /// Has them told no more.
@@ -185,10 +186,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             StateNews::Set(at) | StateNews::Deleted(at) => at,
         };
         let (index, key) = self.state.owner_and_key(at)?;
-        let owner = self.members.get(index)?.id;
+        let owner = self.core.members.get(index)?.id;
         // A key is in two classes for a moment when its owner changes that: as long as it is in one, it is there, as it is
         // in that one.
-        match self.state.find(index, key.as_bytes(), &self.members).and_then(|at| self.state.entry(at, &self.members)) {
+        match self
+            .state
+            .find(index, key.as_bytes(), &self.core.members)
+            .and_then(|at| self.state.entry(at, &self.core.members))
+        {
             Some(entry) => Some(Event::KeySet { owner, entry }),
             None => Some(Event::KeyDeleted { owner, key }),
         }

@@ -3,7 +3,6 @@
 use super::Node;
 use super::reply::{Reply, Say};
 use crate::challenge::Finding;
-use crate::context::Context;
 use crate::detector::{Asked, Asker};
 use crate::event::Phase;
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId};
@@ -38,13 +37,13 @@ pub(super) struct Speaker<A> {
 
 impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn receive(&mut self, from: A, datagram: &[u8]) {
-        self.stats.datagrams_in = self.stats.datagrams_in.wrapping_add(1);
-        self.stats.bytes_in = self.stats.bytes_in.wrapping_add(datagram.len() as u64);
+        self.core.stats.datagrams_in = self.core.stats.datagrams_in.wrapping_add(1);
+        self.core.stats.bytes_in = self.core.stats.bytes_in.wrapping_add(datagram.len() as u64);
         if !self.is_running() {
             return self.receive_no_more(from, datagram);
         }
-        let Some(myself) = self.members.myself().copied() else { return };
-        let seal = Seal { cluster: self.config.cluster, addressee: myself.tag() };
+        let Some(myself) = self.core.members.myself().copied() else { return };
+        let seal = Seal { cluster: self.core.config.cluster, addressee: myself.tag() };
         let (head, frames) = match wire::open(datagram, seal) {
             Ok(opened) => opened,
             Err(reason) => return self.turn_away(from, datagram, reason),
@@ -75,9 +74,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Whoever has left still acknowledges that another leaves: it may have heard of that before it was told itself.
     /// All else is counted and not told: the application has been told that this life is over.
     fn receive_no_more(&mut self, from: A, datagram: &[u8]) {
-        self.stats.count(DropReason::NotRunning);
-        let Some(myself) = self.members.myself().filter(|_| self.phase == Phase::Left) else { return };
-        let seal = Seal { cluster: self.config.cluster, addressee: myself.tag() };
+        self.core.stats.count(DropReason::NotRunning);
+        let Some(myself) = self.core.members.myself().filter(|_| self.core.phase == Phase::Left) else { return };
+        let seal = Seal { cluster: self.core.config.cluster, addressee: myself.tag() };
         let Ok((head, mut frames)) = wire::open(datagram, seal) else { return };
         let all = core::iter::from_fn(|| frames.frame().ok());
         let mut leaves = all.filter_map(|(kind, body)| match wire::decode(kind, body) {
@@ -92,10 +91,10 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>, len: usize) {
         if let Some(rival) = self.rival.as_mut().filter(|_| !head.open) {
-            rival.note_contact(self.now);
+            rival.note_contact(self.core.now);
         }
-        let known = self.members.find_life(head.sender, head.tag);
-        let held = known.and_then(|index| self.members.get(index));
+        let known = self.core.members.find_life(head.sender, head.tag);
+        let held = known.and_then(|index| self.core.members.get(index));
         let kind = { frames }.frame().map_or(0, |(kind, _)| kind);
         // No owner leaps, unless others have pushed it; what it then says of itself, with our cookie, is believed.
         let leaps = held.is_some_and(|record| head.incarnation.saturating_sub(record.incarnation) > MAX_JUMP);
@@ -112,7 +111,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let (known, held) = if leaps { (None, None) } else { (known, held) };
         let there = held.is_some_and(|record| record.addr == from);
-        let home = there && known.is_some_and(|index| self.members.is_proved(index));
+        let home = there && known.is_some_and(|index| self.core.members.is_proved(index));
         let mut speaker = Speaker { addr: from, head, known, home, answered: false, busied: false, gives: None, len };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
@@ -136,7 +135,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// A datagram from a member itself, which begins with this kind of frame, meant for this life of ours: it lives.
     fn first_hand(&mut self, index: Index, kind: u8, speaker: &mut Speaker<A>) {
         let head = speaker.head;
-        let Some(record) = self.members.get(index).copied() else { return };
+        let Some(record) = self.core.members.get(index).copied() else { return };
         match record.liveness {
             // What is answered with a record anyway, of the one or of the other, needs no other answer, and news is such an
             // answer: two who ask each other to introduce themselves, or hold each other for dead, would never end.
@@ -147,10 +146,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             // From elsewhere it may be somebody else.
             Liveness::Alive if record.addr != speaker.addr => {}
             Liveness::Alive => {
-                self.members.see(index, self.now);
+                self.core.members.see(index, self.core.now);
                 // Left over from when this node was cut off. Where a case is open, only an answer closes it.
                 if !self.detector.doubts(head.sender) {
-                    self.members.suspect(index, false);
+                    self.core.members.suspect(index, false);
                 }
             }
             // From elsewhere it gets one answer, and may wait for just this one: to know this node at all, or to be told under
@@ -191,23 +190,25 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let taken = if target == self.id() {
                     self.on_charge(from, question, word)
                 } else {
-                    self.detector.on_verdict(from, question, target, word, &mut context!(self))
+                    self.detector.on_verdict(from, question, target, word, &mut self.core)
                 };
                 self.note_answer(taken, speaker);
             }
             Frame::List { low, high, salt, shorts } => {
-                let diff = sync::compare(&self.members, (low, high), salt, shorts);
+                let diff = sync::compare(&self.core.members, (low, high), salt, shorts);
                 self.answer_comparison(Say::Diff(diff), speaker);
             }
             Frame::Sums { .. } if !self.has_turn(speaker) => self.refuse(DropReason::Busy),
-            Frame::Sums { low, high, salt, sums } => match sync::compare_sums(&self.members, (low, high), salt, sums) {
-                Some(parts) => self.respond(speaker, Say::Parts(parts)),
-                None => self.refuse(DropReason::Malformed),
-            },
+            Frame::Sums { low, high, salt, sums } => {
+                match sync::compare_sums(&self.core.members, (low, high), salt, sums) {
+                    Some(parts) => self.respond(speaker, Say::Parts(parts)),
+                    None => self.refuse(DropReason::Malformed),
+                }
+            }
             Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
             Frame::Want { low, wanted } => self.answer_comparison(Say::Wanted { low, wanted }, speaker),
             Frame::Parts(parts) => {
-                let asked = self.sync.on_parts(speaker.head.sender, &parts, self.now);
+                let asked = self.sync.on_parts(speaker.head.sender, &parts, self.core.now);
                 self.refuse_unless_asked(asked);
             }
             Frame::Records(records) => self.learn_all(records, Source::Sync(speaker.head.sender), speaker.head.sender),
@@ -217,12 +218,12 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
                 self.refuse_unless_asked(asked);
                 if asked {
-                    self.relays.do_without(speaker.head.sender, &mut context!(self));
+                    self.relays.do_without(speaker.head.sender, &mut self.core);
                 }
             }
             Frame::Claim(record) => self.on_claim(record, speaker.addr),
             Frame::RelayAck { number, passes_on } => {
-                let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut context!(self));
+                let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut self.core);
                 self.note_answer(asked, speaker);
             }
             Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
@@ -262,7 +263,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match frame {
             Frame::CastAck { number, passes_on } => {
                 let from = speaker.head.sender;
-                let asked = self.broadcasts.tree.on_ack(from, number, passes_on, &mut context!(self));
+                let asked = self.broadcasts.tree.on_ack(from, number, passes_on, &mut self.core);
                 self.note_answer(asked, speaker);
             }
             Frame::Pull(pull) => self.on_pull(pull, speaker),
@@ -307,9 +308,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// was sent the number.
     pub(super) fn note_answer(&mut self, asked: bool, speaker: &Speaker<A>) {
         self.refuse_unless_asked(asked);
-        let there = |index: &Index| self.members.get(*index).is_some_and(|record| record.addr == speaker.addr);
+        let there = |index: &Index| self.core.members.get(*index).is_some_and(|record| record.addr == speaker.addr);
         if let Some(index) = speaker.known.filter(|_| asked).filter(there) {
-            self.members.prove(index);
+            self.core.members.prove(index);
         }
     }
 
@@ -326,15 +327,15 @@ impl<A: Address, S: Storage> Node<A, S> {
         let own = self.roots(number);
         let same_members = roots.membership == own.membership;
         let differs = !same_members || !roots.same_progress(own);
-        let lives = speaker.known.is_some_and(|index| self.members.is_live(index));
+        let lives = speaker.known.is_some_and(|index| self.core.members.is_live(index));
         let introduce = speaker.known.is_none() || !lives && !speaker.home;
         // A member probes it: it may have admitted this node, and the word of it was lost. Anybody may have sent this ping, so
         // the member is asked, where it is known to be.
-        let asks = !introduce && !speaker.head.newcomer && self.phase == Phase::Joining;
-        if let Some(home) = speaker.known.filter(|_| asks).and_then(|index| self.members.get(index)) {
-            self.seeds.call_again(home.addr, self.rng.next_u32() | 1, self.now);
+        let asks = !introduce && !speaker.head.newcomer && self.core.phase == Phase::Joining;
+        if let Some(home) = speaker.known.filter(|_| asks).and_then(|index| self.core.members.get(index)) {
+            self.seeds.call_again(home.addr, self.core.rng.next_u32() | 1, self.core.now);
         }
-        let comparable = !speaker.head.full && !self.members.has_refused();
+        let comparable = !speaker.head.full && !self.core.members.has_refused();
         // Whoever has not shown that it is there, or speaks from elsewhere, is told that the roots differ, and may ask.
         if lives && comparable && speaker.home {
             self.compare(speaker.head.sender, same_members);
@@ -344,13 +345,13 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_ack(&mut self, number: u32, roots: Option<Roots>, speaker: &Speaker<A>) {
         let from = speaker.head.sender;
-        let answered = self.detector.on_ack(from, number, &mut context!(self));
+        let answered = self.detector.on_ack(from, number, &mut self.core);
         if !answered {
             return self.on_claimant(number, speaker);
         }
         self.note_answer(true, speaker);
         // A node that had to refuse members cannot become equal, and need not be asked.
-        if !speaker.head.full && !self.members.has_refused() {
+        if !speaker.head.full && !self.core.members.has_refused() {
             let own = self.roots(number);
             self.compare(from, roots.is_none_or(|roots| roots.membership == own.membership));
             if self.keeps_data() {
@@ -367,9 +368,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.leave.is_some() {
             return;
         }
-        let period = self.config.probe_period;
+        let period = self.core.config.probe_period;
         let gap = if self.detector.is_accused() { 4 * period } else { period / 8 };
-        self.sync.compare(peer, equal, self.members.root(), self.now, (gap, 4 * period));
+        self.sync.compare(peer, equal, self.core.members.root(), self.core.now, (gap, 4 * period));
     }
 
     /// An answer to the question whether a member has moved, or lives anew: from the one or from the other.
@@ -398,7 +399,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Somebody asks whether it is this node that lives elsewhere, or anew.
     fn on_claim(&mut self, mut record: Reader<'_>, addr: A) {
         let about = record.record::<A>().filter(|record| record.id == self.id());
-        match about.zip(self.members.myself().copied()) {
+        match about.zip(self.core.members.myself().copied()) {
             Some((record, myself)) if record.life != myself.life => {
                 self.learn_of_other_life(record, myself, Witness::Hearsay(None));
             }
@@ -409,7 +410,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             Some((record, myself))
                 if record.liveness == Liveness::Left
                     && (myself.incarnation <= UNCONTESTED
-                        || record.supersedes(&myself) && self.detector.rumour_persists(self.now, &self.config)) =>
+                        || record.supersedes(&myself)
+                            && self.detector.rumour_persists(self.core.now, &self.core.config)) =>
             {
                 self.learn_of_myself(record, None);
             }
@@ -422,14 +424,14 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_ask(&mut self, question: u32, target: NodeId, within: u64, speaker: &mut Speaker<A>) {
         let Speaker { addr, home, head: Head { sender: id, tag, .. }, .. } = *speaker;
-        match self.members.find(target) {
+        match self.core.members.find(target) {
             // It asks whether it is held for dead, or to have said more than it has, as somebody says: it is not.
-            Some(index) if self.members.is_live(index) && target == id && self.is_up_to(index, speaker) => {
+            Some(index) if self.core.members.is_live(index) && target == id && self.is_up_to(index, speaker) => {
                 self.respond(speaker, Say::Verdict { question, target, word: Word::Heard });
             }
-            Some(index) if self.members.is_live(index) && index != MYSELF && target != id => {
+            Some(index) if self.core.members.is_live(index) && index != MYSELF && target != id => {
                 let asker = Asker { id, tag, addr, home };
-                match self.detector.on_ask(asker, question, target, within, &mut context!(self)) {
+                match self.detector.on_ask(asker, question, target, within, &mut self.core) {
                     Asked::Taken => {}
                     Asked::Silent => self.respond(speaker, Say::Verdict { question, target, word: Word::Silent }),
                     Asked::Busy => {
@@ -447,7 +449,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether the speaker itself says no less than is held of it.
     fn is_up_to(&self, index: Index, speaker: &Speaker<A>) -> bool {
-        self.members.get(index).is_some_and(|held| held.incarnation <= speaker.head.incarnation)
+        self.core.members.get(index).is_some_and(|held| held.incarnation <= speaker.head.incarnation)
     }
 }
 

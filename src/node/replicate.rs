@@ -5,11 +5,11 @@ use super::receive::Speaker;
 use super::reply::Say;
 use super::send::{Owed, behind};
 use crate::budget::Class;
-use crate::context::{Context, Deadline};
 use crate::event::WakeReason;
 use crate::map::{BULK, VITAL_LOG};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF};
+use crate::node_core::Deadline;
 use crate::state::{State, Took, WANTS};
 use crate::stats::DropReason;
 use crate::storage::Storage;
@@ -24,7 +24,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn on_delta(&mut self, number: u32, share: Share, chunk: &Chunk<'_>, speaker: &mut Speaker<A>) {
         let head = &chunk.head;
         let log = if head.vital { VITAL_LOG } else { BULK };
-        let Some(owner) = self.members.find_life(head.origin.id, head.origin.tag) else {
+        let Some(owner) = self.core.members.find_life(head.origin.id, head.origin.tag) else {
             // Not acknowledged, it comes again, when its owner may be known.
             return self.refuse(DropReason::UnknownOwner);
         };
@@ -38,7 +38,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.refuse(DropReason::StateRoom);
             return self.respond(speaker, acknowledge(Passing::No, 0));
         }
-        let version = |node: &Self| node.members.map(owner).log(log).version;
+        let version = |node: &Self| node.core.members.map(owner).log(log).version;
         if self.state.has_taken(number) {
             return self.respond(speaker, acknowledge(Passing::Yes, version(self)));
         }
@@ -46,7 +46,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let passing = match took {
             Took::Unfit => Passing::Gap,
             Took::Refused => Passing::No,
-            _ if live_in(share, &self.members).next().is_none() => Passing::Yes,
+            _ if live_in(share, &self.core.members).next().is_none() => Passing::Yes,
             _ => match self.pass_delta_on((owner, head.vital), (head.span.from, head.newest), share) {
                 true => Passing::Yes,
                 false => Passing::No,
@@ -64,19 +64,19 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.detector.isolated || self.sync.by_newcomer() || self.leave.is_some() {
             return false;
         }
-        let unit = self.detector.hop(&self.config);
-        self.state.pass_on(log, versions, share, unit, &mut context!(self))
+        let unit = self.detector.hop(&self.core.config);
+        self.state.pass_on(log, versions, share, unit, &mut self.core)
     }
 
     /// Takes a chunk that this member has sent, down the tree or because it was asked for, and sees to what it has beyond.
     fn take_chunk(&mut self, chunk: &Chunk<'_>, owner: Index, (teller, cast): (NodeId, bool)) -> Took {
-        self.stats.chunks_in = self.stats.chunks_in.wrapping_add(1);
+        self.core.stats.chunks_in = self.core.stats.chunks_in.wrapping_add(1);
         if owner == MYSELF {
             let mut versions = [0; 2];
             if let Some(version) = versions.get_mut(if chunk.head.vital { VITAL_LOG } else { BULK }) {
                 *version = chunk.head.newest;
             }
-            let own = self.members.map(MYSELF).versions();
+            let own = self.core.members.map(MYSELF).versions();
             self.state.note_doubt(versions, own);
             return Took::Old;
         }
@@ -88,17 +88,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let by_owner = teller == chunk.head.origin.id;
         let log = if chunk.head.vital { VITAL_LOG } else { BULK };
-        let refused = self.members.map(owner).log(log).refused;
-        let took = self.state.take(chunk, (owner, by_owner), &mut context!(self));
+        let refused = self.core.members.map(owner).log(log).refused;
+        let took = self.state.take(chunk, (owner, by_owner), &mut self.core);
         // Some of it may have been taken.
-        if took == Took::Refused || !refused && self.members.map(owner).log(log).refused {
+        if took == Took::Refused || !refused && self.core.members.map(owner).log(log).refused {
             self.refuse(DropReason::StateRoom);
         }
-        let mut versions = self.members.map(owner).versions();
+        let mut versions = self.core.members.map(owner).versions();
         if let Some(version) = versions.get_mut(log)
             && *version < chunk.head.newest
             && took != Took::Refused
-            && !self.members.map(owner).log(log).refused
+            && !self.core.members.map(owner).log(log).refused
         {
             *version = chunk.head.newest;
             // What comes in pieces is only announced.
@@ -110,12 +110,12 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether a map is to be read at all: that of the dead is not kept for ever, and not begun by whoever comes later.
     fn keeps_map_of(&self, owner: Index) -> bool {
-        self.members.is_live(owner) || self.members.map(owner).has_any() && self.is_recent(owner)
+        self.core.members.is_live(owner) || self.core.members.map(owner).has_any() && self.is_recent(owner)
     }
 
     /// Whether the map of a member that is gone is still to be kept.
     fn is_recent(&self, owner: Index) -> bool {
-        self.members.quiet(owner, self.now) < self.config.state_retention
+        self.core.members.quiet(owner, self.core.now) < self.core.config.state_retention
     }
 
     /// Another may have come further with a member's map: whether it has, and whether that could be noted.
@@ -132,16 +132,19 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.hear_of_own_map(versions);
             return None;
         }
-        let wanted = self.members.map(owner).wants(versions) && self.keeps_map_of(owner);
+        let wanted = self.core.members.map(owner).wants(versions) && self.keeps_map_of(owner);
         wanted.then(|| self.note_more(owner, versions, (teller, false)))
     }
 
     /// A node that keeps no maps counts all of them as read: it is to be as far as others are. It has nothing to give.
     fn pass_map_over(&mut self, owner: Index, versions: [u32; 2]) {
-        if owner == MYSELF || !self.members.is_live(owner) || versions.iter().any(|version| *version > MOST_VERSION) {
+        if owner == MYSELF
+            || !self.core.members.is_live(owner)
+            || versions.iter().any(|version| *version > MOST_VERSION)
+        {
             return;
         }
-        self.members.with_map(owner, |map| {
+        self.core.members.with_map(owner, |map| {
             for (log, version) in map.logs.iter_mut().zip(versions) {
                 (log.version, log.hollow) = (log.version.max(version), true);
             }
@@ -150,15 +153,15 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What is refused for want of room is asked for again when somebody else's has gone.
     fn note_more(&mut self, owner: Index, versions: [u32; 2], (teller, announced): (NodeId, bool)) -> bool {
-        let Some(tag) = self.members.get(owner).map(|record| record.tag()) else { return false };
-        let wait = State::<S>::patience(self.detector.hop(&self.config), &self.config);
-        let wait = if announced { self.config.gossip_gap } else { wait };
-        self.state.fetches.note(teller, (owner, tag), versions, self.now.after(wait))
+        let Some(tag) = self.core.members.get(owner).map(|record| record.tag()) else { return false };
+        let wait = State::<S>::patience(self.detector.hop(&self.core.config), &self.core.config);
+        let wait = if announced { self.core.config.gossip_gap } else { wait };
+        self.state.fetches.note(teller, (owner, tag), versions, self.core.now.after(wait))
     }
 
     /// So much of this node's own map is elsewhere.
     fn hear_of_own_map(&mut self, versions: [u32; 2]) {
-        let own = self.members.map(MYSELF).versions();
+        let own = self.core.members.map(MYSELF).versions();
         self.state.note_claim(versions, own);
     }
 
@@ -166,23 +169,23 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.state.fetches.asks(speaker.head.sender) {
             return self.refuse(DropReason::Unasked);
         }
-        let Some(owner) = self.members.find_life(chunk.head.origin.id, chunk.head.origin.tag) else {
+        let Some(owner) = self.core.members.find_life(chunk.head.origin.id, chunk.head.origin.tag) else {
             return self.refuse(DropReason::UnknownOwner);
         };
         if self.take_chunk(chunk, owner, (speaker.head.sender, false)) == Took::New {
-            let wait = 4 * self.detector.hop(&self.config);
-            self.state.fetches.note_given(speaker.head.sender, self.now, wait);
+            let wait = 4 * self.detector.hop(&self.core.config);
+            self.state.fetches.note_given(speaker.head.sender, self.core.now, wait);
         }
     }
 
     /// A member lacks some of others' maps. What it is given goes to where it is known to be.
     pub(super) fn on_fetch(&mut self, number: u32, mut wants: Reader<'_>, speaker: &mut Speaker<A>) {
-        let asker = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
-        let Some(to) = asker.and_then(|index| self.members.get(index)).map(|record| record.id) else {
+        let asker = self.core.members.find(speaker.head.sender).filter(|index| self.core.members.is_proved(*index));
+        let Some(to) = asker.and_then(|index| self.core.members.get(index)).map(|record| record.id) else {
             return self.respond(speaker, Say::Introduce);
         };
         if !self.may_send(Class::State) {
-            self.stats.held_back = self.stats.held_back.wrapping_add(1);
+            self.core.stats.held_back = self.core.stats.held_back.wrapping_add(1);
             return;
         }
         if !self.state.begin_give(to, number) {
@@ -192,24 +195,28 @@ impl<A: Address, S: Storage> Node<A, S> {
         while !wants.is_empty() {
             count += 1;
             let Some(had) = wants.had().filter(|_| count <= WANTS) else { return self.refuse(DropReason::Malformed) };
-            if let Some(owner) = self.members.find_life(had.origin.id, had.origin.tag) {
-                self.state.add_to_give(&had, owner, &self.members);
+            if let Some(owner) = self.core.members.find_life(had.origin.id, had.origin.tag) {
+                self.state.add_to_give(&had, owner, &self.core.members);
             }
         }
     }
 
     pub(super) fn on_fetched(&mut self, number: u32, speaker: &Speaker<A>) {
-        let asked =
-            self.state.fetches.on_fetched(speaker.head.sender, number, self.now, self.detector.hop(&self.config));
+        let asked = self.state.fetches.on_fetched(
+            speaker.head.sender,
+            number,
+            self.core.now,
+            self.detector.hop(&self.core.config),
+        );
         self.note_answer(asked, speaker);
     }
 
     pub(super) fn on_delta_ack(&mut self, number: u32, passing: Passing, have: u32, speaker: &Speaker<A>) {
-        let (from, unit) = (speaker.head.sender, self.detector.hop(&self.config));
+        let (from, unit) = (speaker.head.sender, self.detector.hop(&self.core.config));
         if passing != Passing::No || have > 0 {
             self.state.note_reach(number, have);
         }
-        let asked = self.state.on_delta_ack((from, number), (passing, have), unit, &mut context!(self));
+        let asked = self.state.on_delta_ack((from, number), (passing, have), unit, &mut self.core);
         self.note_answer(asked, speaker);
     }
 
@@ -226,17 +233,17 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         if self.keeps_maps() {
-            let casts = self.state.casts_due(self.may_begin_casts(), &self.members, &self.config);
+            let casts = self.state.casts_due(self.may_begin_casts(), &self.core.members, &self.core.config);
             self.sooner_if_paid(due, Class::State, casts, WakeReason::State);
         }
         let asks = self.state.fetches.due().min(self.comparison.due());
         self.sooner_if_paid(due, Class::State, asks, WakeReason::State);
-        if self.may_begin_casts() && self.members.others() > 0 {
+        if self.may_begin_casts() && self.core.members.others() > 0 {
             self.sooner_if_paid(due, Class::State, self.comparison.asking_due(), WakeReason::State);
         }
         // Otherwise it goes out with this very call.
         if self.state.owed_gives().next().is_some() && !self.may_send(Class::State) {
-            self.sooner_if_paid(due, Class::State, self.now, WakeReason::State);
+            self.sooner_if_paid(due, Class::State, self.core.now, WakeReason::State);
         }
     }
 
@@ -252,27 +259,27 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let may_begin = self.may_begin_casts();
         if self.keeps_maps() {
-            let unit = self.detector.hop(&self.config);
-            let given_up = self.state.tick_casts(may_begin, unit, &mut context!(self));
-            self.detector.probe_now(given_up, &mut context!(self));
-            self.state.tick_fetches(unit, &mut context!(self));
+            let unit = self.detector.hop(&self.core.config);
+            let given_up = self.state.tick_casts(may_begin, unit, &mut self.core);
+            self.detector.probe_now(given_up, &mut self.core);
+            self.state.tick_fetches(unit, &mut self.core);
         }
-        if may_begin && self.now >= self.comparison.asking_due() {
+        if may_begin && self.core.now >= self.comparison.asking_due() {
             self.ask_for_all();
         }
-        self.comparison.tick(self.now);
+        self.comparison.tick(self.core.now);
         if self.state.fetches.has_room() {
             self.comparison.go_on();
         }
     }
 
     fn tick_own_map(&mut self) {
-        self.state.tick_own(&mut context!(self));
-        if self.now >= self.state.next_look {
-            self.state.next_look = self.now.after(self.config.probe_period);
-            self.state.tick_taking(&mut context!(self));
-            let worn = self.members.map(MYSELF).versions().iter().any(|version| *version >= MOST_VERSION);
-            if worn || self.state.is_doubted() && !self.state.write_anew(&mut context!(self)) {
+        self.state.tick_own(&mut self.core);
+        if self.core.now >= self.state.next_look {
+            self.state.next_look = self.core.now.after(self.core.config.probe_period);
+            self.state.tick_taking(&mut self.core);
+            let worn = self.core.members.map(MYSELF).versions().iter().any(|version| *version >= MOST_VERSION);
+            if worn || self.state.is_doubted() && !self.state.write_anew(&mut self.core) {
                 self.begin_anew();
             }
         }
@@ -282,13 +289,13 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn ask_for_all(&mut self) {
         // Better one with which it has spoken: another does not know yet that it is there.
         let known = |member: &crate::Member<A>| {
-            self.members.find(member.id()).is_some_and(|index| self.members.is_proved(index))
+            self.core.members.find(member.id()).is_some_and(|index| self.core.members.is_proved(index))
         };
-        let any = self.members.random_live(&mut self.rng, known);
-        let any = any.or_else(|| self.members.random_live(&mut self.rng, |_| true));
-        let any = any.and_then(|index| self.members.get(index));
+        let any = self.core.members.random_live(&mut self.core.rng, known);
+        let any = any.or_else(|| self.core.members.random_live(&mut self.core.rng, |_| true));
+        let any = any.and_then(|index| self.core.members.get(index));
         if let Some(peer) = any.map(|record| record.id) {
-            self.comparison.ask(peer, self.now, 4 * self.detector.hop(&self.config));
+            self.comparison.ask(peer, self.core.now, 4 * self.detector.hop(&self.core.config));
         }
     }
 

@@ -177,21 +177,22 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// The answers that may be sent now.
     pub(super) fn owed_replies(&self) -> impl Iterator<Item = (usize, &Reply<A>)> {
-        self.replies.0.iter().enumerate().filter(|(_, reply)| self.answer_ready(reply) <= self.now)
+        self.replies.0.iter().enumerate().filter(|(_, reply)| self.answer_ready(reply) <= self.core.now)
     }
 
     /// When the first of those that may not be sent now may; the others go out with this very call.
     pub(super) fn answers_due(&self) -> Instant {
-        let waiting = self.replies.0.iter().map(|reply| self.answer_ready(reply)).filter(|ready| *ready > self.now);
+        let waiting =
+            self.replies.0.iter().map(|reply| self.answer_ready(reply)).filter(|ready| *ready > self.core.now);
         waiting.min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     fn answer_ready(&self, reply: &Reply<A>) -> Instant {
         match reply.say {
             // These are paid for as comparisons are.
-            ref say if say.is_comparison() => self.now,
-            _ if !self.is_running() => self.now,
-            _ => self.budget.answer_ready(reply.home, self.now, &self.config),
+            ref say if say.is_comparison() => self.core.now,
+            _ if !self.is_running() => self.core.now,
+            _ => self.core.budget.answer_ready(reply.home, self.core.now, &self.core.config),
         }
     }
 
@@ -211,15 +212,15 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Twin { number } => writer.frame(kind::ACK, |body| body.u32(number)),
             Say::Introduce => self.write_introduce(reply.to, writer),
             // Unless it was forgotten since.
-            Say::About(id) => self.members.find(id).and_then(|index| self.write_about(index, writer)),
+            Say::About(id) => self.core.members.find(id).and_then(|index| self.write_about(index, writer)),
             Say::Gone { question, target } => {
                 write_verdict(question, target, Word::Silent, writer)?;
                 // Of whom it knows nothing, it has no more to say.
-                self.members.find(target).map_or(Some(()), |index| self.write_about(index, writer))
+                self.core.members.find(target).map_or(Some(()), |index| self.write_about(index, writer))
             }
             Say::Verdict { question, target, word } => write_verdict(question, target, word, writer),
             Say::Welcome { number, answer, about } => {
-                let about = self.members.find(about).unwrap_or(MYSELF);
+                let about = self.core.members.find(about).unwrap_or(MYSELF);
                 let (code, cookie) = match answer {
                     Answer::Prove(cookie) => (0, cookie),
                     Answer::Admitted => (1, 0),
@@ -231,15 +232,15 @@ impl<A: Address, S: Storage> Node<A, S> {
                     body.u32(number)?;
                     body.u8(code)?;
                     body.u64(cookie)?;
-                    self.members.describe(about, true, body)
+                    self.core.members.describe(about, true, body)
                 })
             }
             Say::Join { cookie } => self.write_join((0, cookie), None, writer),
             // It is no datagram of this cluster.
             Say::Elsewhere(_) => None,
-            Say::Diff(diff) => diff.write(writer, &self.members),
+            Say::Diff(diff) => diff.write(writer, &self.core.members),
             Say::Parts(parts) => parts.write(writer),
-            Say::Wanted { low, wanted } => sync::write_wanted(low, wanted, writer, &self.members),
+            Say::Wanted { low, wanted } => sync::write_wanted(low, wanted, writer, &self.core.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
             Say::CastAck { number, passes_on } => writer.frame(kind::CAST_ACK, |body| {
                 body.u32(number)?;
@@ -247,7 +248,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }),
             Say::Progress { low, high, answer } if self.keeps_data() => {
                 let parts = (&self.broadcasts, &self.state);
-                progress::write_range(((low, high), answer), parts, &self.members, writer)
+                progress::write_range(((low, high), answer), parts, &self.core.members, writer)
             }
             Say::DeltaAck { number, passing, have } => {
                 writer.frame(kind::DELTA_ACK, |body| body.delta_ack(number, passing, have))
@@ -270,6 +271,6 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn write_about(&self, index: Index, writer: &mut Writer<'_>) -> Option<()> {
-        writer.frame(kind::NEWS, |body| self.members.write(index, self.now, body))
+        writer.frame(kind::NEWS, |body| self.core.members.write(index, self.core.now, body))
     }
 }

@@ -11,7 +11,6 @@ use super::Node;
 use super::reply::{REPLIES, Reply, Say};
 use crate::budget::Class;
 use crate::challenge::Side;
-use crate::context::Context;
 use crate::detector::{Accusation, Probe, Seat, errand_time};
 use crate::event::{Phase, Transmit};
 use crate::gossip;
@@ -128,7 +127,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Sends, drops or keeps what is owed. `None` if it was sent or dropped and is owed all the same, which cannot be.
     fn turn(&mut self, owed: Owed<A>, buf: &mut [u8]) -> Option<Turn<A>> {
         let most = if let Owed::Reply(_, reply) = &owed { reply.most } else { usize::MAX };
-        let room = buf.len().min(self.config.max_datagram()).min(most);
+        let room = buf.len().min(self.core.config.max_datagram()).min(most);
         let turn = match self.encode(&owed, buf.get_mut(..room)?) {
             Ok((to, len, news)) => {
                 self.account(&owed, len, news);
@@ -138,7 +137,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 Turn::Sent(to, len)
             }
             // Longer than may be given for what was asked, or than any datagram may be.
-            Err(Unsent::Small) if room < most && room < self.config.max_datagram() => return Some(Turn::Kept),
+            Err(Unsent::Small) if room < most && room < self.core.config.max_datagram() => return Some(Turn::Kept),
             Err(_) => Turn::Dropped,
         };
         let settled = self.settle(&owed, matches!(turn, Turn::Sent(..)));
@@ -151,7 +150,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Owed::Reply(_, reply) = owed
             && !reply.say.is_comparison()
         {
-            self.budget.answered(reply.home, len.saturating_sub(news), self.now, &self.config);
+            self.core.budget.answered(reply.home, len.saturating_sub(news), self.core.now, &self.core.config);
         }
         let could_wait = match owed {
             Owed::Reply(_, reply) if reply.say.is_comparison() => (self.pays_for_answers().unwrap_or(Class::Sync), len),
@@ -161,9 +160,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::News(_) | Owed::Relay(..) => (Class::News, len),
             _ => (Class::News, news),
         };
-        self.budget.spend(len, could_wait, self.now, &self.config);
-        self.stats.datagrams_out = self.stats.datagrams_out.wrapping_add(1);
-        self.stats.bytes_out = self.stats.bytes_out.wrapping_add(len as u64);
+        self.core.budget.spend(len, could_wait, self.core.now, &self.core.config);
+        self.core.stats.datagrams_out = self.core.stats.datagrams_out.wrapping_add(1);
+        self.core.stats.bytes_out = self.core.stats.bytes_out.wrapping_add(len as u64);
     }
 
     /// The most urgent of what is owed behind so many.
@@ -208,7 +207,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         {
             return Some(Owed::Sync(at, peer));
         }
-        let burst = self.gossip.target(&self.members).filter(|_| self.may_send(Class::News));
+        let burst = self.gossip.target(&self.core.members).filter(|_| self.may_send(Class::News));
         behind(burst.into_iter(), passed).map(Owed::News)
     }
 
@@ -220,7 +219,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether the byte budget has anything left for what can wait.
     pub(super) fn may_send(&self, class: Class) -> bool {
-        self.budget.allows(class, self.now, &self.config)
+        self.core.budget.allows(class, self.core.now, &self.core.config)
     }
 
     /// Takes off its table what was sent, or will never be; whether it was there.
@@ -233,21 +232,21 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Seed(at) => self.seeds.sent(at),
             Owed::Leave(at, _) => self.leave.as_mut().is_some_and(|leave| leave.sent(at)),
             Owed::Relay(at, _) => self.relays.sent(at),
-            Owed::Sync(at, peer) if self.members.find(peer).is_none() => self.sync.give_up(at),
+            Owed::Sync(at, peer) if self.core.members.find(peer).is_none() => self.sync.give_up(at),
             Owed::Sync(at, _) => {
-                self.stats.syncs = self.stats.syncs.wrapping_add(1);
+                self.core.stats.syncs = self.core.stats.syncs.wrapping_add(1);
                 self.sync.sent(at)
             }
             Owed::News(index) if sent => self.gossip.sent(index),
             Owed::News(_) => self.gossip.stop(),
-            Owed::Compare(_) => self.comparison.sent(self.now, 2 * self.detector.hop(&self.config)),
+            Owed::Compare(_) => self.comparison.sent(self.core.now, 2 * self.detector.hop(&self.core.config)),
             Owed::Delta(at, _) => self.keeps_maps() && self.state.tree.sent(at),
             Owed::Fetch(at, _) => self.keeps_maps() && self.state.fetches.sent(at),
             Owed::Maps(at, _) => self.keeps_maps() && self.state.settle_give(at),
             Owed::Cast(at, _) => self.keeps_messages() && self.broadcasts.tree.sent(at),
             Owed::Direct(at, _) => self.keeps_messages() && self.broadcasts.sends.sent(at),
             Owed::Pull(at, ..) => {
-                self.stats.pulls = self.stats.pulls.wrapping_add(1);
+                self.core.stats.pulls = self.core.stats.pulls.wrapping_add(1);
                 self.keeps_messages() && self.broadcasts.repairs.sent(at)
             }
             Owed::Give(at, _) => self.keeps_messages() && self.broadcasts.settle_give(at),
@@ -261,14 +260,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             return wire::write_elsewhere(*repeated, buf).map(|len| (*to, len, 0)).ok_or(Unsent::Small);
         }
         let (to, tag) = self.addressee(owed).ok_or(Unsent::Gone)?;
-        let seal = Seal { cluster: self.config.cluster, addressee: tag };
+        let seal = Seal { cluster: self.core.config.cluster, addressee: tag };
         let head = self.head(tag == ANYONE, owed.is_for_twin()).ok_or(Unsent::Gone)?;
         let mut writer = Writer::new(buf, seal, head).ok_or(Unsent::Small)?;
         let written = self.write(owed, &mut writer);
         // Strangers are told nothing: they may not be who they say, nor where.
         let hears = written.is_some() && self.may_hear_news(owed);
-        let room = if hears { self.budget.room(Class::News, self.now, &self.config) } else { 0 };
-        let news = gossip::pack(&mut writer, room, &mut context!(self));
+        let room = if hears { self.core.budget.room(Class::News, self.core.now, &self.core.config) } else { 0 };
+        let news = gossip::pack(&mut writer, room, &mut self.core);
         // A burst of news without any would be a datagram for nothing.
         if written.is_none() || matches!(owed, Owed::News(_)) && news == 0 {
             return Err(if writer.is_short() { Unsent::Small } else { Unsent::Gone });
@@ -278,17 +277,17 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn head(&self, open: bool, for_twin: bool) -> Option<Head> {
-        let myself = self.members.myself()?;
+        let myself = self.core.members.myself()?;
         let (sender, tag, incarnation) = (myself.id, myself.tag(), myself.incarnation);
         // Nobody compares tables with its twin: the flag says something else to that.
-        let full = if for_twin { self.is_held() } else { self.members.has_refused() };
-        let newcomer = self.phase == Phase::Joining;
+        let full = if for_twin { self.is_held() } else { self.core.members.has_refused() };
+        let newcomer = self.core.phase == Phase::Joining;
         Some(Head { sender, tag, incarnation, open, full, newcomer })
     }
 
     /// Where to, and for whom.
     fn addressee(&self, owed: &Owed<A>) -> Option<(A, u32)> {
-        let of_member = |id| self.members.find_record(id).map(|record| (record.addr, record.tag()));
+        let of_member = |id| self.core.members.find_record(id).map(|record| (record.addr, record.tag()));
         match *owed {
             Owed::Reply(_, ref reply) => Some((reply.to, reply.tag)),
             Owed::Probe(_, Probe::Ping { target, .. }) => of_member(target),
@@ -306,7 +305,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Leave(_, id) | Owed::Sync(_, id) | Owed::Relay(_, id) | Owed::Compare(id) => of_member(id),
             Owed::Cast(_, id) | Owed::Direct(_, id) | Owed::Pull(_, id, _) | Owed::Give(_, id) => of_member(id),
             Owed::Delta(_, id) | Owed::Fetch(_, id) | Owed::Maps(_, id) => of_member(id),
-            Owed::News(index) => self.members.get(index).map(|record| (record.addr, record.tag())),
+            Owed::News(index) => self.core.members.get(index).map(|record| (record.addr, record.tag())),
         }
     }
 
@@ -319,12 +318,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Probe(_, Probe::Ping { target: id, .. } | Probe::Ask { juror: id, target: None, .. })
                 if !self.detector.doubts(*id) =>
             {
-                self.members.find(*id).is_some_and(|index| self.members.is_proved(index))
+                self.core.members.find(*id).is_some_and(|index| self.core.members.is_proved(index))
             }
             // The question may have come from anywhere.
             Owed::Probe(_, Probe::Verdict { asker, to, .. }) => {
-                let there = |index: &Index| self.members.get(*index).is_some_and(|record| record.addr == *to);
-                self.members.find(*asker).filter(there).is_some_and(|index| self.members.is_proved(index))
+                let there = |index: &Index| self.core.members.get(*index).is_some_and(|record| record.addr == *to);
+                self.core.members.find(*asker).filter(there).is_some_and(|index| self.core.members.is_proved(index))
             }
             _ => true,
         }
@@ -337,7 +336,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Owed::Rival => {
                 self.write_ping(self.rival.as_ref()?.number, writer)?;
                 // Of two equals the greater life keeps the id: the other must know which that is.
-                let myself = self.members.myself()?;
+                let myself = self.core.members.myself()?;
                 writer.frame(kind::NEWS, |body| body.record(myself))
             }
             Owed::Challenge(at, side) => {
@@ -356,27 +355,29 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Owed::Leave(..) => {
                 let number = self.leave.as_ref()?.number;
-                writer.frame(kind::NEWS, |body| self.members.describe(MYSELF, true, body))?;
+                writer.frame(kind::NEWS, |body| self.core.members.describe(MYSELF, true, body))?;
                 writer.frame(kind::LEAVE, |body| body.u32(number))
             }
             Owed::Relay(at, _) => self.write_parcel(at, writer),
             Owed::Sync(at, _) => {
                 // Drawn only if it is used: a buffer that is too small changes nothing.
-                let mut rng = self.rng.clone();
-                self.sync.write(at, rng.next_u32(), writer, &self.members)?;
-                self.rng = rng;
+                let mut rng = self.core.rng.clone();
+                self.sync.write(at, rng.next_u32(), writer, &self.core.members)?;
+                self.core.rng = rng;
                 Some(())
             }
             Owed::News(_) => Some(()),
             Owed::Compare(_) if self.keeps_data() => self.write_comparison(writer),
-            Owed::Delta(at, _) if self.keeps_maps() => self.state.write_delta(at, &self.members, writer),
-            Owed::Fetch(at, _) if self.keeps_maps() => self.state.write_fetch(at, &self.members, writer),
-            Owed::Maps(at, _) if self.keeps_maps() => self.state.write_give(at, &self.config, &self.members, writer),
+            Owed::Delta(at, _) if self.keeps_maps() => self.state.write_delta(at, &self.core.members, writer),
+            Owed::Fetch(at, _) if self.keeps_maps() => self.state.write_fetch(at, &self.core.members, writer),
+            Owed::Maps(at, _) if self.keeps_maps() => {
+                self.state.write_give(at, &self.core.config, &self.core.members, writer)
+            }
             Owed::Cast(at, _) if self.keeps_messages() => self.write_cast(at, writer),
             Owed::Direct(at, _) if self.keeps_messages() => self.write_direct(at, writer),
             Owed::Pull(_, _, ref pull) => writer.frame(kind::PULL, |body| pull.write(body)),
             Owed::Give(at, _) if self.keeps_messages() => {
-                self.broadcasts.write_give(at, &self.config, &self.members, writer)
+                self.broadcasts.write_give(at, &self.core.config, &self.core.members, writer)
             }
             _ => None,
         }
@@ -385,10 +386,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Writes how far this node has come, or sums of it.
     fn write_comparison(&mut self, writer: &mut Writer<'_>) -> Option<()> {
         // Drawn only if it is used: a buffer that is too small changes nothing.
-        let mut rng = self.rng.clone();
+        let mut rng = self.core.rng.clone();
         let parts = (&self.broadcasts, &self.state);
-        self.comparison.write(rng.next_u32(), parts, &self.members, writer)?;
-        self.rng = rng;
+        self.comparison.write(rng.next_u32(), parts, &self.core.members, writer)?;
+        self.core.rng = rng;
         Some(())
     }
 
@@ -398,13 +399,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         let (leg, records) = self.relays.content(at)?;
         let frame = writer.begin(kind::RELAY)?;
         let head = writer.u32(leg.number).and(writer.u32(leg.share.low)).and(writer.u32(leg.share.high));
-        let fits = |index: &&Index| self.members.write(**index, self.now, writer).is_some();
+        let fits = |index: &&Index| self.core.members.write(**index, self.core.now, writer).is_some();
         let count = head.map_or(0, |()| records.iter().take_while(fits).count());
         if count == 0 {
             return writer.cancel(frame);
         }
         for index in self.relays.shorten(at, count) {
-            self.members.announce(index, 0);
+            self.core.members.announce(index, 0);
         }
         writer.end(frame)
     }
@@ -423,7 +424,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.write_ping(number, writer)?;
                 // What others say of it, so that it can speak against it at once (Lifeguard's buddy system).
                 let Some(Accusation { incarnation, by }) = claim else { return Some(()) };
-                let record = Record { incarnation, ..self.members.find_record(target)?.with(Liveness::Down) };
+                let record = Record { incarnation, ..self.core.members.find_record(target)?.with(Liveness::Down) };
                 // It asks who says so.
                 let said_by = Certificate::said_by(by);
                 // The smallest datagram may have no room for more than the record.
@@ -432,14 +433,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             Probe::Ask { question, target, many, .. } => writer.frame(kind::ASK, |body| {
                 body.u32(question)?;
                 body.id(target.unwrap_or(self.id()))?;
-                body.time(errand_time(&self.config, many))
+                body.time(errand_time(&self.core.config, many))
             }),
             Probe::Verdict { question, target, word, .. } => write_verdict(question, target, word, writer),
         }
     }
 
     pub(super) fn write_introduce(&self, to: A, writer: &mut Writer<'_>) -> Option<()> {
-        let cookie = crate::join::cookie(&self.rng, to, self.now, &self.config);
+        let cookie = crate::join::cookie(&self.core.rng, to, self.core.now, &self.core.config);
         writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
     }
 
@@ -460,13 +461,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             body.u8(if sought.is_some() { VERSION | SEEKS } else { VERSION })?;
             body.u8(VERSION)?;
             // Whoever is asked may be newer than this node, and is to know from where on it is told.
-            self.members.describe(MYSELF, true, body)
+            self.core.members.describe(MYSELF, true, body)
         })
     }
 
     /// This node's roots, mixed with a ping's number.
     pub(super) fn roots(&self, number: u32) -> Roots {
-        Roots::of(self.members.root(), self.keeps_data().then(|| self.members.progress()), number)
+        Roots::of(self.core.members.root(), self.keeps_data().then(|| self.core.members.progress()), number)
     }
 }
 

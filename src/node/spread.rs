@@ -6,7 +6,6 @@ use super::Node;
 use super::learn::{Source, Telling};
 use super::receive::Speaker;
 use super::reply::{Reply, Say};
-use crate::context::Context;
 use crate::member::Address;
 use crate::members::Index;
 use crate::relay::{self, PARCEL, Share};
@@ -22,11 +21,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         let (sender, tag) = (speaker.head.sender, speaker.head.tag);
         if speaker.known.is_none() {
             let Some(own) = Self::introduction(records, sender, tag) else { return self.refuse(DropReason::Stranger) };
-            if self.members.find(sender).is_none() && self.is_crowded(own.addr, true) {
+            if self.core.members.find(sender).is_none() && self.is_crowded(own.addr, true) {
                 return self.refuse(DropReason::TableFull);
             }
             // Whoever has forgotten some of the dead cannot tell what a newcomer says from what one of those said once.
-            if self.members.has_forgotten() && self.members.find(sender).is_none() {
+            if self.core.members.has_forgotten() && self.core.members.find(sender).is_none() {
                 if !self.challenge(own, sender, None) {
                     self.refuse(DropReason::TooManyClaims);
                 }
@@ -35,7 +34,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         self.learn_all(records, Source::News, sender);
         if speaker.known.is_none() {
-            speaker.known = self.members.find_life(sender, tag);
+            speaker.known = self.core.members.find_life(sender, tag);
             // Perhaps nobody else knows it yet.
             if let Some(index) = speaker.known {
                 self.tell_of(index, Telling::Tree);
@@ -51,16 +50,16 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.respond(speaker, Say::RelayAck { number, passes_on: true, introduce });
         }
         let there =
-            speaker.known.and_then(|index| self.members.get(index)).is_some_and(|held| held.addr == speaker.addr);
+            speaker.known.and_then(|index| self.core.members.get(index)).is_some_and(|held| held.addr == speaker.addr);
         let from = Some(speaker.head.sender).filter(|_| there);
         self.learn_all(records, Source::Relay, speaker.head.sender);
         let (held, believed) = self.held_of(records);
         // Whoever is new itself knows too few of those who are to be told, and whoever leaves may be gone before they are.
         let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
-        let able = able && believed && held.len() <= relay::capacity::<A>(&self.config);
+        let able = able && believed && held.len() <= relay::capacity::<A>(&self.core.config);
         let mut parcel = held;
-        parcel.retain(|index| self.members.is_news(*index));
-        let room = parcel.is_empty() || self.relays.has_room_for(from, &self.config);
+        parcel.retain(|index| self.core.members.is_news(*index));
+        let room = parcel.is_empty() || self.relays.has_room_for(from, &self.core.config);
         if able && !room {
             self.refuse(DropReason::Busy);
         }
@@ -68,8 +67,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         if passes_on {
             self.relays.take(number);
             if !parcel.is_empty() {
-                let unit = self.detector.unit(&self.config);
-                self.relays.pass_on(parcel, (from, share), unit, &mut context!(self));
+                let unit = self.detector.unit(&self.core.config);
+                self.relays.pass_on(parcel, (from, share), unit, &mut self.core);
             }
         }
         self.respond(speaker, Say::RelayAck { number, passes_on, introduce });
@@ -80,8 +79,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let (mut held, mut believed) = (Vec::new(), true);
         // What is not passed on need not be looked up.
         while let Some(record) = records.record::<A>().filter(|_| believed) {
-            let index = self.members.find(record.id);
-            match index.and_then(|index| self.members.get(index)).zip(index) {
+            let index = self.core.members.find(record.id);
+            match index.and_then(|index| self.core.members.get(index)).zip(index) {
                 Some((own, index)) if *own == record => believed &= held.push(index).is_ok(),
                 Some((own, _)) => believed &= own.supersedes(&record),
                 None => believed = false,
@@ -92,18 +91,18 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether a question for sums of a table is answered now.
     pub(super) fn has_turn(&mut self, speaker: &Speaker<A>) -> bool {
-        self.turns.take(speaker.head.sender, speaker.home, self.now)
+        self.turns.take(speaker.head.sender, speaker.home, self.core.now)
     }
 
     /// Answers a step of anti-entropy. A large answer goes to where the member is known to be, and not to wherever this
     /// came from, nor to where it is only said to be: who has not shown that it is there gets thrice what it sent, or is
     /// to introduce itself, and asks again.
     pub(super) fn answer_comparison(&mut self, say: Say, speaker: &mut Speaker<A>) {
-        let proved = self.members.find(speaker.head.sender).filter(|index| self.members.is_proved(*index));
-        match proved.and_then(|index| self.members.get(index)).map(|record| record.addr) {
+        let proved = self.core.members.find(speaker.head.sender).filter(|index| self.core.members.is_proved(*index));
+        match proved.and_then(|index| self.core.members.get(index)).map(|record| record.addr) {
             // It asks again, or another does.
             Some(_) if self.pays_for_answers().is_none() => {
-                self.stats.held_back = self.stats.held_back.wrapping_add(1);
+                self.core.stats.held_back = self.core.stats.held_back.wrapping_add(1);
             }
             Some(home) => self.reply(Reply { to: home, tag: speaker.head.tag, home: true, most: usize::MAX, say }),
             None if 3 * speaker.len >= LEAST_ANSWER => self.respond(speaker, say),
@@ -113,16 +112,20 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// What a list of ours lacks. What it says is believed no more than any hearsay, asked for or not.
     pub(super) fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
-        let before = self.members.root();
+        let before = self.core.members.root();
         self.learn_all(records, Source::Sync(speaker.head.sender), speaker.head.sender);
-        if self.members.root() != before {
+        if self.core.members.root() != before {
             // Where something was missing, more may be.
-            let any = self.members.random_live(&mut self.rng, |_| true).and_then(|index| self.members.get(index));
+            let any = self
+                .core
+                .members
+                .random_live(&mut self.core.rng, |_| true)
+                .and_then(|index| self.core.members.get(index));
             let peer = any.map_or(speaker.head.sender, |record| record.id);
-            self.sync.leave_unfinished(peer, self.now, self.config.probe_period / 4);
+            self.sync.leave_unfinished(peer, self.core.now, self.core.config.probe_period / 4);
         }
-        if self.sync.on_page(speaker.head.sender, (low, high), &mut context!(self)) {
-            self.detector.answered(&mut context!(self));
+        if self.sync.on_page(speaker.head.sender, (low, high), &mut self.core) {
+            self.detector.answered(&mut self.core);
         }
     }
 }

@@ -6,11 +6,11 @@ use super::Node;
 use super::send::{Owed, behind};
 use crate::broadcast::{self, At, DIRECT, Entry};
 use crate::budget::Class;
-use crate::context::{Context, Deadline};
 use crate::event::{BroadcastError, CapacityError, Event, SendError, WakeReason};
 use crate::ids::{MessageId, Question};
 use crate::member::{Address, NodeId, Record};
 use crate::members::MYSELF;
+use crate::node_core::Deadline;
 use crate::storage::Storage;
 use crate::time::{Instant, micros};
 use crate::topic::Topic;
@@ -94,19 +94,19 @@ impl<A: Address, S: Storage> Node<A, S> {
     ) -> Result<MessageId, BroadcastError> {
         let origin = self.speaks().ok_or(BroadcastError::NotRunning)?;
         let prefix = question.map_or(0, |_| 4);
-        if !self.broadcasts.can_hold(payload.len().saturating_add(prefix), self.config.max_datagram()) {
+        if !self.broadcasts.can_hold(payload.len().saturating_add(prefix), self.core.config.max_datagram()) {
             return Err(BroadcastError::TooLarge);
         }
-        let sent = self.broadcasts.broadcast(topic, question, payload, &mut context!(self));
+        let sent = self.broadcasts.broadcast(topic, question, payload, &mut self.core);
         let seq = sent.map_err(|broadcast::Full| BroadcastError::WouldBlock)?;
-        self.stats.broadcasts = self.stats.broadcasts.wrapping_add(1);
+        self.core.stats.broadcasts = self.core.stats.broadcasts.wrapping_add(1);
         self.act();
         Ok(MessageId { origin: origin.id, tag: origin.tag, seq })
     }
 
     /// The longest payload, in bytes, that can be sent: 32 datagrams' worth, or what there is room for.
     pub fn max_payload(&self) -> usize {
-        self.broadcasts.most(self.config.max_datagram())
+        self.broadcasts.most(self.core.config.max_datagram())
     }
 
     /// Sends a payload to one living member, whether it listens to `topic` or not, again and again until it is
@@ -127,7 +127,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         let bit = topic.bit();
         while chosen.len() < count.min(self.broadcasts.sends.limit()) {
             let fresh = |member: &crate::Member<A>| member.record.topics & bit != 0 && !chosen.contains(&member.id());
-            let any = self.members.random_live(&mut self.rng, fresh).and_then(|index| self.members.get(index));
+            let any =
+                self.core.members.random_live(&mut self.core.rng, fresh).and_then(|index| self.core.members.get(index));
             match any.map(|record| record.id) {
                 Some(id) => drop(chosen.push(id)),
                 None => break,
@@ -155,12 +156,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.broadcasts.questions.has_room() {
             return Err(BroadcastError::WouldBlock);
         }
-        let undrawn = self.rng.clone();
-        let number = self.rng.next_u32();
+        let undrawn = self.core.rng.clone();
+        let number = self.core.rng.next_u32();
         let sent = self.announce_message(topic, Some(number), payload);
         match sent {
             Ok(id) => self.open_question(id, number, wanted, within),
-            Err(_) => self.rng = undrawn,
+            Err(_) => self.core.rng = undrawn,
         }
         sent
     }
@@ -178,20 +179,20 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.broadcasts.questions.has_room() {
             return Err(SendError::WouldBlock);
         }
-        let undrawn = self.rng.clone();
-        let number = self.rng.next_u32();
+        let undrawn = self.core.rng.clone();
+        let number = self.core.rng.next_u32();
         let sent = self.post(&[to], (topic, QUESTION, true), Some(number), payload);
         match sent {
             Ok(id) => self.open_question(id, number, 1, within),
-            Err(_) => self.rng = undrawn,
+            Err(_) => self.core.rng = undrawn,
         }
         sent
     }
 
     fn open_question(&mut self, id: MessageId, number: u32, wanted: u32, within: Duration) {
-        let until = self.now.after(micros(within));
+        let until = self.core.now.after(micros(within));
         let bit = self.broadcasts.questions.open(id, number, wanted, until);
-        self.members.forget_answers(bit);
+        self.core.members.forget_answers(bit);
     }
 
     /// Answers a question. It is sent until it is acknowledged, and nothing is told of it: whether the asker still waits
@@ -212,29 +213,30 @@ impl<A: Address, S: Storage> Node<A, S> {
         payload: &[u8],
     ) -> Result<MessageId, SendError> {
         let origin = self.speaks().ok_or(SendError::NotRunning)?;
-        let lives =
-            |id: &NodeId| self.members.find(*id).is_some_and(|index| index != MYSELF && self.members.is_live(index));
+        let lives = |id: &NodeId| {
+            self.core.members.find(*id).is_some_and(|index| index != MYSELF && self.core.members.is_live(index))
+        };
         if to.is_empty() || !to.iter().all(lives) {
             return Err(SendError::Unknown);
         }
         let prefix = number.map_or(0, |_| 4);
-        if !self.broadcasts.can_hold(payload.len().saturating_add(prefix), self.config.max_datagram()) {
+        if !self.broadcasts.can_hold(payload.len().saturating_add(prefix), self.core.config.max_datagram()) {
             return Err(SendError::TooLarge);
         }
         if self.broadcasts.sends.room() < to.len() {
             return Err(SendError::WouldBlock);
         }
-        let undrawn = self.rng.clone();
-        let name = self.rng.next_u32() | 1;
+        let undrawn = self.core.rng.clone();
+        let name = self.core.rng.next_u32() | 1;
         let message = (name, topic, form, DIRECT);
-        let composed = self.broadcasts.compose(message, (number, payload), &mut context!(self));
+        let composed = self.broadcasts.compose(message, (number, payload), &mut self.core);
         let Some((at, pieces)) = composed else {
-            self.rng = undrawn;
+            self.core.rng = undrawn;
             return Err(SendError::WouldBlock);
         };
-        let until = self.now.after(self.config.delivery_timeout);
+        let until = self.core.now.after(self.core.config.delivery_timeout);
         for id in to {
-            let send = broadcast::Send::new(*id, name, (at, pieces), quiet, (self.now, until));
+            let send = broadcast::Send::new(*id, name, (at, pieces), quiet, (self.core.now, until));
             self.broadcasts.sends.push(send);
         }
         self.act();
@@ -243,14 +245,14 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Who this node is, if it has a say.
     fn speaks(&self) -> Option<crate::wire::Origin> {
-        self.members.own_origin().filter(|_| self.is_running() && self.leave.is_none())
+        self.core.members.own_origin().filter(|_| self.is_running() && self.leave.is_none())
     }
 
     // Time.
 
     /// Whether own broadcasts can be handed out: a newcomer knows too few of those who are to hear them.
     pub(super) fn may_begin_casts(&self) -> bool {
-        self.phase != crate::Phase::Joining && !self.sync.by_newcomer()
+        self.core.phase != crate::Phase::Joining && !self.sync.by_newcomer()
     }
 
     pub(super) fn messages_due(&self, due: &mut Deadline) {
@@ -265,14 +267,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         if self.keeps_messages() {
-            let casts = self.broadcasts.casts_due(self.may_begin_casts(), self.now);
+            let casts = self.broadcasts.casts_due(self.may_begin_casts(), self.core.now);
             self.sooner_if_paid(due, Class::Casts, casts, WakeReason::Message);
             self.sooner_if_paid(due, Class::Sync, self.broadcasts.repairs.due(), WakeReason::Repair);
         }
         // Otherwise it goes out with this very call.
         let owes = self.broadcasts.owed_gives().next().is_some() || self.comparison.owed().is_some();
         if owes && !self.may_send(Class::Sync) {
-            self.sooner_if_paid(due, Class::Sync, self.now, WakeReason::Repair);
+            self.sooner_if_paid(due, Class::Sync, self.core.now, WakeReason::Repair);
         }
     }
 
@@ -280,27 +282,27 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.keeps_data() {
             return;
         }
-        if self.now >= self.broadcasts.next_mourning {
-            self.broadcasts.next_mourning = self.now.after(self.config.probe_period);
-            self.members.end_mourning(self.now);
+        if self.core.now >= self.broadcasts.next_mourning {
+            self.broadcasts.next_mourning = self.core.now.after(self.core.config.probe_period);
+            self.core.members.end_mourning(self.core.now);
         }
         if !self.keeps_messages() {
             return;
         }
-        let unit = self.detector.hop(&self.config);
-        self.broadcasts.sends.tick(unit, &context!(self));
-        self.broadcasts.questions.tick(self.now);
+        let unit = self.detector.hop(&self.core.config);
+        self.broadcasts.sends.tick(unit, &self.core);
+        self.broadcasts.questions.tick(self.core.now);
         if self.detector.isolated {
             return;
         }
         if self.may_send(Class::Casts) {
             let may_begin = self.may_begin_casts();
-            let given_up = self.broadcasts.tick_casts(may_begin, unit, &mut context!(self));
-            self.detector.probe_now(given_up, &mut context!(self));
+            let given_up = self.broadcasts.tick_casts(may_begin, unit, &mut self.core);
+            self.detector.probe_now(given_up, &mut self.core);
         }
         if self.may_send(Class::Sync) {
-            while let Some((origin, last)) = self.broadcasts.repairs.tick(unit, &mut context!(self)) {
-                self.broadcasts.give_up(origin, (last, false), &mut context!(self));
+            while let Some((origin, last)) = self.broadcasts.repairs.tick(unit, &mut self.core) {
+                self.broadcasts.give_up(origin, (last, false), &mut self.core);
             }
         }
     }
@@ -326,7 +328,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return None;
         }
         if self.keeps_messages() {
-            if let Some((at, to, pull)) = behind(self.broadcasts.repairs.owed(&self.members), passed) {
+            if let Some((at, to, pull)) = behind(self.broadcasts.repairs.owed(&self.core.members), passed) {
                 return Some(Owed::Pull(at, to, pull));
             }
             if let Some((at, to)) = behind(self.broadcasts.owed_gives(), passed) {
@@ -338,7 +340,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     pub(super) fn write_cast(&self, at: usize, writer: &mut Writer<'_>) -> Option<()> {
         let leg = self.broadcasts.tree.get(at)?;
-        let piece = self.broadcasts.piece(leg.job, leg.share, &self.members)?;
+        let piece = self.broadcasts.piece(leg.job, leg.share, &self.core.members)?;
         write_frame(kind::CAST, writer, |body| {
             body.u32(leg.number)?;
             body.u32(leg.share.low)?;
@@ -367,13 +369,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(gap) = self.broadcasts.next_gap() {
             return Some(News::Gap(gap));
         }
-        while let Some((at, entry)) = self.broadcasts.next_message(&self.members, &mut self.stats) {
+        while let Some((at, entry)) = self.broadcasts.next_message(&self.core.members, &mut self.core.stats) {
             if self.message_event(at, &entry).is_some() {
                 return Some(News::Message(at, entry));
             }
         }
         if let Some(send) = self.broadcasts.sends.next_outcome() {
-            let origin = self.members.own_origin()?;
+            let origin = self.core.members.own_origin()?;
             let id = MessageId { origin: origin.id, tag: origin.tag, seq: send.number };
             return Some(News::Outcome(id, send.to, send.has_reached()));
         }

@@ -2,18 +2,18 @@
 
 use super::Node;
 use crate::budget::Class;
-use crate::context::{Context, Deadline};
 use crate::event::{Notice, Phase, WakeReason};
 use crate::member::Address;
+use crate::node_core::Deadline;
 use crate::storage::Storage;
 use crate::time::Instant;
 
 impl<A: Address, S: Storage> Node<A, S> {
     /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
     pub(super) fn wants_seeds(&self) -> bool {
-        match self.phase {
+        match self.core.phase {
             Phase::Joining => true,
-            Phase::Member => self.members.others() == 0,
+            Phase::Member => self.core.members.others() == 0,
             _ => false,
         }
     }
@@ -27,19 +27,19 @@ impl<A: Address, S: Storage> Node<A, S> {
         match &self.leave {
             Some(leave) => due.sooner(leave.due(), WakeReason::Leave),
             None => {
-                due = self.detector.due(&self.members);
+                due = self.detector.due(&self.core.members);
                 due.sooner(self.seeds.due(self.wants_seeds()), WakeReason::Join);
             }
         }
         if !self.detector.isolated {
-            let tells = self.gossip.due(&self.members, &self.config).min(self.relays.due(&self.config));
+            let tells = self.gossip.due(&self.core.members, &self.core.config).min(self.relays.due(&self.core.config));
             self.sooner_if_paid(&mut due, Class::News, tells, WakeReason::Gossip);
         }
         self.sooner_if_paid(&mut due, Class::Sync, self.sync.due(), WakeReason::Sync);
         self.messages_due(&mut due);
         self.state_due(&mut due);
-        if self.phase == Phase::Member {
-            due.sooner(self.seeds.visit_due(&self.members, self.detector.isolated), WakeReason::Visit);
+        if self.core.phase == Phase::Member {
+            due.sooner(self.seeds.visit_due(&self.core.members, self.detector.isolated), WakeReason::Visit);
             due.sooner(self.arrives.unwrap_or(Instant::FAR_FUTURE), WakeReason::Join);
         }
         due.sooner(self.challenges.due(), WakeReason::Challenge);
@@ -51,22 +51,22 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Lets time pass up to `now`, and serves what is due. An older `now` counts as the newest seen (law 2).
     pub(super) fn advance(&mut self, now: Instant) {
-        let (due, before) = (self.poll_timeout(), self.now);
+        let (due, before) = (self.poll_timeout(), self.core.now);
         self.tell_time(now);
-        if self.now < due {
+        if self.core.now < due {
             return;
         }
-        let late = self.now.since(due);
-        if late > self.config.grace() {
-            self.stats.late_ticks = self.stats.late_ticks.wrapping_add(1);
-            self.detector.forgive(late, before, self.now, &self.config);
+        let late = self.core.now.since(due);
+        if late > self.core.config.grace() {
+            self.core.stats.late_ticks = self.core.stats.late_ticks.wrapping_add(1);
+            self.detector.forgive(late, before, self.core.now, &self.core.config);
             if self.keeps_messages() {
-                self.broadcasts.repairs.forgive(late, self.now);
+                self.broadcasts.repairs.forgive(late, self.core.now);
                 self.broadcasts.sends.forgive(late);
             }
-            self.challenges.forgive(self.now.after(self.config.grace()));
+            self.challenges.forgive(self.core.now.after(self.core.config.grace()));
             if let Some(rival) = &mut self.rival {
-                rival.forgive(self.now, &self.config);
+                rival.forgive(self.core.now, &self.core.config);
             }
         }
         self.act();
@@ -76,7 +76,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// the epoch) count as the last that do not.
     pub(super) fn tell_time(&mut self, now: Instant) {
         const LATEST: Instant = Instant::from_micros(u64::MAX - (1 << 40));
-        self.now = self.now.max(now.min(LATEST));
+        self.core.now = self.core.now.max(now.min(LATEST));
     }
 
     /// Serves whatever is due now. Everything that a node does of its own accord begins here.
@@ -85,12 +85,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let (told, isolated) = (self.leave.is_some() && self.has_told_all(), self.detector.isolated);
-        let mut cx = context!(self);
-        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, isolated, &mut cx)) {
+        let mut core = &mut self.core;
+        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, isolated, core)) {
             self.leave = None;
-            self.phase = Phase::Left;
+            self.core.phase = Phase::Left;
             self.broadcasts.sends.conclude();
-            return self.notices.raise(Notice::Left);
+            return self.core.notices.raise(Notice::Left);
         }
         if self.leave.is_none() {
             self.detect();
@@ -98,15 +98,15 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.look_into_claims();
             self.ask_seeds();
         }
-        if self.phase == Phase::Member {
-            if self.now >= self.seeds.visit_due(&self.members, self.detector.isolated) {
+        if self.core.phase == Phase::Member {
+            if self.core.now >= self.seeds.visit_due(&self.core.members, self.detector.isolated) {
                 self.forget_outdated();
             }
-            self.seeds.tick_visit(self.detector.isolated, &mut context!(self));
+            self.seeds.tick_visit(self.detector.isolated, &mut self.core);
         }
         let syncs = self.no_sooner(Class::Sync, self.sync.due());
-        if self.now >= syncs {
-            self.sync.tick(self.config.first_retry, &mut context!(self));
+        if self.core.now >= syncs {
+            self.sync.tick(self.core.config.first_retry, &mut self.core);
         }
         self.settle_in();
         self.contest();
@@ -119,7 +119,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Whether all that this node says has been acknowledged, or given up.
     pub(super) fn has_told_all(&self) -> bool {
         let said = !self.keeps_messages() || self.broadcasts.is_done();
-        let written = !self.keeps_maps() || self.state.is_done(&self.members);
+        let written = !self.keeps_maps() || self.state.is_done(&self.core.members);
         self.relays.is_done() && said && written
     }
 
@@ -127,9 +127,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.detector.isolated || !self.may_send(Class::News) {
             return;
         }
-        let unit = self.detector.unit(&self.config);
-        self.relays.tick(unit, &mut context!(self));
-        self.gossip.tick(&mut context!(self));
+        let unit = self.detector.unit(&self.core.config);
+        self.relays.tick(unit, &mut self.core);
+        self.gossip.tick(&mut self.core);
     }
 
     /// Takes what is due then, or as soon as it can be sent, for the next deadline if that is sooner.
@@ -141,15 +141,19 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// When what is due then can be sent, as far as the byte budget goes.
     pub(super) fn no_sooner(&self, class: Class, due: Instant) -> Instant {
-        if due == Instant::FAR_FUTURE { due } else { due.max(self.budget.ready(class, self.now, &self.config)) }
+        if due == Instant::FAR_FUTURE {
+            due
+        } else {
+            due.max(self.core.budget.ready(class, self.core.now, &self.core.config))
+        }
     }
 
     fn detect(&mut self) {
         let was_isolated = self.detector.isolated;
-        while let Some((dead, certificate)) = self.detector.tick(&mut context!(self)) {
+        while let Some((dead, certificate)) = self.detector.tick(&mut self.core) {
             self.declare_down(dead, certificate);
         }
-        if let Some(said) = self.detector.unanswered_charge(&context!(self)) {
+        if let Some(said) = self.detector.unanswered_charge(&self.core) {
             self.heed_charge(said);
         }
         self.note_isolation(was_isolated);
@@ -159,9 +163,9 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn ask_seeds(&mut self) {
         let wanted = self.wants_seeds();
         if let Some(addr) = self.addr() {
-            self.seeds.tick(wanted, addr, &mut context!(self));
-            if self.phase == Phase::Joining && self.seeds.tell_failing(self.now, &self.config) {
-                self.notices.raise(Notice::JoinFailing);
+            self.seeds.tick(wanted, addr, &mut self.core);
+            if self.core.phase == Phase::Joining && self.seeds.tell_failing(self.core.now, &self.core.config) {
+                self.core.notices.raise(Notice::JoinFailing);
             }
         }
     }
@@ -170,11 +174,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.challenges.is_empty() {
             return;
         }
-        let unit = self.detector.unit(&self.config);
-        while let Some(record) = self.challenges.tick(unit, &mut context!(self)) {
-            if let Some(index) = self.believe(record).filter(|index| self.members.is_live(*index)) {
-                self.members.see(index, self.now);
-                self.members.prove(index);
+        let unit = self.detector.unit(&self.core.config);
+        while let Some(record) = self.challenges.tick(unit, &mut self.core) {
+            if let Some(index) = self.believe(record).filter(|index| self.core.members.is_live(*index)) {
+                self.core.members.see(index, self.core.now);
+                self.core.members.prove(index);
             }
         }
     }
@@ -183,12 +187,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         match (was_isolated, self.detector.isolated) {
             (false, true) => {
                 self.relays.clear();
-                self.notices.raise(Notice::Isolated);
+                self.core.notices.raise(Notice::Isolated);
             }
             (true, false) => {
                 // Nobody could be asked meanwhile.
-                self.broadcasts.repairs.forgive(u64::MAX, self.now);
-                self.notices.raise(Notice::Reconnected);
+                self.broadcasts.repairs.forgive(u64::MAX, self.core.now);
+                self.core.notices.raise(Notice::Reconnected);
             }
             _ => {}
         }

@@ -2,10 +2,10 @@
 
 use super::State;
 use crate::config::Config;
-use crate::context::Context;
 use crate::map::{BULK, LOGS, VITAL_LOG};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
+use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
 use crate::tree::{Share, WAYS, Wish};
@@ -79,25 +79,25 @@ impl<S: Storage> State<S> {
         &mut self,
         may_begin: bool,
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Option<NodeId> {
-        let given_up = self.tree.tick(unit, cx);
-        self.note_backlog(cx.members);
-        self.hand_out_own(may_begin, unit, cx);
+        let given_up = self.tree.tick(unit, core);
+        self.note_backlog(&core.members);
+        self.hand_out_own(may_begin, unit, core);
         given_up
     }
 
-    fn hand_out_own<A: Address>(&mut self, may_begin: bool, unit: u64, cx: &mut Context<'_, A, S>) {
-        let now = cx.now >= self.last_handed.after(cx.config.gossip_gap);
-        if !(may_begin && now && cx.members.others() > 0 && self.can_hand_out()) {
+    fn hand_out_own<A: Address>(&mut self, may_begin: bool, unit: u64, core: &mut Core<A, S>) {
+        let now = core.now >= self.last_handed.after(core.config.gossip_gap);
+        if !(may_begin && now && core.members.others() > 0 && self.can_hand_out()) {
             return;
         }
-        let Some((log, from)) = self.unhanded(cx.members) else { return };
-        let Some(tag) = cx.members.myself().map(|myself| myself.tag()) else { return };
-        let room = cx.config.max_datagram() - MOST_BEFORE_ENTRIES;
-        let to = self.reach((MYSELF, log), from, room, cx.members);
+        let Some((log, from)) = self.unhanded(&core.members) else { return };
+        let Some(tag) = core.members.myself().map(|myself| myself.tag()) else { return };
+        let room = core.config.max_datagram() - MOST_BEFORE_ENTRIES;
+        let to = self.reach((MYSELF, log), from, room, &core.members);
         let delta = Delta { owner: MYSELF, tag, vital: log == VITAL_LOG, from, to };
-        self.hand_out(delta, Share::ALL, unit, cx);
+        self.hand_out(delta, Share::ALL, unit, core);
         if let Some(handed) = self.handed.get_mut(log) {
             *handed = to;
         }
@@ -105,7 +105,7 @@ impl<S: Storage> State<S> {
         if let Some(tells) = self.tells_floor.get_mut(log) {
             *tells = false;
         }
-        self.last_handed = cx.now;
+        self.last_handed = core.now;
     }
 
     /// Passes what a chunk brought on to the others in a share; false, and nothing done, if there is no room.
@@ -115,22 +115,22 @@ impl<S: Storage> State<S> {
         (from, to): (u32, u32),
         share: Share,
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
-        let Some(tag) = cx.members.get(owner).map(|record| record.tag()) else { return false };
+        let Some(tag) = core.members.get(owner).map(|record| record.tag()) else { return false };
         let able = self.can_hand_out();
         if able {
-            self.hand_out(Delta { owner, tag, vital, from, to }, share, unit, cx);
+            self.hand_out(Delta { owner, tag, vital, from, to }, share, unit, core);
         }
         able
     }
 
     /// Hands a share out. Where an earlier part of the same log is still on its way in the same share, both go together if
     /// they fit: under load a log is sent once, and not once for each write.
-    fn hand_out<A: Address>(&mut self, delta: Delta, share: Share, unit: u64, cx: &mut Context<'_, A, S>) {
+    fn hand_out<A: Address>(&mut self, delta: Delta, share: Share, unit: u64, core: &mut Core<A, S>) {
         let ways = (self.tree.room() - 2).min(WAYS);
-        let room = cx.config.max_datagram() - MOST_BEFORE_ENTRIES;
-        let map = *cx.members.map(delta.owner);
+        let room = core.config.max_datagram() - MOST_BEFORE_ENTRIES;
+        let map = *core.members.map(delta.owner);
         let mut tree = core::mem::replace(&mut self.tree, crate::tree::Tree::NONE);
         let joins = |held: &mut Delta| {
             let same = held.owner == delta.owner && held.tag == delta.tag && held.vital == delta.vital;
@@ -141,7 +141,7 @@ impl<S: Storage> State<S> {
             }
             fits
         };
-        tree.hand_out_or_join(delta, (share, ways), Wish::Any, joins, unit, cx);
+        tree.hand_out_or_join(delta, (share, ways), Wish::Any, joins, unit, core);
         self.tree = tree;
     }
 
@@ -184,20 +184,20 @@ impl<S: Storage> State<S> {
         (from, number): (NodeId, u32),
         (passing, have): (Passing, u32),
         unit: u64,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> bool {
         if passing != Passing::Gap {
-            return self.tree.on_ack(from, number, passing == Passing::Yes, cx);
+            return self.tree.on_ack(from, number, passing == Passing::Yes, core);
         }
         let Some(leg) = self.tree.leg(number).filter(|leg| leg.delegate == from) else { return false };
         let delta = leg.job;
-        let floor = cx.members.map(delta.owner).log(delta.log()).floor;
+        let floor = core.members.map(delta.owner).log(delta.log()).floor;
         let again = Delta { from: if have < floor { 0 } else { have }, ..delta };
         // Once: what does not help is no different the next time.
         if again.from < delta.from && have < delta.from {
-            self.tree.change_job(number, again, unit, cx)
+            self.tree.change_job(number, again, unit, core)
         } else {
-            self.tree.on_ack(from, number, false, cx)
+            self.tree.on_ack(from, number, false, core)
         }
     }
 

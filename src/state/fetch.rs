@@ -6,10 +6,10 @@
 
 use super::{Partial, Rebuilding, State};
 use crate::config::Config;
-use crate::context::Context;
 use crate::map::LOGS;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
+use crate::node_core::Core;
 use crate::storage::{FewData, FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::{Had, HadOf, MOST_VERSION, Origin, Writer};
@@ -146,21 +146,21 @@ impl Want {
 
 impl<S: Storage> State<S> {
     /// Asks where it is time, and gives up where nothing comes.
-    pub(crate) fn tick_fetches<A: Address>(&mut self, unit: u64, cx: &mut Context<'_, A, S>) {
-        if cx.now < self.fetches.due() {
+    pub(crate) fn tick_fetches<A: Address>(&mut self, unit: u64, core: &mut Core<A, S>) {
+        if core.now < self.fetches.due() {
             return;
         }
-        for fetch in self.fetches.0.iter_mut().filter(|fetch| cx.now >= fetch.next) {
-            fetch.wants.retain(|want| want.stands(cx.members));
+        for fetch in self.fetches.0.iter_mut().filter(|fetch| core.now >= fetch.next) {
+            fetch.wants.retain(|want| want.stands(&core.members));
             // What came shows that it is there, even if the end was lost.
             fetch.tries = if fetch.came { 0 } else { fetch.tries };
-            let lives = cx.members.find(fetch.peer).is_some_and(|index| cx.members.is_live(index));
+            let lives = core.members.find(fetch.peer).is_some_and(|index| core.members.is_live(index));
             if fetch.tries >= TRIES || !lives {
                 fetch.wants.clear();
             }
-            (fetch.number, fetch.came) = (cx.rng.next_u32() | 1, false);
+            (fetch.number, fetch.came) = (core.rng.next_u32() | 1, false);
             fetch.owed = true;
-            fetch.next = cx.now.after(unit << (fetch.tries + 1).min(8));
+            fetch.next = core.now.after(unit << (fetch.tries + 1).min(8));
             fetch.tries += 1;
         }
         self.fetches.0.retain(|fetch| !fetch.wants.is_empty());

@@ -6,11 +6,11 @@ use super::store::{DELETED, Head, LOCAL, VITAL};
 use super::{State, mark_of};
 use crate::bytes::copy;
 use crate::config::Config;
-use crate::context::Context;
 use crate::key::{Class, SetOptions, StateError};
 use crate::map::{At, BULK, LOGS, VITAL_LOG};
 use crate::member::Address;
 use crate::members::{MYSELF, Members};
+use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::{Instant, micros};
 use crate::wire::{
@@ -69,49 +69,49 @@ impl<S: Storage> State<S> {
         write: Write<'_>,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), StateError>,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Result<u32, StateError> {
         let (key, class) = (write.key.as_bytes(), marks_of(write.options.class()));
-        if key.is_empty() || key.len() > max_key(cx.config) {
+        if key.is_empty() || key.len() > max_key(&core.config) {
             return Err(StateError::Key);
         }
-        if len > self.max_value(key.len(), cx.config) {
+        if len > self.max_value(key.len(), &core.config) {
             return Err(StateError::TooLarge);
         }
-        let expires = write.options.ttl().map_or(0, |ttl| expiry(cx.now, ttl));
+        let expires = write.options.ttl().map_or(0, |ttl| expiry(core.now, ttl));
         let mut head = Head { expires, ..Head::new(MYSELF, 0, class, len) };
-        head.pieces = pieces_of(&Head { key_len: key.len() as u8, ..head }, cx.config);
+        head.pieces = pieces_of(&Head { key_len: key.len() as u8, ..head }, &core.config);
         let held = self.store.find(MYSELF, class, key);
-        let beside = self.make_room(&head, key, held, cx.members)?;
-        head.version = self.next_version(class, cx.members)?;
+        let beside = self.make_room(&head, key, held, &mut core.members)?;
+        head.version = self.next_version(class, &core.members)?;
         if class != LOCAL {
-            self.pace.allow(cx.now, cx.config)?;
+            self.pace.allow(core.now, &core.config)?;
         }
         if let Some(held) = held.filter(|_| !beside) {
-            self.replace_own(held, cx.members);
+            self.replace_own(held, &mut core.members);
         }
-        let at = self.add(head, key, cx.members).ok_or(StateError::Full)?;
+        let at = self.add(head, key, &mut core.members).ok_or(StateError::Full)?;
         if let Err(error) = fill(self.store.value_mut(at)) {
             match beside || held.is_none() {
-                true => self.remove(at, cx.members),
+                true => self.remove(at, &mut core.members),
                 // What was there is gone, which others must hear.
-                false => self.bury_at(at, (head.version, class), cx),
+                false => self.bury_at(at, (head.version, class), core),
             }
             return Err(error);
         }
         let held = self.store.find_other(MYSELF, class, key, at);
-        if let Some(version) = self.is_repeated(at, held, cx.members) {
+        if let Some(version) = self.is_repeated(at, held, &mut core.members) {
             return Ok(version);
         }
         if let Some(held) = held {
-            self.replace_own(held, cx.members);
+            self.replace_own(held, &mut core.members);
         }
-        self.settle_write(head.version, class, cx);
+        self.settle_write(head.version, class, core);
         if expires != 0 {
-            self.next_expiry = self.next_expiry.min(time_of(expires, cx.now));
+            self.next_expiry = self.next_expiry.min(time_of(expires, core.now));
         }
         for other in [VITAL, 0, LOCAL].into_iter().filter(|other| *other != class) {
-            self.delete_in(other, key, cx)?;
+            self.delete_in(other, key, core)?;
         }
         Ok(head.version)
     }
@@ -157,12 +157,12 @@ impl<S: Storage> State<S> {
     }
 
     /// What was written counts as written.
-    fn settle_write<A: Address>(&mut self, version: u32, class: u8, cx: &mut Context<'_, A, S>) {
+    fn settle_write<A: Address>(&mut self, version: u32, class: u8, core: &mut Core<A, S>) {
         if class == LOCAL {
             self.local.1 = version;
             return;
         }
-        cx.members.with_map(MYSELF, |map| {
+        core.members.with_map(MYSELF, |map| {
             let log = map.log_mut(log_from(class));
             (log.version, log.told) = (version, version);
         });
@@ -171,10 +171,10 @@ impl<S: Storage> State<S> {
     }
 
     /// Deletes a key of this node's, wherever it is; its last version.
-    pub(crate) fn delete<A: Address>(&mut self, key: &str, cx: &mut Context<'_, A, S>) -> Result<u32, StateError> {
+    pub(crate) fn delete<A: Address>(&mut self, key: &str, core: &mut Core<A, S>) -> Result<u32, StateError> {
         let mut version = Err(StateError::Unknown);
         for class in [VITAL, 0, LOCAL] {
-            if let Some(deleted) = self.delete_in(class, key.as_bytes(), cx)? {
+            if let Some(deleted) = self.delete_in(class, key.as_bytes(), core)? {
                 version = Ok(deleted);
             }
         }
@@ -185,37 +185,37 @@ impl<S: Storage> State<S> {
         &mut self,
         class: u8,
         key: &[u8],
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Result<Option<u32>, StateError> {
         let held = self.store.find(MYSELF, class, key);
         let held = held.filter(|at| self.store.get(*at).is_some_and(|head| !head.is(DELETED)));
-        held.map(|at| self.delete_at(at, class, cx)).transpose()
+        held.map(|at| self.delete_at(at, class, core)).transpose()
     }
 
-    fn delete_at<A: Address>(&mut self, at: At, class: u8, cx: &mut Context<'_, A, S>) -> Result<u32, StateError> {
-        let version = self.next_version(class, cx.members)?;
-        self.bury_at(at, (version, class), cx);
+    fn delete_at<A: Address>(&mut self, at: At, class: u8, core: &mut Core<A, S>) -> Result<u32, StateError> {
+        let version = self.next_version(class, &core.members)?;
+        self.bury_at(at, (version, class), core);
         Ok(version)
     }
 
     /// Puts a deletion in the place of an entry.
-    fn bury_at<A: Address>(&mut self, at: At, (version, class): (u32, u8), cx: &mut Context<'_, A, S>) {
+    fn bury_at<A: Address>(&mut self, at: At, (version, class): (u32, u8), core: &mut Core<A, S>) {
         let mut key = [0; MAX_KEY];
         let len = self.store.key(at).len().min(MAX_KEY);
         let (key, _) = key.split_at_mut(len);
         copy(key, self.store.key(at));
         // What stands for it takes no more room.
-        self.remove(at, cx.members);
+        self.remove(at, &mut core.members);
         if class != LOCAL {
             let mark = Head::new(MYSELF, version, class | DELETED, 0);
-            self.add(mark, key, cx.members);
+            self.add(mark, key, &mut core.members);
             self.deleted += 1;
             if self.floor_mark.1 == Instant::FAR_FUTURE {
-                self.floor_mark = ([0; LOGS], cx.now.after(deleted_for(cx.config)));
-                self.floor_mark.0 = cx.members.map(MYSELF).versions();
+                self.floor_mark = ([0; LOGS], core.now.after(deleted_for(&core.config)));
+                self.floor_mark.0 = core.members.map(MYSELF).versions();
             }
         }
-        self.settle_write(version, class, cx);
+        self.settle_write(version, class, core);
     }
 
     /// Removes what was written anew.
@@ -234,45 +234,45 @@ impl<S: Storage> State<S> {
     }
 
     /// Deletes what has run out, and forgets what was deleted long ago.
-    pub(crate) fn tick_own<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
-        if cx.now >= self.next_expiry {
-            self.expire(cx);
+    pub(crate) fn tick_own<A: Address>(&mut self, core: &mut Core<A, S>) {
+        if core.now >= self.next_expiry {
+            self.expire(core);
         }
-        if cx.now >= self.floor_mark.1 {
-            self.raise_floor(cx);
+        if core.now >= self.floor_mark.1 {
+            self.raise_floor(core);
         }
     }
 
-    fn expire<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn expire<A: Address>(&mut self, core: &mut Core<A, S>) {
         self.next_expiry = Instant::FAR_FUTURE;
         for class in [VITAL, 0, LOCAL] {
             let last_of = |state: &Self, members: &Members<A, S>| match class {
                 LOCAL => state.local.0,
                 class => members.map(MYSELF).log(log_from(class)).last,
             };
-            let mut at = last_of(self, cx.members);
+            let mut at = last_of(self, &core.members);
             while let Some(head) = self.store.get(at) {
-                let time = if head.expires == 0 { Instant::FAR_FUTURE } else { time_of(head.expires, cx.now) };
+                let time = if head.expires == 0 { Instant::FAR_FUTURE } else { time_of(head.expires, core.now) };
                 let moves = self.store.moves();
-                if time > cx.now {
+                if time > core.now {
                     self.next_expiry = self.next_expiry.min(time);
-                } else if self.delete_at(at, class, cx).is_err() {
+                } else if self.delete_at(at, class, core).is_err() {
                     // Another life begins soon.
-                    self.next_expiry = cx.now.after(cx.config.probe_period);
+                    self.next_expiry = core.now.after(core.config.probe_period);
                     return;
                 }
-                at = if self.store.moves() == moves { head.older } else { last_of(self, cx.members) };
+                at = if self.store.moves() == moves { head.older } else { last_of(self, &core.members) };
             }
         }
     }
 
     /// Moves the floors to where the logs were when they were last looked at.
-    fn raise_floor<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn raise_floor<A: Address>(&mut self, core: &mut Core<A, S>) {
         let (versions, _) = self.floor_mark;
         for (log, version) in [BULK, VITAL_LOG].into_iter().zip(versions) {
-            let forgotten = self.forget_deleted(MYSELF, log, version, cx.members);
+            let forgotten = self.forget_deleted(MYSELF, log, version, &mut core.members);
             self.deleted -= forgotten.min(self.deleted);
-            cx.members.with_map(MYSELF, |map| {
+            core.members.with_map(MYSELF, |map| {
                 let log = map.log_mut(log);
                 log.floor = log.floor.max(version.min(log.version));
             });
@@ -281,8 +281,8 @@ impl<S: Storage> State<S> {
                 *tells = true;
             }
         }
-        let next = if self.deleted == 0 { Instant::FAR_FUTURE } else { cx.now.after(deleted_for(cx.config)) };
-        self.floor_mark = (cx.members.map(MYSELF).versions(), next);
+        let next = if self.deleted == 0 { Instant::FAR_FUTURE } else { core.now.after(deleted_for(&core.config)) };
+        self.floor_mark = (core.members.map(MYSELF).versions(), next);
     }
 
     /// Removes what was deleted up to this version; how many there were.
@@ -306,24 +306,24 @@ impl<S: Storage> State<S> {
 
     /// Writes all anew above what others say that there is, so that nobody's lie stays. False if that cannot be: it takes
     /// another life.
-    pub(crate) fn write_anew<A: Address>(&mut self, cx: &mut Context<'_, A, S>) -> bool {
+    pub(crate) fn write_anew<A: Address>(&mut self, core: &mut Core<A, S>) -> bool {
         for (log, said) in [BULK, VITAL_LOG].into_iter().zip(core::mem::take(&mut self.doubted)) {
-            let map = cx.members.map(MYSELF);
+            let map = core.members.map(MYSELF);
             if said <= map.log(log).version {
                 continue;
             }
-            self.deleted -= self.forget_deleted(MYSELF, log, u32::MAX, cx.members).min(self.deleted);
-            let count = self.back_from(cx.members.map(MYSELF).log(log).last).count() as u32;
+            self.deleted -= self.forget_deleted(MYSELF, log, u32::MAX, &mut core.members).min(self.deleted);
+            let count = self.back_from(core.members.map(MYSELF).log(log).last).count() as u32;
             let Some(top) = said.checked_add(count + 1).filter(|top| *top < MOST_VERSION) else { return false };
             let mut version = top;
-            let mut at = cx.members.map(MYSELF).log(log).last;
+            let mut at = core.members.map(MYSELF).log(log).last;
             while let Some(head) = self.store.get(at) {
                 self.store.set(at, Head { version, ..head });
                 version -= 1;
                 at = head.older;
             }
             let base = said + 1;
-            cx.members.with_map(MYSELF, |map| {
+            core.members.with_map(MYSELF, |map| {
                 let log = map.log_mut(log);
                 (log.version, log.floor, log.told) = (top, base.min(top), top);
             });

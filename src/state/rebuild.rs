@@ -12,11 +12,11 @@
 use super::store::{CONFIRMED, DELETED, HEADER, Head};
 use super::take::{Mode, Piece, Stop, Took, has_place};
 use super::{Rebuilding, State, mark_of};
-use crate::context::Context;
 use crate::map::At;
 use crate::map::Rebuild;
 use crate::member::Address;
 use crate::members::{Index, Members};
+use crate::node_core::Core;
 use crate::storage::{FewOf, Storage};
 use crate::wire::Chunk;
 
@@ -42,43 +42,43 @@ impl<S: Storage> State<S> {
         chunk: &Chunk<'_>,
         (owner, log, by_owner): (Index, usize, bool),
         (first, rebuild): (bool, Rebuild),
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Took {
         let (of, mode) = ((owner, log), Mode::Rebuild { by_owner });
         if first {
-            self.give_up_rebuild(of, cx.members);
+            self.give_up_rebuild(of, &mut core.members);
             // A place here comes before one for pieces: no two can wait for each other.
             if !has_place(&self.rebuilds, log) && (chunk.head.piece || !rebuild.is_done()) {
                 return Took::Unfit;
             }
-            self.begin_rebuild(of, cx.members);
+            self.begin_rebuild(of, &mut core.members);
         }
-        let mut put = self.put_ahead(chunk, of, mode, cx);
+        let mut put = self.put_ahead(chunk, of, mode, core);
         if matches!(put, Piece::Stopped(Stop::Share | Stop::Room))
-            && self.could_fit(chunk, of, cx.members)
-            && self.drop_unconfirmed(of, cx.members)
+            && self.could_fit(chunk, of, &core.members)
+            && self.drop_unconfirmed(of, &mut core.members)
         {
-            put = self.put_ahead(chunk, of, mode, cx);
+            put = self.put_ahead(chunk, of, mode, core);
         }
-        if put == Piece::Whole && !self.will_fit(of, rebuild.is_done(), cx.members) {
+        if put == Piece::Whole && !self.will_fit(of, rebuild.is_done(), &core.members) {
             put = Piece::Stopped(Stop::Share);
         }
         match put {
-            Piece::Whole if rebuild.is_done() => self.finish_rebuild(of, &rebuild, cx.members),
-            Piece::Whole => self.note_rebuild(of, rebuild, cx),
+            Piece::Whole if rebuild.is_done() => self.finish_rebuild(of, &rebuild, &mut core.members),
+            Piece::Whole => self.note_rebuild(of, rebuild, core),
             Piece::Part => {
                 let held = self.rebuild_of(of).map_or(rebuild.before_any(), |held| held.rebuild);
-                self.note_rebuild(of, held, cx);
+                self.note_rebuild(of, held, core);
             }
             Piece::Old => return Took::Old,
             Piece::Unfit => return Took::Unfit,
             Piece::Stopped(Stop::Lie) => {
-                self.give_up_rebuild(of, cx.members);
+                self.give_up_rebuild(of, &mut core.members);
                 return Took::Unfit;
             }
             Piece::Stopped(why) => {
-                self.note_refused(of, why, cx.members);
-                self.give_up_rebuild(of, cx.members);
+                self.note_refused(of, why, &mut core.members);
+                self.give_up_rebuild(of, &mut core.members);
                 return Took::Refused;
             }
         }
@@ -86,11 +86,11 @@ impl<S: Storage> State<S> {
     }
 
     /// Puts what a chunk has beside what is there.
-    fn put_ahead<A: Address>(&mut self, chunk: &Chunk<'_>, of: Of, mode: Mode, cx: &mut Context<'_, A, S>) -> Piece {
+    fn put_ahead<A: Address>(&mut self, chunk: &Chunk<'_>, of: Of, mode: Mode, core: &mut Core<A, S>) -> Piece {
         if chunk.head.piece {
-            return self.take_piece(chunk.body, of, (&chunk.head, mode), cx);
+            return self.take_piece(chunk.body, of, (&chunk.head, mode), core);
         }
-        self.put_all(chunk, of, mode, cx).1.map_or(Piece::Whole, Piece::Stopped)
+        self.put_all(chunk, of, mode, core).1.map_or(Piece::Whole, Piece::Stopped)
     }
 
     fn begin_rebuild<A: Address>(&mut self, (owner, log): Of, members: &mut Members<A, S>) {
@@ -103,10 +103,10 @@ impl<S: Storage> State<S> {
         self.learn_floor((owner, log), u32::MAX, members);
     }
 
-    fn note_rebuild<A: Address>(&mut self, of: Of, rebuild: Rebuild, cx: &Context<'_, A, S>) {
+    fn note_rebuild<A: Address>(&mut self, of: Of, rebuild: Rebuild, core: &Core<A, S>) {
         self.end_rebuild(of);
         let (owner, log) = of;
-        let _ = self.rebuilds.push(Rebuilding { owner, log: log as u8, rebuild, since: cx.now });
+        let _ = self.rebuilds.push(Rebuilding { owner, log: log as u8, rebuild, since: core.now });
     }
 
     fn end_rebuild(&mut self, (owner, log): Of) {

@@ -2,11 +2,11 @@
 
 use super::store::{CONFIRMED, DELETED, Head, PARTIAL, VITAL};
 use super::{Partial, State, log_of, mark_of};
-use crate::context::Context;
 use crate::map::{At, BULK, VITAL_LOG};
 use crate::map::{Verdict, judge};
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
+use crate::node_core::Core;
 use crate::storage::{FewOf, Storage};
 use crate::wire::{Chunk, ChunkHead, Reader, ValuePiece, Written};
 
@@ -74,28 +74,28 @@ impl<S: Storage> State<S> {
         &mut self,
         chunk: &Chunk<'_>,
         (owner, by_owner): (Index, bool),
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Took {
         let head = &chunk.head;
         let log = if head.vital { VITAL_LOG } else { BULK };
         let rebuild = self.rebuild_of((owner, log)).map(|held| held.rebuild);
-        let held = *cx.members.map(owner).log(log);
+        let held = *core.members.map(owner).log(log);
         let mut verdict = judge(&held, rebuild.as_ref(), &head.span);
         if by_owner && verdict == Verdict::Unfit && rebuild.is_some() {
             // Whatever others have begun, the owner knows better.
             verdict = judge(&held, None, &head.span);
             if verdict != Verdict::Unfit {
-                self.give_up_rebuild((owner, log), cx.members);
+                self.give_up_rebuild((owner, log), &mut core.members);
             }
         }
         let took = match verdict {
             Verdict::Old => {
-                self.learn_floor((owner, log), head.span.floor, cx.members);
+                self.learn_floor((owner, log), head.span.floor, &mut core.members);
                 Took::Old
             }
             Verdict::Unfit => Took::Unfit,
-            Verdict::Adds => self.add_chunk(chunk, (owner, log), by_owner, cx),
-            Verdict::Rebuilds { first, rebuild } => self.rebuild(chunk, (owner, log, by_owner), (first, rebuild), cx),
+            Verdict::Adds => self.add_chunk(chunk, (owner, log), by_owner, core),
+            Verdict::Rebuilds { first, rebuild } => self.rebuild(chunk, (owner, log, by_owner), (first, rebuild), core),
         };
         if took == Took::New {
             self.note_change(owner);
@@ -109,36 +109,36 @@ impl<S: Storage> State<S> {
         chunk: &Chunk<'_>,
         (owner, log): (Index, usize),
         by_owner: bool,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Took {
         let span = chunk.head.span;
         // What the owner has forgotten makes room.
-        self.learn_floor((owner, log), span.floor, cx.members);
+        self.learn_floor((owner, log), span.floor, &mut core.members);
         if chunk.head.piece {
-            match self.take_piece(chunk.body, (owner, log), (&chunk.head, Mode::Add), cx) {
+            match self.take_piece(chunk.body, (owner, log), (&chunk.head, Mode::Add), core) {
                 Piece::Whole => {}
                 Piece::Part => return Took::New,
                 Piece::Old => return Took::Old,
                 Piece::Unfit => return Took::Unfit,
                 Piece::Stopped(why) => {
-                    self.note_refused((owner, log), why, cx.members);
+                    self.note_refused((owner, log), why, &mut core.members);
                     return Took::Refused;
                 }
             }
         }
-        let before = cx.members.map(owner).log(log).version;
+        let before = core.members.map(owner).log(log).version;
         // What is not there of what came before is there no more.
-        let (reached, stopped) = self.put_all(chunk, (owner, log), Mode::Add, cx);
-        cx.members.with_map(owner, |map| {
+        let (reached, stopped) = self.put_all(chunk, (owner, log), Mode::Add, core);
+        core.members.with_map(owner, |map| {
             let log = map.log_mut(log);
             log.version = log.version.max(reached);
             // The owner's word ends what others have said.
             log.exposed = if by_owner { span.as_of } else { log.exposed.max(span.as_of) };
         });
         if let Some(why) = stopped {
-            self.note_refused((owner, log), why, cx.members);
+            self.note_refused((owner, log), why, &mut core.members);
         }
-        self.learn_floor((owner, log), span.floor, cx.members);
+        self.learn_floor((owner, log), span.floor, &mut core.members);
         if reached > before { Took::New } else { Took::Refused }
     }
 
@@ -148,7 +148,7 @@ impl<S: Storage> State<S> {
         chunk: &Chunk<'_>,
         (owner, log): (Index, usize),
         mode: Mode,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> (u32, Option<Stop>) {
         let span = chunk.head.span;
         let (mut entries, mut before) = (chunk.body, span.from);
@@ -156,14 +156,14 @@ impl<S: Storage> State<S> {
             // Its last piece has put it in.
             return (span.to, None);
         }
-        let above = if mode == Mode::Add { cx.members.map(owner).log(log).version } else { 0 };
+        let above = if mode == Mode::Add { core.members.map(owner).log(log).version } else { 0 };
         while let Some(written) = entries.written(before) {
             if written.version > above {
-                let mut put = self.put(&written, (owner, log), mode, cx);
+                let mut put = self.put(&written, (owner, log), mode, core);
                 if let Err(why) = put
-                    && self.forget_for(why, (owner, log), cx.members)
+                    && self.forget_for(why, (owner, log), &mut core.members)
                 {
-                    put = self.put(&written, (owner, log), mode, cx);
+                    put = self.put(&written, (owner, log), mode, core);
                 }
                 if let Err(why) = put {
                     // What came before it stands.
@@ -181,15 +181,15 @@ impl<S: Storage> State<S> {
         written: &Written<'_>,
         (owner, log): (Index, usize),
         mode: Mode,
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Result<(), Stop> {
         let (key, version) = (written.key, written.version);
-        let floor = cx.members.map(owner).log(log).floor;
+        let floor = core.members.map(owner).log(log).floor;
         if written.value.is_none() && version <= floor && self.store.find(owner, mark_of(log), key).is_none() {
             // There is nothing to delete, and nobody here can have it from before.
             return Ok(());
         }
-        if self.confirm((owner, log), key, (version, mode), cx.members)? {
+        if self.confirm((owner, log), key, (version, mode), &mut core.members)? {
             return Ok(());
         }
         let deleted = if written.value.is_none() { DELETED } else { 0 };
@@ -197,21 +197,21 @@ impl<S: Storage> State<S> {
         let head = Head::new(owner, version, mark_of(log) | deleted | CONFIRMED, value.len());
         let found = match mode {
             Mode::Add => [self.store.find(owner, mark_of(log), key), None],
-            Mode::Rebuild { .. } => self.find_both((owner, log), key, cx.members),
+            Mode::Rebuild { .. } => self.find_both((owner, log), key, &core.members),
         };
-        let displaced = self.displace(found, (owner, log), (version, mode), cx.members);
+        let displaced = self.displace(found, (owner, log), (version, mode), &mut core.members);
         let replaced = displaced.and_then(|at| self.store.get(at)).map_or(0, |head| head.size());
         let size = Head { key_len: key.len() as u8, ..head }.size();
-        if !self.is_within_share(size, replaced, (owner, mode), cx.members) {
+        if !self.is_within_share(size, replaced, (owner, mode), &core.members) {
             return Err(Stop::Share);
         }
-        if !self.find_room(size, replaced, owner, cx.members) {
+        if !self.find_room(size, replaced, owner, &mut core.members) {
             return Err(Stop::Room);
         }
         if let Some(at) = displaced {
-            self.remove(at, cx.members);
+            self.remove(at, &mut core.members);
         }
-        let at = self.add(head, key, cx.members).ok_or(Stop::Room)?;
+        let at = self.add(head, key, &mut core.members).ok_or(Stop::Room)?;
         if let Some(place) = self.store.value_mut(at).get_mut(..value.len()) {
             place.copy_from_slice(value);
         }
@@ -348,11 +348,11 @@ impl<S: Storage> State<S> {
         mut body: Reader<'_>,
         (owner, log): (Index, usize),
         (head, mode): (&ChunkHead, Mode),
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Piece {
         let Some(piece) = body.value_piece() else { return Piece::Unfit };
         let version = head.span.to;
-        match self.confirm((owner, log), piece.key, (version, mode), cx.members) {
+        match self.confirm((owner, log), piece.key, (version, mode), &mut core.members) {
             Ok(true) => return Piece::Whole,
             Ok(false) => {}
             Err(why) => return Piece::Stopped(why),
@@ -361,10 +361,10 @@ impl<S: Storage> State<S> {
             Some(held) if self.is_of(held.at, &piece) => held.at,
             Some(held) => {
                 // Somebody lies. The next is believed.
-                self.drop_partial(held.at, cx.members);
+                self.drop_partial(held.at, &mut core.members);
                 return Piece::Unfit;
             }
-            None => match self.begin_partial((owner, log, version), (&piece, mode), cx) {
+            None => match self.begin_partial((owner, log, version), (&piece, mode), core) {
                 Ok(Some(at)) => at,
                 Ok(None) => return Piece::Unfit,
                 Err(why) => return Piece::Stopped(why),
@@ -381,12 +381,12 @@ impl<S: Storage> State<S> {
             return Piece::Old;
         }
         partial.came |= bit;
-        partial.since = cx.now;
+        partial.since = core.now;
         if partial.came.count_ones() < u32::from(piece.pieces) {
             return Piece::Part;
         }
         self.partials.retain(|partial| partial.at != at);
-        self.complete(at, mode, cx.members);
+        self.complete(at, mode, &mut core.members);
         Piece::Whole
     }
 
@@ -404,12 +404,12 @@ impl<S: Storage> State<S> {
         &mut self,
         (owner, log, version): (Index, usize, u32),
         (piece, mode): (&ValuePiece<'_>, Mode),
-        cx: &mut Context<'_, A, S>,
+        core: &mut Core<A, S>,
     ) -> Result<Option<At>, Stop> {
         // Of one log only one value is put together at a time.
         let other = |it: &&Partial| it.owner == owner && usize::from(it.log) == log;
         if let Some(held) = self.partials.iter().find(other).copied() {
-            self.drop_partial(held.at, cx.members);
+            self.drop_partial(held.at, &mut core.members);
         }
         if !has_place(&self.partials, log) {
             return Ok(None);
@@ -417,15 +417,15 @@ impl<S: Storage> State<S> {
         let head = Head::new(owner, version, mark_of(log) | PARTIAL, piece.len as usize);
         let head = Head { pieces: piece.pieces, ..head };
         let size = Head { key_len: piece.key.len() as u8, ..head }.size();
-        let mut found = self.find_room_beside(size, (owner, log), (piece.key, mode), cx.members);
+        let mut found = self.find_room_beside(size, (owner, log), (piece.key, mode), &mut core.members);
         if let Err(why) = found
-            && self.forget_for(why, (owner, log), cx.members)
+            && self.forget_for(why, (owner, log), &mut core.members)
         {
-            found = self.find_room_beside(size, (owner, log), (piece.key, mode), cx.members);
+            found = self.find_room_beside(size, (owner, log), (piece.key, mode), &mut core.members);
         }
         found?;
-        let at = self.add(head, piece.key, cx.members).ok_or(Stop::Room)?;
-        let _ = self.partials.push(Partial { owner, log: log as u8, version, at, came: 0, since: cx.now });
+        let at = self.add(head, piece.key, &mut core.members).ok_or(Stop::Room)?;
+        let _ = self.partials.push(Partial { owner, log: log as u8, version, at, came: 0, since: core.now });
         Ok(Some(at))
     }
 
@@ -462,37 +462,37 @@ impl<S: Storage> State<S> {
     // Time.
 
     /// Begins anew what stands still, and asks now and then again for what there was no room for.
-    pub(crate) fn tick_taking<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
-        let patience = PATIENCE * cx.config.probe_period;
-        let now = cx.now;
+    pub(crate) fn tick_taking<A: Address>(&mut self, core: &mut Core<A, S>) {
+        let patience = PATIENCE * core.config.probe_period;
+        let now = core.now;
         while let Some(held) = self.rebuilds.iter().find(|held| now.since(held.since) >= patience).copied() {
-            self.give_up_rebuild((held.owner, held.log.into()), cx.members);
+            self.give_up_rebuild((held.owner, held.log.into()), &mut core.members);
         }
         while let Some(held) = self.partials.iter().find(|held| now.since(held.since) >= patience).copied() {
-            self.drop_partial(held.at, cx.members);
+            self.drop_partial(held.at, &mut core.members);
         }
-        self.drop_long_dead(cx);
-        if cx.now >= self.next_retry {
-            self.next_retry = cx.now.after(RETRY * cx.config.probe_period);
+        self.drop_long_dead(core);
+        if core.now >= self.next_retry {
+            self.next_retry = core.now.after(RETRY * core.config.probe_period);
             self.refuses = false;
-            for index in 1..cx.members.map_slots() {
-                cx.members.with_map(index, |map| map.logs.iter_mut().for_each(|log| log.refused = false));
+            for index in 1..core.members.map_slots() {
+                core.members.with_map(index, |map| map.logs.iter_mut().for_each(|log| log.refused = false));
             }
         }
     }
 
     /// Drops the maps of those who have been dead for longer than they are kept: looks at a few, and at others the next
     /// time.
-    fn drop_long_dead<A: Address>(&mut self, cx: &mut Context<'_, A, S>) {
+    fn drop_long_dead<A: Address>(&mut self, core: &mut Core<A, S>) {
         const LOOK: u32 = 64;
         for _ in 0..LOOK {
-            self.next_dead = if self.next_dead + 1 < cx.members.map_slots() { self.next_dead + 1 } else { 1 };
+            self.next_dead = if self.next_dead + 1 < core.members.map_slots() { self.next_dead + 1 } else { 1 };
             let index = self.next_dead;
-            if cx.members.map(index).has_any()
-                && !cx.members.is_live(index)
-                && cx.members.quiet(index, cx.now) >= cx.config.state_retention
+            if core.members.map(index).has_any()
+                && !core.members.is_live(index)
+                && core.members.quiet(index, core.now) >= core.config.state_retention
             {
-                self.drop_map(index, cx.members);
+                self.drop_map(index, &mut core.members);
             }
         }
     }

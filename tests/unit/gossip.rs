@@ -7,12 +7,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::gossip::{copies, pack};
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::news::{LISTS, SILENT};
 use crate::members::{Index, MYSELF, Members};
-use crate::rng::Rng;
+use crate::node_core::Core;
 use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
@@ -23,9 +22,7 @@ const SEAL: Seal = Seal { cluster: 7, addressee: 9 };
 const HEAD: Head = Head { sender: NodeId::new(0), tag: 5, incarnation: 0, open: false, full: false, newcomer: false };
 
 struct Teller {
-    members: Members<u32, Heap>,
-    stats: Stats,
-    rng: Rng,
+    core: Core<u32, Heap>,
 }
 
 impl Teller {
@@ -37,7 +34,7 @@ impl Teller {
         for id in 1..=others {
             members.admit(record(id), Instant::ZERO, &mut stats).expect("there is room");
         }
-        Teller { members, stats, rng: Rng::UNSEEDED }
+        Teller { core: Core { stats, ..Core::new(Config::LAN, members) } }
     }
 
     /// Packs into a buffer of this size: how many bytes `pack` says that it took, and the records in the datagram.
@@ -49,10 +46,8 @@ impl Teller {
     fn pack_within(&mut self, size: usize, room: usize) -> (usize, Vec<Record<u32>>) {
         let mut buf = std::vec![0; size];
         let mut writer = Writer::new(&mut buf, SEAL, HEAD).expect("the head fits");
-        let Teller { members, stats, rng } = self;
-        let mut cx = Context { now: Instant::ZERO, config: &Config::LAN, members, rng, stats };
         let before = writer.len();
-        let told = pack(&mut writer, room, &mut cx);
+        let told = pack(&mut writer, room, &mut self.core);
         let len = writer.finish(SEAL).expect("it was begun");
         assert_eq!(told, len - before, "it says how many bytes it took");
         let (_, mut frames) = open(&buf[..len], SEAL).expect("it is sound");
@@ -69,14 +64,14 @@ impl Teller {
 
     /// What is to be told, in order, with the number of copies sent.
     fn queued(&self) -> Vec<(u8, Index)> {
-        let mut members = self.members.clone();
+        let mut members = self.core.members.clone();
         let next = core::iter::from_fn(|| {
             let sent = members.news().lowest()?;
             let first = members.news().first(sent)?;
             members.count_copy(first, 0);
             Some((sent, first))
         });
-        next.take(self.members.all().count()).collect()
+        next.take(self.core.members.all().count()).collect()
     }
 }
 
@@ -109,16 +104,16 @@ fn tellings() -> impl Strategy<Value = (u64, Vec<(u64, u8)>, Vec<usize>)> {
 fn a_datagram_takes_the_least_sent_first_and_all_that_fits() {
     check(200, tellings(), |(others, announced, sizes)| {
         let mut teller = Teller::new(others);
-        announced.iter().for_each(|(id, sent)| teller.members.announce(*id as Index, *sent));
-        let limit = copies(teller.members.live());
+        announced.iter().for_each(|(id, sent)| teller.core.members.announce(*id as Index, *sent));
+        let limit = copies(teller.core.members.live());
         for size in sizes {
             let queued = teller.queued();
-            let before = teller.stats.news_out;
+            let before = teller.core.stats.news_out;
             let (told, packed) = teller.pack(size);
-            assert_eq!(teller.stats.news_out - before, packed.len() as u64, "the records sent are counted");
+            assert_eq!(teller.core.stats.news_out - before, packed.len() as u64, "the records sent are counted");
             assert_eq!(told > 0, !packed.is_empty());
             let due: Vec<Record<u32>> =
-                queued.iter().map(|(_, index)| *teller.members.get(*index).expect("it is there")).collect();
+                queued.iter().map(|(_, index)| *teller.core.members.get(*index).expect("it is there")).collect();
             assert_eq!(packed, due[..packed.len()], "least-sent first, and the longest waiting among them");
             // Kind and length take two bytes of what there is behind the head, three or four in large datagrams.
             let room = size - 19;
@@ -148,24 +143,24 @@ fn no_record_is_sent_more_often_than_its_copies_and_without_echoes_not_less_ofte
     let inputs = (0..200u64, vec((0..=200u64, 0..5u8), 1..40), vec(0..=200u64, 0..60), 60..1_500usize);
     check(100, inputs, |(others, announced, echoes, size)| {
         let mut teller = Teller::new(others);
-        let limit = u32::from(copies(teller.members.live()));
+        let limit = u32::from(copies(teller.core.members.live()));
         let mut owed = BTreeMap::new();
         for (id, sent) in announced.into_iter().filter(|(id, _)| *id <= others) {
-            teller.members.announce(id as Index, sent);
+            teller.core.members.announce(id as Index, sent);
             owed.insert(NodeId::new(id), limit - u32::from(sent));
         }
         let (mut echoes, mut echoed) = (echoes.into_iter(), false);
         let mut times: BTreeMap<NodeId, u32> = BTreeMap::new();
         for _ in 0..10_000 {
             if let Some(id) = echoes.next().filter(|id| *id <= others) {
-                teller.members.count_copy(id as Index, limit as u8);
+                teller.core.members.count_copy(id as Index, limit as u8);
                 echoed = true;
             }
             for record in teller.pack(size).1 {
                 *times.entry(record.id).or_default() += 1;
             }
         }
-        assert_eq!(teller.members.news().lowest(), None, "it ends");
+        assert_eq!(teller.core.members.news().lowest(), None, "it ends");
         for (id, times) in &times {
             assert!(*times <= owed[id], "{id} was sent {times} times, not at most {}", owed[id]);
         }
@@ -189,11 +184,11 @@ fn a_record_is_told_the_logarithm_of_the_cluster_and_four_times_more() {
 fn without_room_for_a_frame_nothing_is_packed_and_nothing_counted() {
     let mut teller = Teller::new(3);
     assert_eq!(teller.pack(19), (0, Vec::new()), "there is no news");
-    teller.members.announce(MYSELF, 0);
+    teller.core.members.announce(MYSELF, 0);
     for size in 19..19 + 2 + encoded(&record(0)) {
         assert_eq!(teller.pack(size), (0, Vec::new()), "{size} bytes");
     }
-    assert_eq!((teller.queued(), teller.stats.news_out), (std::vec![(0, MYSELF)], 0));
+    assert_eq!((teller.queued(), teller.core.stats.news_out), (std::vec![(0, MYSELF)], 0));
     let least = 2 + encoded(&record(0));
     assert_eq!(teller.pack(19 + least), (least, std::vec![record(0)]));
 }
@@ -202,7 +197,7 @@ fn without_room_for_a_frame_nothing_is_packed_and_nothing_counted() {
 fn news_stops_with_the_record_that_takes_the_last_byte_of_the_budget() {
     check(100, (1..60u64, 0..1_500usize), |(others, room)| {
         let mut teller = Teller::new(others);
-        (0..=others).for_each(|id| teller.members.announce(id as Index, 0));
+        (0..=others).for_each(|id| teller.core.members.announce(id as Index, 0));
         let (told, packed) = teller.pack_within(2_000, room);
         assert_eq!(packed.is_empty(), room == 0, "what is left is enough for one");
         let last = packed.last().map_or(0, encoded);

@@ -7,9 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
+use crate::node_core::Core;
 use crate::relay::{PARCEL, Relays, Share, capacity};
 use crate::rng::Rng;
 use crate::sim::SimRng;
@@ -33,11 +33,7 @@ fn record(id: u64, liveness: Liveness) -> Record<u16> {
 /// A member with what it has to pass on.
 #[derive(Clone)]
 struct Holder {
-    members: Members<u16, Heap>,
-    stats: Stats,
-    rng: Rng,
-    config: Config,
-    now: Instant,
+    core: Core<u16, Heap>,
     relays: Relays<Heap>,
 }
 
@@ -64,27 +60,26 @@ impl Holder {
             members.suspect(index, *liveness == Liveness::Alive && id % 7 == 0);
         }
         let (rng, now) = (Rng::seeded(&mut SimRng::new(myself)), Instant::from_millis(1_000));
-        Holder { members, stats, rng, config, now, relays: Relays::NONE }
+        Holder { core: Core { now, rng, stats, ..Core::new(config, members) }, relays: Relays::NONE }
     }
 
     /// The same, when all that live have been heard and none is suspected.
     fn trusting(others: &[(u64, Liveness)], config: Config) -> Self {
         let mut holder = Holder::new(1, others, config);
         let living = holder.living_in(Share::ALL);
-        for index in living.into_iter().filter_map(|id| holder.members.find(id)).collect::<Vec<_>>() {
-            holder.members.see(index, Instant::ZERO);
-            holder.members.suspect(index, false);
+        for index in living.into_iter().filter_map(|id| holder.core.members.find(id)).collect::<Vec<_>>() {
+            holder.core.members.see(index, Instant::ZERO);
+            holder.core.members.suspect(index, false);
         }
         holder
     }
 
-    fn with<T>(&mut self, act: impl FnOnce(&mut Relays<Heap>, &mut Context<'_, u16, Heap>) -> T) -> T {
-        let Holder { members, stats, rng, config, now, relays } = self;
-        act(relays, &mut Context { now: *now, config, members, rng, stats })
+    fn with<T>(&mut self, act: impl FnOnce(&mut Relays<Heap>, &mut Core<u16, Heap>) -> T) -> T {
+        act(&mut self.relays, &mut self.core)
     }
 
     fn tick(&mut self) {
-        self.with(|relays, cx| relays.tick(UNIT, cx));
+        self.with(|relays, core| relays.tick(UNIT, core));
     }
 
     /// Takes out all that is to be sent now.
@@ -101,22 +96,22 @@ impl Holder {
     /// Passes on a record of its own to a share.
     fn pass_on(&mut self, share: Share) -> Vec<Handed> {
         let parcel = [MYSELF].into_iter().collect();
-        self.with(|relays, cx| relays.pass_on(parcel, (None, share), UNIT, cx));
+        self.with(|relays, core| relays.pass_on(parcel, (None, share), UNIT, core));
         self.tick();
         self.sent()
     }
 
     fn cell(&self, id: NodeId) -> u32 {
-        (self.members.place(id) >> 32) as u32
+        (self.core.members.place(id) >> 32) as u32
     }
 
     fn me(&self) -> NodeId {
-        self.members.myself().expect("it was started").id
+        self.core.members.myself().expect("it was started").id
     }
 
     /// The living others that stand in a share.
     fn living_in(&self, share: Share) -> BTreeSet<NodeId> {
-        let living = self.members.all().filter(|member| member.status().is_live() && member.id() != self.me());
+        let living = self.core.members.all().filter(|member| member.status().is_live() && member.id() != self.me());
         living.map(|member| member.id()).filter(|id| contains(share, self.cell(*id))).collect()
     }
 }
@@ -217,8 +212,8 @@ fn a_delegate_that_is_silent_is_tried_three_times_and_a_share_eighteen_times_in_
             if due == Instant::FAR_FUTURE {
                 break;
             }
-            assert!(due > holder.now, "what was due is done");
-            holder.now = due;
+            assert!(due > holder.core.now, "what was due is done");
+            holder.core.now = due;
             holder.tick();
             sent = holder.sent();
         }
@@ -247,7 +242,7 @@ fn an_acknowledgement_ends_a_share_and_who_cannot_pass_it_on_is_replaced() {
         let mut holder = Holder::trusting(&others, config);
         for handed in holder.pass_on(share) {
             let ack = |holder: &mut Holder, from, number, passes_on| {
-                holder.with(|relays, cx| relays.on_ack(from, number, passes_on, cx))
+                holder.with(|relays, core| relays.on_ack(from, number, passes_on, core))
             };
             assert!(!ack(&mut holder, NodeId::new(5), handed.number, true), "from somebody else");
             assert!(!ack(&mut holder, handed.to, handed.number ^ 2, true), "under another number");
@@ -275,10 +270,10 @@ fn a_delegate_that_dies_is_replaced_at_the_next_try() {
     let mut holder = Holder::new(1, &others, Config::LAN);
     let handed = holder.pass_on(Share::ALL);
     for Handed { to, .. } in &handed {
-        let index = holder.members.find(*to).expect("it is known");
-        holder.members.replace(index, record(to.get(), Liveness::Down), holder.now);
+        let index = holder.core.members.find(*to).expect("it is known");
+        holder.core.members.replace(index, record(to.get(), Liveness::Down), holder.core.now);
     }
-    holder.now = holder.now.after(2 * UNIT);
+    holder.core.now = holder.core.now.after(2 * UNIT);
     holder.tick();
     let again = holder.sent();
     assert_eq!(again.len(), handed.len());
@@ -312,7 +307,7 @@ fn what_is_told_leaves_once_in_parcels_that_fit_the_first_of_them_at_once() {
         let mut waiting = BTreeSet::new();
         let mut quiet = true;
         for (index, wait) in tellings {
-            let accepted = holder.with(|relays, cx| relays.tell(index, cx.now, cx.config));
+            let accepted = holder.with(|relays, core| relays.tell(index, core.now, &core.config));
             assert_eq!(
                 accepted,
                 waiting.contains(&index) || waiting.len() < PARCEL,
@@ -335,19 +330,19 @@ fn what_is_told_leaves_once_in_parcels_that_fit_the_first_of_them_at_once() {
                 }
                 for Handed { to, number, records, .. } in sent {
                     assert!(records.len() <= capacity::<u16>(&config));
-                    assert!(holder.with(|relays, cx| relays.on_ack(to, number, true, cx)));
+                    assert!(holder.with(|relays, core| relays.on_ack(to, number, true, core)));
                 }
-                holder.now = holder.now.after(wait);
+                holder.core.now = holder.core.now.after(wait);
             }
         }
         for _ in 0..200 {
-            holder.now = holder.relays.due(&config).max(holder.now).min(holder.now.after(1 << 20));
+            holder.core.now = holder.relays.due(&config).max(holder.core.now).min(holder.core.now.after(1 << 20));
             holder.tick();
             for Handed { to, number, records, .. } in holder.sent() {
                 for index in records.into_iter().filter(|index| waiting.remove(index)) {
                     *left.entry(index).or_default() += 1;
                 }
-                holder.with(|relays, cx| relays.on_ack(to, number, true, cx));
+                holder.with(|relays, core| relays.on_ack(to, number, true, core));
             }
         }
         assert!(waiting.is_empty() && told == left, "all that was told has left, and once");
@@ -371,12 +366,12 @@ fn giving_up_leaves_nothing_to_do() {
     let others: Vec<(u64, Liveness)> = (10..40).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::new(1, &others, Config::LAN);
     let handed = holder.pass_on(Share::ALL);
-    holder.with(|relays, cx| assert!(relays.tell(3, cx.now, cx.config)));
+    holder.with(|relays, core| assert!(relays.tell(3, core.now, &core.config)));
     holder.relays.clear();
     assert!(!handed.is_empty());
-    assert_eq!((holder.relays.owed().next(), holder.relays.due(&holder.config)), (None, Instant::FAR_FUTURE));
+    assert_eq!((holder.relays.owed().next(), holder.relays.due(&holder.core.config)), (None, Instant::FAR_FUTURE));
     assert!(holder.relays.content(0).is_none());
-    assert!(holder.relays.has_room(&holder.config));
+    assert!(holder.relays.has_room(&holder.core.config));
 }
 
 // What does not hold yet.
@@ -388,12 +383,12 @@ fn a_delegate_that_cannot_is_replaced_by_one_that_was_not_heard_yet_if_there_is_
     let mut holder = Holder::new(1, &others, Config::LAN);
     let handed = holder.pass_on(Share::ALL);
     for Handed { to, .. } in &handed {
-        let index = holder.members.find(*to).expect("it is known");
-        holder.members.see(index, holder.now);
+        let index = holder.core.members.find(*to).expect("it is known");
+        holder.core.members.see(index, holder.core.now);
     }
     for Handed { to, number, share, .. } in handed {
         assert!(holder.living_in(share).len() > 1);
-        assert!(holder.with(|relays, cx| relays.on_ack(to, number, false, cx)));
+        assert!(holder.with(|relays, core| relays.on_ack(to, number, false, core)));
         holder.tick();
         assert!(holder.sent().iter().any(|next| next.share == share && next.to != to));
     }
@@ -403,20 +398,20 @@ fn a_delegate_that_cannot_is_replaced_by_one_that_was_not_heard_yet_if_there_is_
 fn whatever_was_due_is_done_when_time_has_passed() {
     let others: Vec<(u64, Liveness)> = (10..60).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::trusting(&others, Config::LAN.with_fanout(8));
-    while holder.relays.has_room(&holder.config) {
+    while holder.relays.has_room(&holder.core.config) {
         holder.pass_on(Share::ALL);
     }
-    assert!(holder.with(|relays, cx| relays.tell(3, cx.now, cx.config)));
+    assert!(holder.with(|relays, core| relays.tell(3, core.now, &core.config)));
     // What has waited long enough for room goes by gossip.
     holder.tick();
     holder.sent();
     for _ in 0..100 {
-        let due = holder.relays.due(&holder.config);
-        assert!(due > holder.now, "due at {due}, but it is {} and everything has been done", holder.now);
+        let due = holder.relays.due(&holder.core.config);
+        assert!(due > holder.core.now, "due at {due}, but it is {} and everything has been done", holder.core.now);
         if due == Instant::FAR_FUTURE {
             return;
         }
-        holder.now = due;
+        holder.core.now = due;
         holder.tick();
         holder.sent();
     }
@@ -426,10 +421,11 @@ fn whatever_was_due_is_done_when_time_has_passed() {
 fn of_the_parcels_a_member_has_half_strangers_one_and_this_node_one_that_nobody_takes() {
     let others: Vec<(u64, Liveness)> = (10..40).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::new(1, &others, Config::LAN);
-    let room = |holder: &Holder, from: Option<u64>| holder.relays.has_room_for(from.map(NodeId::new), &holder.config);
+    let room =
+        |holder: &Holder, from: Option<u64>| holder.relays.has_room_for(from.map(NodeId::new), &holder.core.config);
     let take = |holder: &mut Holder, from: Option<u64>| {
         let parcel = [MYSELF].into_iter().collect();
-        holder.with(|relays, cx| relays.pass_on(parcel, (from.map(NodeId::new), Share::ALL), UNIT, cx));
+        holder.with(|relays, core| relays.pass_on(parcel, (from.map(NodeId::new), Share::ALL), UNIT, core));
     };
     assert!(room(&holder, None));
     take(&mut holder, None);
@@ -438,5 +434,5 @@ fn of_the_parcels_a_member_has_half_strangers_one_and_this_node_one_that_nobody_
     assert!(room(&holder, Some(10)) && room(&holder, Some(11)));
     take(&mut holder, Some(10));
     assert!(!room(&holder, Some(10)) && !room(&holder, Some(11)), "the last is this node's own");
-    assert!(holder.relays.has_room(&holder.config));
+    assert!(holder.relays.has_room(&holder.core.config));
 }

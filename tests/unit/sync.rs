@@ -7,9 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::Members;
+use crate::node_core::Core;
 use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::stats::Stats;
@@ -36,8 +36,7 @@ fn record(id: u64, incarnation: u32, liveness: Liveness) -> Record<u16> {
 
 #[derive(Clone)]
 struct Table {
-    members: Members<u16, Heap>,
-    stats: Stats,
+    core: Core<u16, Heap>,
 }
 
 impl Table {
@@ -46,27 +45,27 @@ impl Table {
         let (mut members, mut stats) =
             (Members::new(Limited::new(400), Limited::new(400), Limited::new(400), Limited::new(400)), Stats::NONE);
         members.reset(KEY, record(myself, 0, Liveness::Alive), &mut stats);
-        let mut table = Table { members, stats };
+        let mut table = Table { core: Core { stats, ..Core::new(Config::LAN, members) } };
         others.into_iter().for_each(|record| table.learn(record));
         table
     }
 
     fn learn(&mut self, record: Record<u16>) {
-        match self.members.find(record.id) {
-            Some(index) if self.members.get(index).is_some_and(|held| record.supersedes(held)) => {
-                self.members.replace(index, record, Instant::ZERO);
+        match self.core.members.find(record.id) {
+            Some(index) if self.core.members.get(index).is_some_and(|held| record.supersedes(held)) => {
+                self.core.members.replace(index, record, Instant::ZERO);
             }
             Some(_) => {}
             None => {
-                self.members.admit(record, Instant::ZERO, &mut self.stats).expect("there is room");
+                self.core.members.admit(record, Instant::ZERO, &mut self.core.stats).expect("there is room");
             }
         }
     }
 
     /// Everybody by place.
     fn by_place(&self) -> BTreeMap<u64, Record<u16>> {
-        let held = |(place, index)| (place, *self.members.get(index).expect("it is there"));
-        self.members.ordered_from(0).map(held).collect()
+        let held = |(place, index)| (place, *self.core.members.get(index).expect("it is there"));
+        self.core.members.ordered_from(0).map(held).collect()
     }
 
     fn within(&self, low: u64, high: u64) -> Vec<Record<u16>> {
@@ -79,7 +78,7 @@ impl Table {
 
     /// What a list of all names.
     fn shorts(&self, salt: u32) -> Vec<u32> {
-        self.members.ordered_from(0).map(|(_, index)| self.members.short_id(index, salt)).collect()
+        self.core.members.ordered_from(0).map(|(_, index)| self.core.members.short_id(index, salt)).collect()
     }
 }
 
@@ -149,9 +148,8 @@ impl Talk {
     }
 
     fn tick(&mut self) {
-        let Talk { asker, rng, now, sync, .. } = self;
-        let Table { members, stats } = asker;
-        sync.tick(GAP, &mut Context { now: *now, config: &Config::LAN, members, rng, stats });
+        self.asker.core.now = self.now;
+        self.sync.tick(GAP, &mut self.asker.core);
     }
 
     fn is_lost(&mut self) -> bool {
@@ -168,7 +166,7 @@ impl Talk {
             self.tick();
         }
         let (at, peer) = self.sync.owed().next()?;
-        let (salt, members) = (self.rng.next_u32(), &self.asker.members);
+        let (salt, members) = (self.rng.next_u32(), &self.asker.core.members);
         let question = datagram(self.size, |writer| self.sync.write(at, salt, writer, members));
         assert!(self.sync.sent(at));
         self.questions += 1;
@@ -191,7 +189,7 @@ impl Talk {
     }
 
     fn answer(&self, question: &[u8]) -> Vec<u8> {
-        let (mut answer, members) = (None, &self.other.members);
+        let (mut answer, members) = (None, &self.other.core.members);
         each_frame(question, |frame| {
             answer = datagram(self.size, |writer| match frame {
                 Frame::List { low, high, salt, shorts } => {
@@ -214,13 +212,12 @@ impl Talk {
                     self.asker.learn(record);
                     self.told += 1;
                 }
-                let Talk { asker: Table { members, stats }, rng, now, sync, .. } = self;
-                let mut cx = Context { now: *now, config: &Config::LAN, members, rng, stats };
-                assert!(sync.on_page(peer, (low, high), &mut cx), "it was asked");
+                self.asker.core.now = self.now;
+                assert!(self.sync.on_page(peer, (low, high), &mut self.asker.core), "it was asked");
             }
             Frame::Parts(parts) => assert!(self.sync.on_parts(peer, &parts, self.now), "it was asked"),
             Frame::Want { low, wanted } => {
-                let members = &self.asker.members;
+                let members = &self.asker.core.members;
                 let found = datagram(self.size, |writer| write_wanted(low, wanted, writer, members));
                 let Some(found) = found.filter(|_| !self.is_lost()) else { return };
                 each_frame(&found, |frame| {
@@ -237,7 +234,7 @@ impl Talk {
     }
 
     fn roots_are_equal(&self) -> bool {
-        self.asker.members.root() == self.other.members.root()
+        self.asker.core.members.root() == self.other.core.members.root()
     }
 }
 
@@ -322,8 +319,8 @@ fn diff_of(table: &Table, range: (u64, u64), salt: u32, shorts: &[u32]) -> (u64,
     let (mut said, mut wanted) = (None, 0);
     each_frame(&numbers.expect("it fits"), |frame| {
         let Frame::Records(shorts) = frame else { panic!("just written") };
-        let diff = compare(&table.members, range, salt, shorts);
-        let answer = datagram(9_000, |writer| diff.write(writer, &table.members));
+        let diff = compare(&table.core.members, range, salt, shorts);
+        let answer = datagram(9_000, |writer| diff.write(writer, &table.core.members));
         each_frame(&answer.expect("it fits"), |frame| match frame {
             Frame::Diff { low, high, records: list } => {
                 assert_eq!(low, range.0);
@@ -353,10 +350,10 @@ fn a_diff_has_just_what_the_list_lacks_and_wants_just_what_the_table_lacks() {
         assert_eq!(high, limit.unwrap_or(end), "how far it answers");
         let own = other.by_place();
         let lacks = own.range(..=high).map(|(_, record)| *record);
-        let same = |record: &Record<u16>| asker.members.find_record(record.id) == Some(record);
+        let same = |record: &Record<u16>| asker.core.members.find_record(record.id) == Some(record);
         assert_eq!(told, lacks.filter(|record| !same(record)).collect::<Vec<_>>(), "what the list lacks");
         for (bit, (place, record)) in asker.by_place().into_iter().take(LOOK).enumerate() {
-            let lacking = other.members.find_record(record.id) != Some(&record);
+            let lacking = other.core.members.find_record(record.id) != Some(&record);
             // Behind the limit nothing is known for sure.
             let certain = limit.is_none();
             let is_wanted = wanted >> bit & 1 == 1;
@@ -397,7 +394,7 @@ fn asked_after(sync: &Sync, parts: Parts) -> Vec<(u64, u64)> {
     talk.tick();
     let mut asked = Vec::new();
     while let Some((at, _)) = { talk.sync.owed().next() } {
-        let question = datagram(AMPLE, |writer| talk.sync.write(at, 5, writer, &talk.asker.members));
+        let question = datagram(AMPLE, |writer| talk.sync.write(at, 5, writer, &talk.asker.core.members));
         each_frame(&question.expect("it fits"), |frame| {
             let Frame::List { low, high, .. } = frame else { panic!("there is little to compare: {frame:?}") };
             asked.push((low, high));
@@ -461,12 +458,12 @@ fn the_parts_said_to_differ_are_those_whose_living_members_do() {
         let mut sync = Sync::NEW;
         sync.pull(PEER, false, Instant::ZERO);
         for size in [crate::MIN_DATAGRAM, 150, AMPLE] {
-            let sums = datagram(size, |writer| sync.write(0, salt, writer, &one.members)).expect("it fits");
+            let sums = datagram(size, |writer| sync.write(0, salt, writer, &one.core.members)).expect("it fits");
             each_frame(&sums, |frame| {
                 let Frame::Sums { low, high, salt, sums } = frame else { panic!("there is much: {frame:?}") };
-                let same = compare_sums(&one.members, (low, high), salt, sums).expect("a power of two");
+                let same = compare_sums(&one.core.members, (low, high), salt, sums).expect("a power of two");
                 assert_eq!(same.meant, 0, "a table is as itself");
-                let parts = compare_sums(&other.members, (low, high), salt, sums).expect("a power of two");
+                let parts = compare_sums(&other.core.members, (low, high), salt, sums).expect("a power of two");
                 assert_eq!((parts.low, parts.high, 4 << parts.log), (0, u64::MAX, sums.len()));
                 for (at, (low, high)) in parts_of(0, u64::MAX, parts.log).into_iter().enumerate() {
                     let differs = one.living_within(low, high) != other.living_within(low, high);
@@ -488,7 +485,7 @@ fn sums_that_are_not_as_many_as_a_power_of_two_up_to_16_are_refused() {
         });
         each_frame(&sums.expect("it fits"), |frame| {
             let Frame::Records(sums) = frame else { panic!("just written") };
-            let parts = compare_sums(&table.members, (0, u64::MAX), 5, sums);
+            let parts = compare_sums(&table.core.members, (0, u64::MAX), 5, sums);
             assert_eq!(parts.is_some(), [1, 2, 4, 8, 16].contains(&count), "{count} sums");
         });
     }
@@ -531,8 +528,8 @@ fn a_newcomer_divides_what_is_left_among_four_peers() {
     let mut starts = Vec::new();
     talk.tick();
     while let Some((at, peer)) = { talk.sync.owed().next() } {
-        assert!(peer == PEER || talk.asker.members.find(peer).is_some(), "it knows whom it asks");
-        let question = datagram(AMPLE, |writer| talk.sync.write(at, 5, writer, &talk.asker.members));
+        assert!(peer == PEER || talk.asker.core.members.find(peer).is_some(), "it knows whom it asks");
+        let question = datagram(AMPLE, |writer| talk.sync.write(at, 5, writer, &talk.asker.core.members));
         each_frame(&question.expect("it fits"), |frame| {
             let Frame::List { low, .. } = frame else { panic!("a newcomer lists: {frame:?}") };
             starts.push(low);
@@ -552,10 +549,10 @@ fn answers_to_no_question_change_nothing() {
     talk.sync.pull(PEER, false, talk.now);
     let before = talk.sync.clone();
     let (stranger, middle) = (NodeId::new(9), 1 << 63);
-    let Talk { asker: Table { members, stats }, rng, now, sync, .. } = &mut talk;
-    let mut cx = Context { now: *now, config: &Config::LAN, members, rng, stats };
-    assert!(!sync.on_page(stranger, (0, middle), &mut cx), "from somebody else");
-    assert!(!sync.on_page(PEER, (1, middle), &mut cx), "of another page");
+    let Talk { asker: Table { core }, now, sync, .. } = &mut talk;
+    core.now = *now;
+    assert!(!sync.on_page(stranger, (0, middle), core), "from somebody else");
+    assert!(!sync.on_page(PEER, (1, middle), core), "of another page");
     let parts = Parts { low: 0, high: u64::MAX, log: 3, meant: 5 };
     assert!(!sync.on_parts(stranger, &parts, *now), "from somebody else");
     assert!(!sync.on_parts(PEER, &Parts { low: 1, ..parts }, *now), "of another range");

@@ -4,11 +4,10 @@ use std::vec::Vec;
 
 use crate::broadcast::{MOST_SENDS, Questions, Send, Sends};
 use crate::config::Config;
-use crate::context::Context;
 use crate::ids::MessageId;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::Members;
-use crate::rng::Rng;
+use crate::node_core::Core;
 use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
@@ -25,9 +24,7 @@ fn record(id: u64) -> Record<u16> {
 
 /// A member among five others, with what it sends to them.
 struct Bed {
-    members: Members<u16, Heap>,
-    stats: Stats,
-    now: Instant,
+    core: Core<u16, Heap>,
     sends: Sends<Heap>,
 }
 
@@ -39,24 +36,22 @@ impl Bed {
         for id in 10..15 {
             members.admit(record(id), Instant::ZERO, &mut stats).expect("there is room");
         }
-        Bed { members, stats, now: START, sends: Sends::NONE }
+        Bed { core: Core { now: START, stats, ..Core::new(Config::LAN, members) }, sends: Sends::NONE }
     }
 
     /// Sends a message of so many pieces, which lies at 40.
     fn send(&mut self, number: u32, pieces: u8, quiet: bool) {
-        let until = self.now.after(TIMEOUT);
-        self.sends.push(Send::new(PEER, number, (40, pieces), quiet, (self.now, until)));
+        let until = self.core.now.after(TIMEOUT);
+        self.sends.push(Send::new(PEER, number, (40, pieces), quiet, (self.core.now, until)));
     }
 
     fn tick(&mut self) {
-        let Bed { members, stats, now, sends } = self;
-        let mut rng = Rng::UNSEEDED;
-        sends.tick(UNIT, &Context { now: *now, config: &Config::LAN, members, rng: &mut rng, stats });
+        self.sends.tick(UNIT, &self.core);
     }
 
     /// Lets time pass until something is due, and gives the number and the piece of what is sent then.
     fn next(&mut self) -> Option<(u32, u8)> {
-        self.now = self.sends.due().max(self.now);
+        self.core.now = self.sends.due().max(self.core.now);
         self.tick();
         let (at, number, piece) = self.sends.owed().map(|(at, send)| (at, send.number, send.piece)).next()?;
         assert!(self.sends.sent(at));
@@ -65,7 +60,7 @@ impl Bed {
     }
 
     fn ack(&mut self, number: u32, piece: u8, taken: bool) -> bool {
-        self.sends.on_ack(PEER, number, piece, taken, self.now)
+        self.sends.on_ack(PEER, number, piece, taken, self.core.now)
     }
 
     fn outcome(&mut self) -> Option<(u32, bool)> {
@@ -80,10 +75,10 @@ fn a_message_is_tried_at_gaps_that_grow_until_its_time_is_over() {
     let mut tries = Vec::new();
     while let Some(sent) = bed.next() {
         assert_eq!((sent, bed.outcome(), bed.sends.is_done()), ((7, 0), None, false));
-        tries.push(bed.now.since(START) / UNIT);
+        tries.push(bed.core.now.since(START) / UNIT);
     }
     assert_eq!(tries, [0, 1, 3, 7, 15, 31, 47, 63, 79, 95], "each gap twice the last, and 16 at the most");
-    assert_eq!(bed.now, START.after(TIMEOUT));
+    assert_eq!(bed.core.now, START.after(TIMEOUT));
     assert_eq!((bed.sends.is_done(), bed.sends.due()), (true, Instant::FAR_FUTURE));
     assert!(bed.sends.uses(40), "it stays until its outcome is told");
     assert!(!bed.ack(7, 0, true), "too late");
@@ -96,9 +91,9 @@ fn a_message_to_one_who_dies_ends_with_its_next_try() {
     let mut bed = Bed::new();
     bed.send(7, 1, false);
     assert_eq!(bed.next(), Some((7, 0)));
-    let index = bed.members.find(PEER).expect("it is a member");
-    bed.members.replace(index, record(10).with(Liveness::Down), bed.now);
-    assert_eq!((bed.next(), bed.now), (None, START.after(UNIT)));
+    let index = bed.core.members.find(PEER).expect("it is a member");
+    bed.core.members.replace(index, record(10).with(Liveness::Down), bed.core.now);
+    assert_eq!((bed.next(), bed.core.now), (None, START.after(UNIT)));
     assert_eq!(bed.outcome(), Some((7, false)));
 }
 
@@ -107,11 +102,11 @@ fn pieces_go_one_behind_the_other_as_they_are_acknowledged() {
     let mut bed = Bed::new();
     bed.send(7, 3, false);
     for piece in 0..3 {
-        assert_eq!((bed.next(), bed.now), (Some((7, piece)), START.after(u64::from(piece) * UNIT)));
+        assert_eq!((bed.next(), bed.core.now), (Some((7, piece)), START.after(u64::from(piece) * UNIT)));
         assert!(bed.ack(7, piece + 1, true) && bed.outcome().is_none(), "not the one that was sent");
         assert_eq!(bed.next(), Some((7, piece)), "it is tried again");
         assert!(bed.ack(7, piece, true));
-        assert_eq!(bed.sends.due(), if piece < 2 { bed.now } else { Instant::FAR_FUTURE }, "the next at once");
+        assert_eq!(bed.sends.due(), if piece < 2 { bed.core.now } else { Instant::FAR_FUTURE }, "the next at once");
     }
     assert_eq!(bed.outcome(), Some((7, true)));
 }
@@ -125,7 +120,7 @@ fn one_for_which_there_is_no_room_is_tried_again_in_its_time_and_what_was_not_as
     assert!(bed.ack(7, 0, false));
     assert_eq!((bed.sends.due(), bed.outcome()), (due, None));
     assert!(!bed.ack(8, 0, true), "no such message");
-    assert!(!bed.sends.on_ack(NodeId::new(11), 7, 0, true, bed.now), "not its addressee");
+    assert!(!bed.sends.on_ack(NodeId::new(11), 7, 0, true, bed.core.now), "not its addressee");
     assert_eq!(bed.next(), Some((7, 0)));
     assert!(bed.ack(7, 0, true) && !bed.ack(7, 0, true), "once");
 }

@@ -4,9 +4,9 @@ use std::vec::Vec;
 
 use crate::broadcast::Repairs;
 use crate::config::Config;
-use crate::context::Context;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, Members};
+use crate::node_core::Core;
 use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::stats::Stats;
@@ -29,10 +29,7 @@ fn origin(id: u64) -> Origin {
 
 /// A member with what it has to ask for.
 struct Bed {
-    members: Members<u16, Heap>,
-    stats: Stats,
-    rng: Rng,
-    now: Instant,
+    core: Core<u16, Heap>,
     repairs: Repairs<Heap>,
 }
 
@@ -47,36 +44,35 @@ impl Bed {
             members.prove(index);
         }
         let (rng, now) = (Rng::seeded(&mut SimRng::new(seed)), Instant::from_millis(1_000));
-        Bed { members, stats, rng, now, repairs: Repairs::NONE }
+        Bed { core: Core { now, rng, stats, ..Core::new(Config::LAN, members) }, repairs: Repairs::NONE }
     }
 
-    fn with<T>(&mut self, act: impl FnOnce(&mut Repairs<Heap>, &mut Context<'_, u16, Heap>) -> T) -> T {
-        let Bed { members, stats, rng, now, repairs } = self;
-        act(repairs, &mut Context { now: *now, config: &Config::LAN, members, rng, stats })
+    fn with<T>(&mut self, act: impl FnOnce(&mut Repairs<Heap>, &mut Core<u16, Heap>) -> T) -> T {
+        act(&mut self.repairs, &mut self.core)
     }
 
     fn index(&self) -> Index {
-        self.members.find(NodeId::new(ORIGIN)).expect("it is a member")
+        self.core.members.find(NodeId::new(ORIGIN)).expect("it is a member")
     }
 
     /// Some of the origin's broadcasts come.
     fn take(&mut self, seqs: &[u32]) {
         let index = self.index();
         seqs.iter()
-            .for_each(|seq| assert!(self.members.with_window(index, |window| window.take(*seq)), "{seq} is new"));
+            .for_each(|seq| assert!(self.core.members.with_window(index, |window| window.take(*seq)), "{seq} is new"));
     }
 
     fn note(&mut self, last: u32, peer: u64) {
-        self.repairs.note(origin(ORIGIN), last, NodeId::new(peer), self.now, WAIT);
+        self.repairs.note(origin(ORIGIN), last, NodeId::new(peer), self.core.now, WAIT);
     }
 
     /// Gives up what is hopeless now, as a node does, and says up to where that was.
     fn tick(&mut self) -> Vec<u32> {
         let mut hopeless = Vec::new();
-        while let Some((of, last)) = self.with(|repairs, cx| repairs.tick(UNIT, cx)) {
+        while let Some((of, last)) = self.with(|repairs, core| repairs.tick(UNIT, core)) {
             assert_eq!(of, origin(ORIGIN));
             let index = self.index();
-            while self.members.with_window(index, |window| window.give_up(last)).is_some() {}
+            while self.core.members.with_window(index, |window| window.give_up(last)).is_some() {}
             hopeless.push(last);
             assert!(hopeless.len() < 10, "it comes to an end");
         }
@@ -87,15 +83,15 @@ impl Bed {
     fn next(&mut self) -> Result<(NodeId, Pull), Vec<u32>> {
         loop {
             assert!(self.repairs.due() < Instant::FAR_FUTURE, "something is still missing");
-            self.now = self.repairs.due().max(self.now);
+            self.core.now = self.repairs.due().max(self.core.now);
             let hopeless = self.tick();
             if !hopeless.is_empty() {
                 return Err(hopeless);
             }
-            let owed = self.repairs.owed(&self.members).next();
+            let owed = self.repairs.owed(&self.core.members).next();
             if let Some((at, peer, pull)) = owed {
                 assert!(self.repairs.sent(at));
-                assert_eq!(self.repairs.owed(&self.members).next(), None, "it is asked once a time");
+                assert_eq!(self.repairs.owed(&self.core.members).next(), None, "it is asked once a time");
                 return Ok((peer, pull));
             }
         }
@@ -106,14 +102,14 @@ impl Bed {
         let mut asked = Vec::new();
         loop {
             match self.next() {
-                Ok((peer, pull)) => asked.push((peer, pull, self.now)),
+                Ok((peer, pull)) => asked.push((peer, pull, self.core.now)),
                 Err(hopeless) => return (asked, hopeless),
             }
         }
     }
 
     fn on_lack(&mut self, from: u64, lack: &Lack) -> Option<Option<u32>> {
-        self.with(|repairs, cx| repairs.on_lack(NodeId::new(from), lack, cx))
+        self.with(|repairs, core| repairs.on_lack(NodeId::new(from), lack, core))
     }
 }
 
@@ -126,9 +122,13 @@ fn first_who_has_it_is_asked_then_others_then_the_origin_in_turn_with_them() {
     for seed in 0..20 {
         let mut bed = Bed::new(seed);
         bed.take(&[1, 3]);
-        let noted = bed.now;
+        let noted = bed.core.now;
         bed.note(6, 10);
-        assert_eq!((bed.tick(), bed.repairs.owed(&bed.members).next()), (Vec::new(), None), "it may be on its way");
+        assert_eq!(
+            (bed.tick(), bed.repairs.owed(&bed.core.members).next()),
+            (Vec::new(), None),
+            "it may be on its way"
+        );
         let (asked, _) = bed.ask_in_vain();
         assert_eq!((asked[0].0, asked[0].2), (NodeId::new(10), noted.after(WAIT)));
         let peers: Vec<u64> = asked.iter().map(|(peer, ..)| peer.get()).collect();
@@ -154,17 +154,17 @@ fn it_is_given_up_when_its_time_has_passed_since_anything_came_and_no_sooner() {
     let timeout = Config::LAN.delivery_timeout;
     let mut bed = Bed::new(1);
     bed.take(&[2]);
-    let noted = bed.now;
+    let noted = bed.core.now;
     bed.note(2, 10);
-    while bed.now.since(noted) < timeout / 2 {
+    while bed.core.now.since(noted) < timeout / 2 {
         assert!(bed.next().is_ok());
     }
     bed.take(&[4]);
-    let progress = bed.now;
+    let progress = bed.core.now;
     bed.repairs.note_progress(origin(ORIGIN), progress);
     let (_, hopeless) = bed.ask_in_vain();
     assert_eq!(hopeless, [4]);
-    let waited = bed.now.since(progress);
+    let waited = bed.core.now.since(progress);
     assert!((timeout..timeout + 32 * UNIT).contains(&waited), "after {waited} of {timeout}");
     assert_eq!(bed.repairs.due(), Instant::FAR_FUTURE, "nothing is missing any more");
 }
@@ -191,7 +191,7 @@ fn of_an_origin_that_is_gone_all_that_others_know_of_is_given_up() {
         bed.note(said, 10);
         let index = bed.index();
         let gone = record(ORIGIN).with(Liveness::Down);
-        bed.members.replace(index, gone, bed.now);
+        bed.core.members.replace(index, gone, bed.core.now);
         let (asked, hopeless) = bed.ask_in_vain();
         assert!(asked.iter().all(|(peer, ..)| peer.get() != ORIGIN), "nobody asks the dead");
         assert_eq!(hopeless, [expected]);
@@ -231,7 +231,7 @@ fn an_origin_that_takes_back_what_came_under_its_name_is_believed() {
     bed.note(60, ORIGIN);
     let (_, pull) = bed.next().expect("nothing is hopeless yet");
     assert_eq!(bed.on_lack(ORIGIN, &lack(pull, u64::MAX, 1, 1)), Some(Some(1)));
-    let window = bed.members.window(bed.index());
+    let window = bed.core.members.window(bed.index());
     assert_eq!((window.floor(), window.seen()), (1, 1), "the 60 was a lie");
     bed.take(&[2]);
 }
@@ -249,13 +249,13 @@ fn only_who_was_asked_may_say_what_it_lacks_once_and_another_than_the_origin_mak
     assert_eq!(bed.on_lack(10, &lack(Pull { number: pull.number ^ 2, ..pull }, 1, 0, 0)), None, "that was not it");
     assert_eq!(bed.on_lack(10, &lack(Pull { origin: origin(11), ..pull }, 1, 0, 0)), None, "nor that");
     assert_eq!(bed.on_lack(10, &lack(pull, 1, u32::MAX, 0)), Some(None));
-    assert_eq!(bed.members.window(bed.index()).seen(), 9, "it does not speak for the origin");
+    assert_eq!(bed.core.members.window(bed.index()).seen(), 9, "it does not speak for the origin");
     assert_eq!(bed.on_lack(10, &lack(pull, 1, 0, 0)), None, "it has said so");
     assert_eq!(bed.on_lack(10, &lack(early, 1, 0, 0)), None, "under no number either");
-    let asked = bed.now;
+    let asked = bed.core.now;
     let (next, _) = bed.next().expect("nothing is hopeless yet");
-    assert!(next != peer && bed.now.since(asked) <= Config::LAN.gossip_gap, "another is asked soon");
-    bed.now = bed.now.after(UNIT);
+    assert!(next != peer && bed.core.now.since(asked) <= Config::LAN.gossip_gap, "another is asked soon");
+    bed.core.now = bed.core.now.after(UNIT);
 }
 
 #[test]
@@ -274,26 +274,26 @@ fn who_gave_all_that_it_was_asked_for_is_asked_for_the_rest() {
 fn eight_origins_are_asked_for_at_a_time_and_one_that_has_come_makes_room() {
     let mut bed = Bed::new(1);
     for id in (10..18).chain([ORIGIN]) {
-        bed.repairs.note(origin(id), 1, NodeId::new(19), bed.now, WAIT);
+        bed.repairs.note(origin(id), 1, NodeId::new(19), bed.core.now, WAIT);
     }
-    bed.now = bed.now.after(WAIT);
+    bed.core.now = bed.core.now.after(WAIT);
     assert_eq!(bed.tick(), []);
     let mut asked = Vec::new();
-    while let Some((at, peer, pull)) = { bed.repairs.owed(&bed.members).next() } {
+    while let Some((at, peer, pull)) = { bed.repairs.owed(&bed.core.members).next() } {
         assert_eq!(peer.get(), 19);
         asked.push(pull.origin.id.get());
         assert!(bed.repairs.sent(at));
     }
     assert_eq!(asked, (10..18).collect::<Vec<_>>(), "there is no room for a ninth");
-    let index = bed.members.find(NodeId::new(12)).expect("it is a member");
-    bed.members.with_window(index, |window| window.take(1));
-    bed.now = bed.now.after(2 * UNIT);
+    let index = bed.core.members.find(NodeId::new(12)).expect("it is a member");
+    bed.core.members.with_window(index, |window| window.take(1));
+    bed.core.now = bed.core.now.after(2 * UNIT);
     bed.tick();
     bed.note(1, 19);
-    bed.now = bed.now.after(WAIT);
+    bed.core.now = bed.core.now.after(WAIT);
     bed.tick();
     let asks: Vec<u64> = core::iter::from_fn(|| {
-        let (at, _, pull) = bed.repairs.owed(&bed.members).next()?;
+        let (at, _, pull) = bed.repairs.owed(&bed.core.members).next()?;
         assert!(bed.repairs.sent(at));
         Some(pull.origin.id.get())
     })

@@ -9,7 +9,7 @@ type Node = Replica<Heap>;
 fn nodes<const N: usize>(datagram: usize) -> [Node; N] {
     core::array::from_fn(|at| {
         let mut node = Node::new(at as u64 + 1, N as u64, Size { members: 8, bytes: 65_536 });
-        node.config = Config::LAN.with_push_back(false).with_max_datagram(datagram);
+        node.core.config = Config::LAN.with_push_back(false).with_max_datagram(datagram);
         node
     })
 }
@@ -37,7 +37,7 @@ fn what_was_written_when_datagrams_could_be_longer_still_goes_out() {
     owner.set("longer", &[1; 3_000]).expect("there is room");
     owner.set("short", &[1]).expect("there is room");
     for node in [&mut owner, &mut reader] {
-        node.config = node.config.with_max_datagram(300);
+        node.core.config = node.core.config.with_max_datagram(300);
     }
     reader.fetch(&mut owner, &[1]);
     assert_eq!(reader.map_of(1), owner.map_of(1));

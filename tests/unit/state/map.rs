@@ -269,7 +269,7 @@ fn a_holder_of_an_earlier_state_does_not_revive_what_part_of_a_whole_map_left_ou
     // in parts; between them comes one from a holder who is at 90 and has the key still.
     let [mut owner, mut reader, mut staler] =
         [1, 2, 3].map(|id| Replica::<Heap>::new(id, 3, Size { members: 4, bytes: 65_536 }));
-    owner.config = owner.config.with_max_datagram(300);
+    owner.core.config = owner.core.config.with_max_datagram(300);
     for round in 0..8u8 {
         for key in 0..10 {
             owner.set(&std::format!("{key}"), &[round; 40]).expect("there is room");

@@ -29,7 +29,7 @@ fn a_key_runs_out_no_sooner_than_was_said_and_within_a_unit() {
     for began in [0, 1, UNIT - 1, UNIT, 1_000_003] {
         for ttl in [0, 1, UNIT - 1, UNIT, 3 * UNIT + 7, 30_000_000] {
             let mut node = node();
-            node.now = Instant::from_micros(began);
+            node.core.now = Instant::from_micros(began);
             node.set_with("k", &[1], lasting(Duration::from_micros(ttl))).expect("there is room");
             let due = node.state.own_due();
             let lasted = due.as_micros() - began;
@@ -47,7 +47,7 @@ fn the_longest_time_to_live_is_long() {
     for ttl in [Duration::MAX, Duration::from_secs(4 * 365 * 86_400), Duration::from_secs(86_400)] {
         for began in [0, 1, UNIT, 1 << 40] {
             let mut node = node();
-            node.now = Instant::from_micros(began);
+            node.core.now = Instant::from_micros(began);
             node.set_with("k", &[1], lasting(ttl)).expect("there is room");
             node.pass(1);
             assert!(node.get(1, "k").is_some(), "{ttl:?} from {began} us on have not passed at once");
@@ -88,7 +88,7 @@ fn a_key_is_of_one_class_at_a_time() {
     ] {
         node.set_with("k", &[7], SetOptions::DEFAULT.with_class(class)).expect("there is room");
         let index = node.index(1);
-        let classes: Vec<Class> = node.state.entries_of(index, &node.members).map(|entry| entry.class()).collect();
+        let classes: Vec<Class> = node.state.entries_of(index, &node.core.members).map(|entry| entry.class()).collect();
         assert_eq!((classes, node.versions(1)), (std::vec![class], versions));
         node.check();
     }
@@ -120,7 +120,7 @@ fn an_error_changes_nothing() {
     }
     assert_eq!(node.delete("unknown"), Err(StateError::Unknown));
     let write = Write { key: "k", options: SetOptions::DEFAULT };
-    let refused = node.with(|state, cx| state.set(write, 50, |_| Err(StateError::Type), cx));
+    let refused = node.with(|state, core| state.set(write, 50, |_| Err(StateError::Type), core));
     assert_eq!((refused, seen(&node)), (Err(StateError::Type), before), "what cannot be encoded");
     node.check();
 }
@@ -140,7 +140,7 @@ fn what_cannot_be_encoded_after_all_deletes_the_key_for_everybody_where_there_is
     }
     assert!(node.state.used() > 990, "full, as the maps of all are as large as they may be");
     let write = Write { key: "k", options: SetOptions::DEFAULT };
-    let refused = node.with(|state, cx| state.set(write, 223, |_| Err(StateError::Type), cx));
+    let refused = node.with(|state, core| state.set(write, 223, |_| Err(StateError::Type), core));
     assert_eq!((refused, node.get(1, "k")), (Err(StateError::Type), None));
     node.check();
     for other in others {
@@ -185,7 +185,7 @@ fn another_life_begins_with_the_same_keys_and_with_nothing_deleted() {
     // What was to be forgotten in the life before is no matter of this one.
     node.forget_deletions();
     for log in [BULK, VITAL_LOG] {
-        let log = *node.members.map(0).log(log);
+        let log = *node.core.members.map(0).log(log);
         assert!(log.floor <= log.version, "{log:?}");
     }
     let mut reader = Node::new(2, 2, Size { members: 8, bytes: 16_384 });
@@ -202,7 +202,7 @@ fn above_what_a_liar_claims_all_is_written_anew_and_everybody_reads_it() {
     node.delete("a").expect("it is there");
     reader.fetch(&mut node, &[1]);
     node.state.note_claim([1_000, 0], [3, 0]);
-    assert!(node.state.is_doubted() && node.with(|state, cx| state.write_anew(cx)));
+    assert!(node.state.is_doubted() && node.with(|state, core| state.write_anew(core)));
     assert!(!node.state.is_doubted() && node.versions(1)[BULK] > 1_000);
     node.set("c", &[1]).expect("there is room");
     reader.fetch(&mut node, &[1]);
@@ -222,7 +222,7 @@ fn whoever_has_no_versions_left_begins_another_life() {
         node.pass(1_000_000);
         // As a node does at every look.
         let used_up = node.versions(1).contains(&MOST_VERSION);
-        if used_up || node.state.is_doubted() && !node.with(|state, cx| state.write_anew(cx)) {
+        if used_up || node.state.is_doubted() && !node.with(|state, core| state.write_anew(core)) {
             lives += 1;
             node.begin_life(lives);
         }

@@ -4,11 +4,11 @@
 use std::vec::Vec;
 
 use crate::config::Config;
-use crate::context::Context;
 use crate::key::{Class, SetOptions, StateError};
 use crate::map::LOGS;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
+use crate::node_core::Core;
 use crate::rng::Rng;
 use crate::state::{State, Took, Write};
 use crate::stats::Stats;
@@ -55,11 +55,7 @@ pub(crate) type Kept = (bool, Vec<u8>, u32, Vec<u8>);
 #[derive(Clone)]
 pub(crate) struct Replica<S: Storage> {
     pub(crate) state: State<S>,
-    pub(crate) members: Members<u16, S>,
-    pub(crate) stats: Stats,
-    pub(crate) config: Config,
-    pub(crate) now: Instant,
-    rng: Rng,
+    pub(crate) core: Core<u16, S>,
 }
 
 pub(crate) fn record(id: u64, generation: u32) -> Record<u16> {
@@ -77,24 +73,24 @@ impl<S: Empty> Replica<S> {
             members.admit(record(other, 0), Instant::ZERO, &mut stats).expect("there is room");
         }
         let config = Config::LAN.with_push_back(false);
-        Replica { state, members, stats, config, now: Instant::from_millis(1_000), rng: Rng::default() }
+        let now = Instant::from_millis(1_000);
+        Replica { state, core: Core { now, rng: Rng::default(), stats, ..Core::new(config, members) } }
     }
 
-    pub(crate) fn with<T>(&mut self, act: impl FnOnce(&mut State<S>, &mut Context<'_, u16, S>) -> T) -> T {
-        let Replica { state, members, stats, config, now, rng } = self;
-        act(state, &mut Context { now: *now, config, members, rng, stats })
+    pub(crate) fn with<T>(&mut self, act: impl FnOnce(&mut State<S>, &mut Core<u16, S>) -> T) -> T {
+        act(&mut self.state, &mut self.core)
     }
 
     pub(crate) fn id(&self) -> NodeId {
-        self.members.myself().expect("it has a record").id
+        self.core.members.myself().expect("it has a record").id
     }
 
     pub(crate) fn index(&self, id: u64) -> Index {
-        self.members.find(NodeId::new(id)).expect("all know each other")
+        self.core.members.find(NodeId::new(id)).expect("all know each other")
     }
 
     pub(crate) fn versions(&self, owner: u64) -> [u32; LOGS] {
-        self.members.map(self.index(owner)).versions()
+        self.core.members.map(self.index(owner)).versions()
     }
 
     // What the application does.
@@ -112,21 +108,21 @@ impl<S: Empty> Replica<S> {
             place.copy_from_slice(value);
             Ok(())
         };
-        self.with(|state, cx| state.set(Write { key, options }, value.len(), fill, cx))
+        self.with(|state, core| state.set(Write { key, options }, value.len(), fill, core))
     }
 
     pub(crate) fn delete(&mut self, key: &str) -> Result<u32, StateError> {
-        self.with(|state, cx| state.delete(key, cx))
+        self.with(|state, core| state.delete(key, core))
     }
 
     pub(crate) fn get(&self, owner: u64, key: &str) -> Option<&[u8]> {
-        let at = self.state.find(self.index(owner), key.as_bytes(), &self.members)?;
-        self.state.entry(at, &self.members).map(|entry| entry.value())
+        let at = self.state.find(self.index(owner), key.as_bytes(), &self.core.members)?;
+        self.state.entry(at, &self.core.members).map(|entry| entry.value())
     }
 
     /// All that is there of an owner's for others: in order of class and key.
     pub(crate) fn map_of(&self, owner: u64) -> Vec<Kept> {
-        let entries = self.state.entries_of(self.index(owner), &self.members);
+        let entries = self.state.entries_of(self.index(owner), &self.core.members);
         let shared = entries.filter(|entry| entry.class() != Class::Local);
         let kept = |entry: crate::key::Entry<'_>| {
             let vital = entry.class() == Class::Vital;
@@ -139,17 +135,17 @@ impl<S: Empty> Replica<S> {
 
     /// Lets time pass, and does what is due by then of its own.
     pub(crate) fn pass(&mut self, micros: u64) {
-        self.now = self.now.after(micros);
-        self.with(|state, cx| {
-            state.tick_own(cx);
-            state.tick_taking(cx);
+        self.core.now = self.core.now.after(micros);
+        self.with(|state, core| {
+            state.tick_own(core);
+            state.tick_taking(core);
         });
     }
 
     /// Lets time pass until deletions are forgotten that were made before.
     pub(crate) fn forget_deletions(&mut self) {
         for _ in 0..2 {
-            let period = self.config.probe_period().as_micros() as u64;
+            let period = self.core.config.probe_period().as_micros() as u64;
             self.pass(70 * period);
         }
     }
@@ -157,24 +153,24 @@ impl<S: Empty> Replica<S> {
     /// The owner begins another life, of which it knows itself.
     pub(crate) fn begin_life(&mut self, generation: u32) {
         let record = record(self.id().get(), generation);
-        self.members.replace(MYSELF, record, self.now);
-        self.with(|state, cx| state.renew(cx.members));
+        self.core.members.replace(MYSELF, record, self.core.now);
+        self.with(|state, core| state.renew(&mut core.members));
     }
 
     /// Another has begun another life.
     pub(crate) fn hear_of_life(&mut self, id: u64, generation: u32) {
         let index = self.index(id);
-        self.state.drop_map(index, &mut self.members);
-        self.members.replace(index, record(id, generation), self.now);
+        self.state.drop_map(index, &mut self.core.members);
+        self.core.members.replace(index, record(id, generation), self.core.now);
     }
 
     // Datagrams, sealed for everybody.
 
     fn datagram(&self, fill: impl FnOnce(&mut Writer<'_>) -> Option<()>) -> Option<Vec<u8>> {
-        let myself = self.members.myself()?;
+        let myself = self.core.members.myself()?;
         let (sender, tag) = (myself.id, myself.tag());
         let head = Head { sender, tag, incarnation: 0, open: false, full: false, newcomer: false };
-        let mut buf = std::vec![0; self.config.max_datagram()];
+        let mut buf = std::vec![0; self.core.config.max_datagram()];
         let mut writer = Writer::new(&mut buf, SEAL, head)?;
         fill(&mut writer)?;
         let len = writer.finish(SEAL)?;
@@ -187,16 +183,16 @@ impl<S: Empty> Replica<S> {
         assert!(self.state.begin_give(NodeId::new(to), 1), "nobody else is being given anything");
         for (owner, logs) in hads {
             let index = self.index(*owner);
-            let record = self.members.get(index).expect("it is a member");
+            let record = self.core.members.get(index).expect("it is a member");
             let had = Had { origin: Origin { id: record.id, tag: record.tag() }, logs: *logs };
-            self.state.add_to_give(&had, index, &self.members);
+            self.state.add_to_give(&had, index, &self.core.members);
         }
         self.written()
     }
 
     /// What a liar may say of an owner's bulk.
     pub(crate) fn forge(&self, owner: u64, span: Span, entries: &[Written<'_>]) -> Vec<u8> {
-        let record = self.members.get(self.index(owner)).expect("it is a member");
+        let record = self.core.members.get(self.index(owner)).expect("it is a member");
         let origin = Origin { id: record.id, tag: record.tag() };
         let head = ChunkHead { origin, vital: false, piece: false, span, newest: span.as_of };
         let fill = |writer: &mut Writer<'_>| {
@@ -217,7 +213,7 @@ impl<S: Empty> Replica<S> {
         let mut given = Vec::new();
         while let Some((at, _)) = { self.state.owed_gives().next() } {
             let mut state = self.state.clone();
-            given.extend(self.datagram(|writer| state.write_give(at, &self.config, &self.members, writer)));
+            given.extend(self.datagram(|writer| state.write_give(at, &self.core.config, &self.core.members, writer)));
             self.state = state;
             assert!(self.state.settle_give(at));
             assert!(given.len() < 40, "no question brings more than a few datagrams");
@@ -233,18 +229,18 @@ impl<S: Empty> Replica<S> {
             match decode(kind, body) {
                 Ok(Frame::Given(chunk) | Frame::Delta { chunk, .. }) => {
                     let origin = chunk.head.origin;
-                    let Some(owner) = self.members.find_life(origin.id, origin.tag) else { continue };
+                    let Some(owner) = self.core.members.find_life(origin.id, origin.tag) else { continue };
                     if owner == MYSELF {
                         continue;
                     }
-                    let outcome = self.with(|state, cx| state.take(&chunk, (owner, from == origin.id.get()), cx));
+                    let outcome = self.with(|state, core| state.take(&chunk, (owner, from == origin.id.get()), core));
                     if outcome == Took::New {
-                        self.state.fetches.note_given(NodeId::new(from), self.now, 4 * UNIT);
+                        self.state.fetches.note_given(NodeId::new(from), self.core.now, 4 * UNIT);
                     }
                     took.push(outcome);
                 }
                 Ok(Frame::Fetched { number }) => {
-                    self.state.fetches.on_fetched(NodeId::new(from), number, self.now, UNIT);
+                    self.state.fetches.on_fetched(NodeId::new(from), number, self.core.now, UNIT);
                     all = true;
                 }
                 Ok(_) => {}
@@ -258,19 +254,19 @@ impl<S: Empty> Replica<S> {
     pub(crate) fn ask(&mut self, other: &Self, owners: &[u64]) -> Option<Vec<u8>> {
         for owner in owners {
             let (index, said) = (self.index(*owner), other.versions(*owner));
-            let (id, theirs) = (NodeId::new(*owner), other.members.get(other.index(*owner)));
-            let tag = self.members.get(index).map(|record| record.tag());
+            let (id, theirs) = (NodeId::new(*owner), other.core.members.get(other.index(*owner)));
+            let tag = self.core.members.get(index).map(|record| record.tag());
             let more = self.versions(*owner).iter().zip(said).any(|(own, said)| *own < said);
             if self.id() != id && more && tag == theirs.map(|record| record.tag()) {
                 let wanted = (index, tag.expect("it is a member"));
-                self.state.fetches.note(other.id(), wanted, said, self.now);
+                self.state.fetches.note(other.id(), wanted, said, self.core.now);
             }
         }
-        self.with(|state, cx| state.tick_fetches(UNIT, cx));
+        self.with(|state, core| state.tick_fetches(UNIT, core));
         let mut asked = None;
         while let Some((at, peer)) = { self.state.fetches.owed().next() } {
             if peer == other.id() {
-                asked = self.datagram(|writer| self.state.write_fetch(at, &self.members, writer));
+                asked = self.datagram(|writer| self.state.write_fetch(at, &self.core.members, writer));
             }
             assert!(self.state.fetches.sent(at));
         }
@@ -285,8 +281,8 @@ impl<S: Empty> Replica<S> {
             assert!(self.state.begin_give(NodeId::new(from), number), "nobody else is being given anything");
             while !wants.is_empty() {
                 let had = wants.had().expect("it was written by one who knows how");
-                if let Some(owner) = self.members.find_life(had.origin.id, had.origin.tag) {
-                    self.state.add_to_give(&had, owner, &self.members);
+                if let Some(owner) = self.core.members.find_life(had.origin.id, had.origin.tag) {
+                    self.state.add_to_give(&had, owner, &self.core.members);
                 }
             }
         }
@@ -312,9 +308,9 @@ impl<S: Empty> Replica<S> {
     /// What counts of the bytes, the lists and the maps agrees with what is there.
     #[cfg(test)]
     pub(crate) fn check(&self) {
-        let maps = 0..self.members.map_slots();
-        maps.clone().for_each(|owner| self.state.check(owner, &self.members));
-        let used: usize = maps.map(|index| self.members.map(index).used as usize).sum();
+        let maps = 0..self.core.members.map_slots();
+        maps.clone().for_each(|owner| self.state.check(owner, &self.core.members));
+        let used: usize = maps.map(|index| self.core.members.map(index).used as usize).sum();
         assert_eq!(used, self.state.used(), "every byte is somebody's");
     }
 }

@@ -81,8 +81,8 @@ impl<S: Empty> World<S> {
         let datagram = [96, 130, 250, 1_200][usize::from(script.byte() & 3)];
         let node = |at: usize| {
             let mut node = Replica::new(id_of(at), NODES as u64, Size { members: 4, bytes: BYTES });
-            node.config = Config::LAN.with_push_back(false).with_max_datagram(datagram);
-            node.state.watch("", &mut node.members).expect("there is room");
+            node.core.config = Config::LAN.with_push_back(false).with_max_datagram(datagram);
+            node.state.watch("", &mut node.core.members).expect("there is room");
             node
         };
         World {
@@ -225,7 +225,7 @@ impl<S: Empty> World<S> {
                 assert!(*version > before || *version == before && !gone, "{key:?} of {of} comes back to {at}");
                 *held = (*version, false);
             }
-            let hollow = self.nodes[at].members.map(self.nodes[at].index(id_of(of))).logs.map(|log| log.hollow);
+            let hollow = self.nodes[at].core.members.map(self.nodes[at].index(id_of(of))).logs.map(|log| log.hollow);
             // What had to make room until the log is whole again is no deletion.
             for ((vital, key), (_, gone)) in seen.iter_mut() {
                 let absent = !there.iter().any(|(log, held, ..)| log == vital && held == key);

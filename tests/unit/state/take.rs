@@ -14,7 +14,7 @@ type Node = Replica<Heap>;
 fn nodes<const N: usize>(bytes: usize, datagram: usize) -> [Node; N] {
     core::array::from_fn(|at| {
         let mut node = Node::new(at as u64 + 1, N as u64, Size { members: 8, bytes });
-        node.config = Config::LAN.with_push_back(false).with_max_datagram(datagram);
+        node.core.config = Config::LAN.with_push_back(false).with_max_datagram(datagram);
         node
     })
 }
@@ -67,7 +67,7 @@ fn a_map_that_was_refused_is_wanted_again_after_a_while_though_its_owner_writes_
     for (id, owner) in (1..).zip(&mut all) {
         reader.fetch(owner, &[id]);
     }
-    let refused = |reader: &Node| reader.members.map(reader.index(4)).log(BULK).refused;
+    let refused = |reader: &Node| reader.core.members.map(reader.index(4)).log(BULK).refused;
     assert!(refused(&reader) && reader.get(4, "k").is_none(), "three quarters are full");
     all[0].delete("k").expect("it is there");
     reader.fetch(all[0], &[1]);

@@ -15,7 +15,7 @@ fn nodes<const N: usize>() -> [Node; N] {
 
 /// An application that wants to hear of all keys.
 fn hear_of_all(reader: &mut Node) -> Told {
-    reader.state.watch("", &mut reader.members).expect("there is room");
+    reader.state.watch("", &mut reader.core.members).expect("there is room");
     Told::default()
 }
 
@@ -58,14 +58,14 @@ fn only_what_begins_as_was_asked_is_told_from_then_on() {
     let [mut owner, mut reader] = nodes();
     owner.set("a/old", &[1]).expect("there is room");
     reader.fetch(&mut owner, &[1]);
-    reader.state.watch("a/", &mut reader.members).expect("there is room");
+    reader.state.watch("a/", &mut reader.core.members).expect("there is room");
     let mut told = Told::default();
     for key in ["a/1", "b/1", "a", "a/2"] {
         owner.set(key, &[1]).expect("there is room");
     }
     reader.fetch(&mut owner, &[1]);
     assert_eq!(told.poll(&mut reader), ["1 a/1 [1]", "1 a/2 [1]"], "and not what was there before");
-    reader.state.watch("b/", &mut reader.members).expect("there is room");
+    reader.state.watch("b/", &mut reader.core.members).expect("there is room");
     reader.state.unwatch("a/");
     for key in ["a/1", "b/1"] {
         owner.set(key, &[2]).expect("there is room");
@@ -90,8 +90,8 @@ fn another_life_and_the_end_of_a_map_are_told() {
     assert_eq!(told.poll(&mut reader), ["Replaced(NodeId(0000000000000001))", "1 a [1]"]);
     let index = reader.index(1);
     let gone = super::replicas::record(1, 1).with(crate::member::Liveness::Down);
-    reader.members.replace(index, gone, reader.now);
-    reader.state.drop_map(index, &mut reader.members);
+    reader.core.members.replace(index, gone, reader.core.now);
+    reader.state.drop_map(index, &mut reader.core.members);
     assert_eq!(told.poll(&mut reader), ["Gone(NodeId(0000000000000001))"]);
     told.agrees(&reader, &[1]);
 }
@@ -100,7 +100,7 @@ fn another_life_and_the_end_of_a_map_are_told() {
 fn of_more_owners_than_are_remembered_nothing_is_lost() {
     let mut all: [Node; 40] = nodes();
     let (reader, owners) = all.split_first_mut().expect("there are forty");
-    reader.state.watch("", &mut reader.members).expect("there is room");
+    reader.state.watch("", &mut reader.core.members).expect("there is room");
     let (mut told, ids): (_, Vec<u64>) = (Told::default(), (2..=40).collect());
     for round in 1..=3u8 {
         for (id, owner) in (2..).zip(owners.iter_mut()) {
@@ -169,11 +169,11 @@ fn what_was_deleted_stays_known_until_it_has_been_told() {
     }
     owner.set("other", &[1]).expect("there is room");
     reader.fetch(&mut owner, &[1]);
-    assert!(reader.members.map(index).log(0).floor < 2);
+    assert!(reader.core.members.map(index).log(0).floor < 2);
     assert_eq!(told.poll(&mut reader), ["1 k deleted", "1 other [1]"]);
     owner.set("other", &[2]).expect("there is room");
     reader.fetch(&mut owner, &[1]);
-    assert_eq!(reader.members.map(index).log(0).floor, 2, "it has been told");
+    assert_eq!(reader.core.members.map(index).log(0).floor, 2, "it has been told");
     reader.check();
 }
 

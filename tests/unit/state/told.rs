@@ -17,12 +17,12 @@ pub(crate) struct Told {
 impl Told {
     /// Hears one thing, if there is any.
     pub(crate) fn poll_one<S: Empty>(&mut self, node: &mut Replica<S>) -> bool {
-        let Some(news) = node.state.next_news(&mut node.members, &mut node.stats) else { return false };
+        let Some(news) = node.state.next_news(&mut node.core.members, &mut node.core.stats) else { return false };
         let note = match news {
             StateNews::Set(at) | StateNews::Deleted(at) => self.look(at, node),
             StateNews::Replaced(owner) | StateNews::Gone(owner) => {
                 self.keys.retain(|(of, _), _| *of != owner.get());
-                self.keys.extend(node.members.find(owner).into_iter().flat_map(|_| map_of(owner.get(), node)));
+                self.keys.extend(node.core.members.find(owner).into_iter().flat_map(|_| map_of(owner.get(), node)));
                 std::format!("{news:?}")
             }
         };
@@ -33,7 +33,7 @@ impl Told {
     /// A key of the other class may be in the place of the one that was deleted.
     fn look<S: Empty>(&mut self, at: At, node: &Replica<S>) -> String {
         let (index, key) = node.state.owner_and_key(at).expect("it is there");
-        let owner = node.members.get(index).expect("it is a member").id.get();
+        let owner = node.core.members.get(index).expect("it is a member").id.get();
         match node.get(owner, key) {
             Some(value) => {
                 self.keys.insert((owner, key.to_string()), value.to_vec());

@@ -1,0 +1,64 @@
+//! What every part of the protocol works with.
+
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::event::{Notices, Phase, WakeReason};
+use crate::member::Address;
+use crate::members::Members;
+use crate::rng::Rng;
+use crate::stats::{DropReason, Stats};
+use crate::storage::Storage;
+use crate::time::Instant;
+
+/// What all services of a node share. It is one field of the node, so that a service and the core can be borrowed side by
+/// side.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Core<A: Address, S: Storage> {
+    /// The newest time that the caller has told.
+    pub(crate) now: Instant,
+    pub(crate) config: Config,
+    pub(crate) phase: Phase,
+    pub(crate) members: Members<A, S>,
+    pub(crate) rng: Rng,
+    pub(crate) budget: Budget,
+    pub(crate) notices: Notices,
+    pub(crate) stats: Stats,
+}
+
+impl<A: Address, S: Storage> Core<A, S> {
+    pub(crate) const fn new(config: Config, members: Members<A, S>) -> Self {
+        Core {
+            now: Instant::ZERO,
+            config,
+            phase: Phase::Idle,
+            members,
+            rng: Rng::UNSEEDED,
+            budget: Budget::EMPTY,
+            notices: Notices::NONE,
+            stats: Stats::NONE,
+        }
+    }
+
+    /// Counts something refused, and tells the application if it is the first of its kind.
+    pub(crate) fn refuse(&mut self, reason: DropReason) {
+        self.stats.count(reason);
+        self.notices.refused(reason);
+    }
+}
+
+/// The next time to be called, and what for.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) reason: WakeReason,
+}
+
+impl Deadline {
+    pub(crate) const NEVER: Deadline = Deadline { at: Instant::FAR_FUTURE, reason: WakeReason::Idle };
+
+    pub(crate) fn sooner(&mut self, at: Instant, reason: WakeReason) {
+        if at < self.at {
+            *self = Deadline { at, reason };
+        }
+    }
+}
