@@ -79,8 +79,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let visit = scaled(self.core.config.dead_probe_period, self.core.rng.next_u32());
         self.seeds.restart(self.core.now, self.core.now.after(visit));
         self.core.phase = if self.seeds.any_but(addr) { Phase::Joining } else { Phase::Member };
-        let mut core = &mut self.core;
-        self.detector.start(core);
+        self.detector.start(&mut self.core);
         self.act();
     }
 

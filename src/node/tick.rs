@@ -85,8 +85,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         let (told, isolated) = (self.leave.is_some() && self.has_told_all(), self.detector.isolated);
-        let mut core = &mut self.core;
-        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, isolated, core)) {
+        if self.leave.as_mut().is_some_and(|leave| leave.tick(told, isolated, &mut self.core)) {
             self.leave = None;
             self.core.phase = Phase::Left;
             self.broadcasts.sends.conclude();
