@@ -8,10 +8,12 @@
 //! confirmed by silence: whoever has left does not answer for long.
 
 use crate::member::{Address, Liveness, NodeId, Record};
+use crate::members::Members;
 use crate::node_core::Core;
 use crate::share::{Claim, make_room};
 use crate::storage::{Few, FewOf, Storage};
 use crate::time::Instant;
+use crate::wire::{Writer, kind};
 
 /// The most claims that are looked into at once; what finds no place comes again.
 const CHALLENGES: usize = 4;
@@ -253,11 +255,20 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         })
     }
 
-    /// What is said, and the number of the question to this side.
-    pub(crate) fn question(&self, at: usize, side: Side) -> Option<(&Record<A>, u32)> {
-        let challenge = self.0.get(at)?;
-        let (claimed, known) = challenge.numbers;
-        Some((&challenge.claim, if side == Side::Claimed { claimed } else { known }))
+    /// Where the question to this side goes, and for which life.
+    pub(crate) fn to(&self, at: usize, side: Side, members: &Members<A, S>) -> Option<(A, u32)> {
+        let claim = &self.0.get(at)?.claim;
+        if side == Side::Claimed { Some((claim.addr, claim.tag())) } else { members.whereabouts(claim.id) }
+    }
+
+    /// Writes the question to this side. The member as it is known is told what is said of it, so that it can find its twin.
+    pub(crate) fn write(&self, at: usize, side: Side, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+        let Challenge { claim, numbers: (claimed, known), .. } = self.0.get(at)?;
+        if side == Side::Claimed {
+            return core.write_ping(*claimed, writer);
+        }
+        core.write_ping(*known, writer)?;
+        writer.frame(kind::CLAIM, |body| body.record(claim))
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.

@@ -45,11 +45,12 @@ use case::{Case, Tries, allowed, patience, suspect_after};
 use charge::Charges;
 pub(crate) use charge::Said;
 use errand::Errand;
-pub(crate) use errand::{Asked, Asker, errand_time};
+use errand::errand_time;
+pub(crate) use errand::{Asked, Asker};
 use hold::Hold;
 use isolation::taken;
 use jury::is_last;
-pub(crate) use owed::{MOST_OWED, Probe, Seat};
+pub(crate) use owed::{MOST_OWED, Seat};
 use round_trip::RoundTrip;
 
 use crate::config::Config;

@@ -5,11 +5,12 @@ use heapless::Vec;
 use crate::config::Config;
 use crate::event::Trouble;
 use crate::member::{Address, NodeId};
-use crate::members::{Index, Members};
+use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::wire::{ANYONE, SEEKS, VERSION, Writer, kind};
 
 /// How many addresses [`Node::join`](crate::Node::join) keeps; another takes the place of the one that has been silent for
 /// longest.
@@ -270,17 +271,16 @@ impl<A: Address> Seeds<A> {
     }
 
     /// Which of them are to be asked.
-    pub(crate) fn owed(&self) -> impl Iterator<Item = usize> {
-        self.all().enumerate().filter(|(_, seed)| seed.owed).map(|(at, _)| at)
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, &Seed<A>)> {
+        self.all().enumerate().filter(|(_, seed)| seed.owed)
     }
 
-    pub(crate) fn get(&self, at: usize) -> Option<&Seed<A>> {
-        self.all().nth(at)
-    }
-
-    /// Whom it is about, if it is a visit to one of the dead.
-    pub(crate) fn sought(&self, at: usize) -> Option<NodeId> {
-        self.sought.filter(|_| at == self.seeds.len())
+    /// Writes the join that stands there. A visit to one of the dead says whom it is about.
+    pub(crate) fn write<S: Storage>(&self, at: usize, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+        let seed = self.all().nth(at)?;
+        let cookie = seed.proof.map_or(0, |(cookie, ..)| cookie);
+        let sought = self.sought.filter(|_| at == self.seeds.len());
+        write_join((seed.number, cookie), sought, core, writer)
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
@@ -353,6 +353,11 @@ impl<A: Address> Seeds<A> {
 }
 
 impl<A: Address> Seed<A> {
+    /// Where it is asked, and for which life: for any until it has answered.
+    pub(crate) fn to(&self) -> (A, u32) {
+        self.proof.map_or((self.addr, ANYONE), |(_, tag, from)| (from, tag))
+    }
+
     fn new(addr: A, now: Instant) -> Self {
         Seed {
             addr,
@@ -382,6 +387,30 @@ impl<A: Address> Seed<A> {
         (self.proof, self.proofs, self.owed) = (Some((cookie, tag, from)), proofs, true);
         (self.gap, self.next) = (0, now.after(least_gap(config)));
     }
+}
+
+/// Writes the question to be admitted under this number, with what proves the address if there is anything.
+pub(crate) fn write_join<A: Address, S: Storage>(
+    (number, cookie): (u32, u64),
+    sought: Option<NodeId>,
+    core: &Core<A, S>,
+    writer: &mut Writer<'_>,
+) -> Option<()> {
+    writer.frame(kind::JOIN, |body| {
+        body.u32(number)?;
+        let sought = sought.filter(|_| cookie == 0);
+        body.u64(sought.map_or(cookie, NodeId::get))?;
+        body.u8(if sought.is_some() { VERSION | SEEKS } else { VERSION })?;
+        body.u8(VERSION)?;
+        // Whoever is asked may be newer than this node, and is to know from where on it is told.
+        core.members.describe(MYSELF, true, body)
+    })
+}
+
+/// Writes what a node at this address is to introduce itself with.
+pub(crate) fn write_introduce<A: Address, S: Storage>(to: A, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+    let cookie = cookie(&core.rng, to, core.now, &core.config);
+    writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
 }
 
 /// The first gap between joins.

@@ -5,9 +5,11 @@ use heapless::Vec;
 use crate::config::Config;
 use crate::join::least_gap;
 use crate::member::{Address, Member, NodeId};
+use crate::members::MYSELF;
 use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::wire::{Writer, kind};
 
 /// How many peers are told of a leave; each acknowledges and passes it on.
 pub(crate) const WITNESSES: usize = 4;
@@ -93,6 +95,12 @@ impl Leave {
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
         self.witnesses.get_mut(at).is_some_and(|(_, owed)| core::mem::take(owed))
+    }
+
+    /// Writes the farewell.
+    pub(crate) fn write<A: Address, S: Storage>(&self, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+        writer.frame(kind::NEWS, |body| core.members.describe(MYSELF, true, body))?;
+        writer.frame(kind::LEAVE, |body| body.u32(self.number))
     }
 
     /// Takes an acknowledgement, once from each, also from a witness whose place another has taken meanwhile: only

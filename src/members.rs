@@ -150,6 +150,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.find(id).and_then(|index| self.get(index))
     }
 
+    /// Where a member is known to be, and the tag of its life.
+    pub(crate) fn whereabouts(&self, id: NodeId) -> Option<(A, u32)> {
+        self.find_record(id).map(|record| (record.addr, record.tag()))
+    }
+
     /// A member's slot, if the table has it in the life that this tag stands for.
     pub(crate) fn find_life(&self, id: NodeId, tag: u32) -> Option<Index> {
         self.find(id).filter(|index| self.get(*index).is_some_and(|record| record.tag() == tag))

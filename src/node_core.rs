@@ -7,8 +7,9 @@ use crate::member::Address;
 use crate::members::Members;
 use crate::rng::Rng;
 use crate::stats::{DropReason, Stats};
-use crate::storage::Storage;
+use crate::storage::{Breadth, Storage};
 use crate::time::Instant;
+use crate::wire::{Roots, Writer, kind};
 
 /// What all services of a node share. It is one field of the node, so that a service and the core can be borrowed side by
 /// side.
@@ -37,6 +38,20 @@ impl<A: Address, S: Storage> Core<A, S> {
             notices: Notices::NONE,
             stats: Stats::NONE,
         }
+    }
+
+    /// This node's roots, mixed with a ping's number.
+    pub(crate) fn roots(&self, number: u32) -> Roots {
+        let compares = <S::Width as Breadth>::KEEPS_DATA && self.members.keeps_windows;
+        Roots::of(self.members.root(), compares.then(|| self.members.progress()), number)
+    }
+
+    pub(crate) fn write_ping(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {
+        let roots = self.roots(number);
+        writer.frame(kind::PING, |body| {
+            body.u32(number)?;
+            body.roots(roots)
+        })
     }
 
     /// Counts something refused, and tells the application if it is the first of its kind.

@@ -24,7 +24,10 @@ use heapless::Vec;
 use crate::config::Config;
 use crate::join::least_gap;
 use crate::member::{Address, Life, NodeId, Record};
+use crate::node_core::Core;
+use crate::storage::Storage;
 use crate::time::Instant;
+use crate::wire::{Writer, kind};
 
 /// How many who were asked must hold another life before this node does anything about its own.
 const NEEDED: usize = 2;
@@ -227,6 +230,13 @@ impl<A: Address> Rival<A> {
     pub(crate) fn answer(&mut self, stands: bool, now: Instant, config: &Config) {
         self.answered = Some((now, stands));
         (self.tries, self.next) = (2, now.after(config.suspicion / 2));
+    }
+
+    /// Writes the question to the rival. Of two equals the greater life keeps the id: the rival must know which that is.
+    pub(crate) fn write<S: Storage>(&self, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+        core.write_ping(self.number, writer)?;
+        let myself = core.members.myself()?;
+        writer.frame(kind::NEWS, |body| body.record(myself))
     }
 
     // Those who are asked.

@@ -131,12 +131,17 @@ impl<S: Storage> Repairs<S> {
         hopeless
     }
 
-    /// Which of them are to ask, whom, and for what.
-    pub(crate) fn owed<A: Address>(&self, members: &Members<A, S>) -> impl Iterator<Item = (usize, NodeId, Pull)> {
-        self.0.iter().enumerate().filter(|(_, held)| held.owed).filter_map(|(at, held)| {
-            let (first, wanted) = held.missing(members)?;
-            Some((at, held.peer, Pull { number: held.number, origin: held.origin, first, wanted }))
-        })
+    /// Which of them are to ask, and whom.
+    pub(crate) fn owed<A: Address>(&self, members: &Members<A, S>) -> impl Iterator<Item = (usize, NodeId)> {
+        let asks = self.0.iter().enumerate().filter(|(_, held)| held.owed && held.missing(members).is_some());
+        asks.map(|(at, held)| (at, held.peer))
+    }
+
+    /// What is asked there.
+    pub(crate) fn question<A: Address>(&self, at: usize, members: &Members<A, S>) -> Option<Pull> {
+        let held = self.0.get(at)?;
+        let (first, wanted) = held.missing(members)?;
+        Some(Pull { number: held.number, origin: held.origin, first, wanted })
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.

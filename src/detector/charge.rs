@@ -108,10 +108,15 @@ impl<S: Storage> Charges<S> {
         self.heed(now, rest) && told
     }
 
-    /// Whom to ask, the number, and where in the table it stands.
-    pub(super) fn owed(&self) -> impl Iterator<Item = (usize, NodeId, u32)> {
+    /// Where in the table those stand that are to be asked, and who they are.
+    pub(super) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
         let owed = self.open.iter().enumerate().filter(|(_, charge)| charge.owed);
-        owed.map(|(at, charge)| (at, charge.accuser, charge.question))
+        owed.map(|(at, charge)| (at, charge.accuser))
+    }
+
+    /// The number of the question that stands there.
+    pub(super) fn question(&self, at: usize) -> Option<u32> {
+        self.open.get(at).map(|charge| charge.question)
     }
 
     /// Takes off what stands there; whether it was to be sent.

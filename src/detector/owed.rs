@@ -1,11 +1,13 @@
 //! What the detector has to send, and in which order.
 
 use super::case::{Accusation, Case};
-use super::errand::{Asker, Errand};
+use super::errand::{Errand, errand_time};
 use super::{CASES, Detector, ERRANDS, PANEL, charge};
-use crate::member::{Address, NodeId};
+use crate::member::{Address, Certificate, Liveness, NodeId, Record};
+use crate::members::Members;
+use crate::node_core::Core;
 use crate::storage::Storage;
-use crate::wire::Word;
+use crate::wire::{Word, Writer, kind, write_verdict};
 
 /// The most that can be to be sent at once.
 pub(crate) const MOST_OWED: usize = CASES * (1 + PANEL) + charge::CHARGES + ERRANDS * 2;
@@ -25,45 +27,60 @@ pub(crate) enum Seat {
     Answer(usize),
 }
 
-/// Something to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Probe<A> {
-    /// A ping, with the accusation if there is one.
-    Ping { target: NodeId, number: u32, claim: Option<Accusation> },
-    /// A question to a juror, one of many or of few, or without a target to one who says that this node is dead.
-    Ask { juror: NodeId, question: u32, target: Option<NodeId>, many: bool },
-    /// An answer to somebody who asked us.
-    Verdict { asker: NodeId, to: A, tag: u32, question: u32, target: NodeId, word: Word },
-}
-
 impl<A: Address, S: Storage> Detector<A, S> {
-    /// All that is to be sent, in order of urgency; [`sent`](Self::sent) takes it off.
-    pub(crate) fn owed(&self) -> impl Iterator<Item = (Seat, Probe<A>)> {
-        let of_cases = self.cases.iter().enumerate().flat_map(|(at, case)| {
-            let &Case { target, question, claim, .. } = case;
-            // Told three times it has heard it, or nothing at all.
-            let claim = claim.filter(|_| case.tries.step <= 3);
-            let ping = Probe::Ping { target, number: case.tries.current(), claim };
+    /// All that is to be sent, in order of urgency: what it is, where to and for which life, and whether news may ride along.
+    /// [`sent`](Self::sent) takes it off.
+    pub(crate) fn owed(&self, members: &Members<A, S>) -> impl Iterator<Item = (Seat, Option<(A, u32)>, bool)> {
+        let of_cases = self.cases.iter().enumerate().flat_map(move |(at, case)| {
             let asked = case.jurors.iter().enumerate().filter(|(_, juror)| juror.owed);
-            let many = case.asks_many();
-            let asks = asked.map(move |(place, juror)| {
-                (Seat::Juror(at, place), Probe::Ask { juror: juror.id, question, target: Some(target), many })
-            });
-            case.tries.owed.then_some((Seat::Case(at), ping)).into_iter().chain(asks)
+            let asks = asked.map(move |(place, juror)| (Seat::Juror(at, place), members.whereabouts(juror.id), true));
+            let ping = (Seat::Case(at), members.whereabouts(case.target), self.may_hear_news(case.target, members));
+            case.tries.owed.then_some(ping).into_iter().chain(asks)
         });
-        let of_errands = self.errands.iter().enumerate().flat_map(|(at, errand)| {
-            let Errand { asker: Asker { id: asker, addr: to, tag, .. }, question, target, .. } = *errand;
-            let ping = Probe::Ping { target, number: errand.tries.current(), claim: None };
-            let verdict = errand.heard.filter(|_| errand.owed).map(|heard| {
-                let word = if heard { Word::Heard } else { Word::Silent };
-                (Seat::Answer(at), Probe::Verdict { asker, to, tag, question, target, word })
+        let of_errands = self.errands.iter().enumerate().flat_map(move |(at, errand)| {
+            let hears = self.may_hear_news(errand.target, members);
+            let ping = (Seat::Errand(at), members.whereabouts(errand.target), hears);
+            let verdict = (errand.heard.is_some() && errand.owed).then(|| {
+                let asker = &errand.asker;
+                (Seat::Answer(at), Some((asker.addr, asker.tag)), is_home(asker.id, asker.addr, members))
             });
-            errand.tries.owed.then_some((Seat::Errand(at), ping)).into_iter().chain(verdict)
+            errand.tries.owed.then_some(ping).into_iter().chain(verdict)
         });
-        let of_charges = self.charges.owed();
-        let of_charges = of_charges
-            .map(|(at, juror, question)| (Seat::Charge(at), Probe::Ask { juror, question, target: None, many: false }));
+        let of_charges = self.charges.owed().map(move |(at, accuser)| {
+            (Seat::Charge(at), members.whereabouts(accuser), self.may_hear_news(accuser, members))
+        });
         of_cases.chain(of_charges).chain(of_errands)
+    }
+
+    /// Somebody else may have brought a probe about, perhaps at an address where nobody wants it.
+    fn may_hear_news(&self, id: NodeId, members: &Members<A, S>) -> bool {
+        self.doubts(id) || members.find(id).is_some_and(|index| members.is_proved(index))
+    }
+
+    /// Writes what stands there.
+    pub(crate) fn write(&self, seat: Seat, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
+        match seat {
+            Seat::Case(at) => {
+                let case = self.cases.get(at)?;
+                core.write_ping(case.tries.current(), writer)?;
+                // Told three times it has heard it, or nothing at all.
+                case.claim
+                    .filter(|_| case.tries.step <= 3)
+                    .map_or(Some(()), |claim| write_claim(case, claim, core, writer))
+            }
+            Seat::Juror(at, place) => {
+                let case = self.cases.get(at)?;
+                case.jurors.get(place)?;
+                write_ask((case.question, case.target), case.asks_many(), core, writer)
+            }
+            Seat::Charge(at) => write_ask((self.charges.question(at)?, core.members.myself()?.id), false, core, writer),
+            Seat::Errand(at) => core.write_ping(self.errands.get(at)?.tries.current(), writer),
+            Seat::Answer(at) => {
+                let Errand { question, target, heard, .. } = self.errands.get(at)?;
+                let word = if *heard == Some(true) { Word::Heard } else { Word::Silent };
+                write_verdict(*question, *target, word, writer)
+            }
+        }
     }
 
     /// Takes off what stands there; whether it was to be sent.
@@ -80,4 +97,38 @@ impl<A: Address, S: Storage> Detector<A, S> {
         };
         owed.is_some_and(core::mem::take)
     }
+}
+
+/// Whether a member has shown that it is at this address. The question may have come from anywhere.
+fn is_home<A: Address, S: Storage>(id: NodeId, addr: A, members: &Members<A, S>) -> bool {
+    let there = |index: &_| members.get(*index).is_some_and(|record| record.addr == addr);
+    members.find(id).filter(there).is_some_and(|index| members.is_proved(index))
+}
+
+/// Writes what others say of a member, so that it can speak against it at once (Lifeguard's buddy system), and who says so,
+/// so that it can ask that one.
+fn write_claim<A: Address, S: Storage>(
+    case: &Case,
+    Accusation { incarnation, by }: Accusation,
+    core: &Core<A, S>,
+    writer: &mut Writer<'_>,
+) -> Option<()> {
+    let record = Record { incarnation, ..core.members.find_record(case.target)?.with(Liveness::Down) };
+    let said_by = Certificate::said_by(by);
+    // The smallest datagram may have no room for more than the record.
+    writer.frame(kind::NEWS, |body| body.told(&record, 0, Some(&said_by)).or_else(|| body.record(&record)))
+}
+
+/// Writes the question whether somebody hears this member: to one of many or of few jurors.
+fn write_ask<A: Address, S: Storage>(
+    (question, target): (u32, NodeId),
+    many: bool,
+    core: &Core<A, S>,
+    writer: &mut Writer<'_>,
+) -> Option<()> {
+    writer.frame(kind::ASK, |body| {
+        body.u32(question)?;
+        body.id(target)?;
+        body.time(errand_time(&core.config, many))
+    })
 }

@@ -324,7 +324,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Probes.
 
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
-        let own = self.roots(number);
+        let own = self.core.roots(number);
         let same_members = roots.membership == own.membership;
         let differs = !same_members || !roots.same_progress(own);
         let lives = speaker.known.is_some_and(|index| self.core.members.is_live(index));
@@ -352,7 +352,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.note_answer(true, speaker);
         // A node that had to refuse members cannot become equal, and need not be asked.
         if !speaker.head.full && !self.core.members.has_refused() {
-            let own = self.roots(number);
+            let own = self.core.roots(number);
             self.compare(from, roots.is_none_or(|roots| roots.membership == own.membership));
             if self.keeps_data() {
                 let equal = roots.is_none_or(|roots| roots.same_progress(own));

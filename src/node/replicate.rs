@@ -3,7 +3,7 @@
 use super::Node;
 use super::receive::Speaker;
 use super::reply::Say;
-use super::send::{Owed, behind};
+use super::send::{Pending, What, behind};
 use crate::budget::Class;
 use crate::event::WakeReason;
 use crate::map::{BULK, VITAL_LOG};
@@ -301,16 +301,16 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // Out.
 
-    pub(super) fn owed_state(&self, passed: &mut usize) -> Option<Owed<A>> {
+    pub(super) fn owed_state(&self, passed: &mut usize) -> Option<Pending<A>> {
         if self.detector.isolated || !self.keeps_maps() || self.state.is_quiet() || !self.may_send(Class::State) {
             return None;
         }
         if let Some((at, to)) = behind(self.state.owed_cast(), passed) {
-            return Some(Owed::Delta(at, to));
+            return Some(self.pays(What::Delta(at), to, Class::State));
         }
         if let Some((at, to)) = behind(self.state.fetches.owed(), passed) {
-            return Some(Owed::Fetch(at, to));
+            return Some(self.pays(What::Fetch(at), to, Class::State));
         }
-        behind(self.state.owed_gives(), passed).map(|(at, to)| Owed::Maps(at, to))
+        behind(self.state.owed_gives(), passed).map(|(at, to)| self.pays(What::Maps(at), to, Class::State))
     }
 }

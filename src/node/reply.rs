@@ -6,8 +6,8 @@
 //! Answers wait for nothing but the byte budget (`budget.rs`). They are sent in the order of their questions.
 
 use super::Node;
-use super::send::write_verdict;
 use crate::challenge::denial;
+use crate::join::{write_introduce, write_join};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF};
 use crate::progress;
@@ -16,7 +16,7 @@ use crate::stats::DropReason;
 use crate::storage::{Few, FewOf, Storage};
 use crate::sync::{self, Diff};
 use crate::time::Instant;
-use crate::wire::{Answer, Parts, Passing, Word, Writer, kind};
+use crate::wire::{Answer, Parts, Passing, Word, Writer, kind, write_verdict};
 
 /// How many answers are remembered until they are sent.
 pub(super) const REPLIES: usize = 16;
@@ -28,6 +28,10 @@ pub(super) struct Replies<A: Address, S: Storage>(Few<S, Reply<A>, REPLIES, FEW_
 
 impl<A: Address, S: Storage> Replies<A, S> {
     pub(super) const NONE: Self = Replies(FewOf::EMPTY);
+
+    pub(super) fn get(&self, at: usize) -> Option<&Reply<A>> {
+        self.0.get(at)
+    }
 
     /// Takes one off; whether it was there.
     pub(super) fn take(&mut self, at: usize) -> bool {
@@ -199,7 +203,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn write_reply(&self, reply: &Reply<A>, writer: &mut Writer<'_>) -> Option<()> {
         match reply.say {
             Say::Ack { number, differs, introduce } => {
-                let roots = self.roots(number);
+                let roots = self.core.roots(number);
                 writer.frame(kind::ACK, |body| {
                     body.u32(number)?;
                     if differs { body.roots(roots) } else { Some(()) }
@@ -207,10 +211,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 if !introduce {
                     return Some(());
                 }
-                self.write_introduce(reply.to, writer)
+                write_introduce(reply.to, &self.core, writer)
             }
             Say::Twin { number } => writer.frame(kind::ACK, |body| body.u32(number)),
-            Say::Introduce => self.write_introduce(reply.to, writer),
+            Say::Introduce => write_introduce(reply.to, &self.core, writer),
             // Unless it was forgotten since.
             Say::About(id) => self.core.members.find(id).and_then(|index| self.write_about(index, writer)),
             Say::Gone { question, target } => {
@@ -235,7 +239,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                     self.core.members.describe(about, true, body)
                 })
             }
-            Say::Join { cookie } => self.write_join((0, cookie), None, writer),
+            // Whoever leaves has itself introduced to nobody any more.
+            Say::Join { .. } if self.leave.is_some() => None,
+            Say::Join { cookie } => write_join((0, cookie), None, &self.core, writer),
             // It is no datagram of this cluster.
             Say::Elsewhere(_) => None,
             Say::Diff(diff) => diff.write(writer, &self.core.members),
@@ -265,7 +271,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     body.u32(number)?;
                     body.u8(u8::from(passes_on))
                 })?;
-                if introduce { self.write_introduce(reply.to, writer) } else { Some(()) }
+                if introduce { write_introduce(reply.to, &self.core, writer) } else { Some(()) }
             }
         }
     }

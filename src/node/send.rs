@@ -11,14 +11,14 @@ use super::Node;
 use super::reply::{REPLIES, Reply, Say};
 use crate::budget::Class;
 use crate::challenge::Side;
-use crate::detector::{Accusation, Probe, Seat, errand_time};
+use crate::detector::Seat;
 use crate::event::{Phase, Transmit};
 use crate::gossip;
-use crate::member::{Address, Certificate, Liveness, NodeId, Record};
-use crate::members::{Index, MYSELF};
+use crate::member::{Address, NodeId};
+use crate::members::Index;
 use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::wire::{self, ANYONE, Head, Pull, Roots, SEEKS, Seal, VERSION, Word, Writer, kind};
+use crate::wire::{self, ANYONE, Head, Seal, Writer, kind};
 
 /// The most that can be owed at once: what each table holds, and one each of what there is one of.
 const MOST_OWED: usize = {
@@ -30,40 +30,54 @@ const MOST_OWED: usize = {
     REPLIES + of_members + of_tables + of_data + 3
 };
 
-/// Something that is to be sent now: at which place of its table it stands, and to whom it goes.
-pub(super) enum Owed<A> {
-    Reply(usize, Reply<A>),
-    Probe(Seat, Probe<A>),
+/// What waits to be sent: in which table, and at which place there.
+#[derive(Clone, Copy)]
+pub(super) enum What {
+    Reply(usize),
+    Probe(Seat),
     Rival,
     Challenge(usize, Side),
     Seed(usize),
-    Leave(usize, NodeId),
+    Leave(usize),
     /// A parcel of news.
-    Relay(usize, NodeId),
+    Relay(usize),
     /// A broadcast.
-    Cast(usize, NodeId),
-    Direct(usize, NodeId),
+    Cast(usize),
+    Direct(usize),
     /// A question for broadcasts that are missing.
-    Pull(usize, NodeId, Pull),
+    Pull(usize),
     /// What an asker is to be given of broadcasts.
-    Give(usize, NodeId),
+    Give(usize),
     /// A part of a map.
-    Delta(usize, NodeId),
+    Delta(usize),
     /// A question for maps of which somebody has more.
-    Fetch(usize, NodeId),
+    Fetch(usize),
     /// What an asker is to be given of maps.
-    Maps(usize, NodeId),
+    Maps(usize),
     /// How far this node has come.
-    Compare(NodeId),
+    Compare,
     /// A question about a range.
-    Sync(usize, NodeId),
+    Sync(usize),
     News(Index),
 }
 
-impl<A> Owed<A> {
-    /// Whether it goes to another that has this node's id.
-    fn is_for_twin(&self) -> bool {
-        matches!(self, Owed::Rival | Owed::Reply(_, Reply { say: Say::Twin { .. }, .. }))
+/// A datagram that is to be sent now.
+#[derive(Clone, Copy)]
+pub(super) struct Pending<A> {
+    pub(super) what: What,
+    /// Where to, and the tag of the life that it is for; `None` if there is nobody any more.
+    pub(super) to: Option<(A, u32)>,
+    /// It goes to a member, and to where that member is known to be: it takes news along. Strangers are told nothing, as
+    /// they may not be who they say, nor where.
+    pub(super) hears: bool,
+    /// Which share of the byte budget pays for it. Without one it waits for nothing, and only its news is paid for.
+    pub(super) class: Option<Class>,
+}
+
+impl<A> Pending<A> {
+    /// What waits for no budget.
+    fn strict(what: What, to: Option<(A, u32)>, hears: bool) -> Self {
+        Pending { what, to, hears, class: None }
     }
 }
 
@@ -104,9 +118,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         let mut kept = 0;
         let mut sent = None;
         for turn in 0..=MOST_OWED {
-            debug_assert!(turn < MOST_OWED || self.owed(kept).is_none(), "more is owed than can be");
-            let Some(owed) = self.owed(kept) else { break };
-            match self.turn(owed, buf) {
+            debug_assert!(turn < MOST_OWED || self.next_pending(kept).is_none(), "more is owed than can be");
+            let Some(pending) = self.next_pending(kept) else { break };
+            match self.turn(pending, buf) {
                 Some(Turn::Sent(to, len)) => {
                     sent = Some((to, len));
                     break;
@@ -124,14 +138,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         Some(Transmit { to, payload: buf.get(..len)? })
     }
 
-    /// Sends, drops or keeps what is owed. `None` if it was sent or dropped and is owed all the same, which cannot be.
-    fn turn(&mut self, owed: Owed<A>, buf: &mut [u8]) -> Option<Turn<A>> {
-        let most = if let Owed::Reply(_, reply) = &owed { reply.most } else { usize::MAX };
+    /// Sends, drops or keeps what waits. `None` if it was sent or dropped and waits all the same, which cannot be.
+    fn turn(&mut self, pending: Pending<A>, buf: &mut [u8]) -> Option<Turn<A>> {
+        let most = match pending.what {
+            What::Reply(at) => self.replies.get(at).map_or(0, |reply| reply.most),
+            _ => usize::MAX,
+        };
         let room = buf.len().min(self.core.config.max_datagram()).min(most);
-        let turn = match self.encode(&owed, buf.get_mut(..room)?) {
+        let turn = match self.encode(&pending, buf.get_mut(..room)?) {
             Ok((to, len, news)) => {
-                self.account(&owed, len, news);
-                if let Owed::Seed(at) = owed {
+                self.account(&pending, len, news);
+                if let What::Seed(at) = pending.what {
                     self.seeds.note_check(at, wire::check_of(buf));
                 }
                 Turn::Sent(to, len)
@@ -140,75 +157,91 @@ impl<A: Address, S: Storage> Node<A, S> {
             Err(Unsent::Small) if room < most && room < self.core.config.max_datagram() => return Some(Turn::Kept),
             Err(_) => Turn::Dropped,
         };
-        let settled = self.settle(&owed, matches!(turn, Turn::Sent(..)));
+        let settled = self.settle(&pending, matches!(turn, Turn::Sent(..)));
         debug_assert!(settled, "what was owed is not there");
         settled.then_some(turn)
     }
 
     /// Takes note of a datagram of so many bytes, and of how many of them were news.
-    fn account(&mut self, owed: &Owed<A>, len: usize, news: usize) {
-        if let Owed::Reply(_, reply) = owed
-            && !reply.say.is_comparison()
-        {
-            self.core.budget.answered(reply.home, len.saturating_sub(news), self.core.now, &self.core.config);
-        }
-        let could_wait = match owed {
-            Owed::Reply(_, reply) if reply.say.is_comparison() => (self.pays_for_answers().unwrap_or(Class::Sync), len),
-            Owed::Sync(..) | Owed::Pull(..) | Owed::Give(..) | Owed::Compare(_) => (Class::Sync, len),
-            Owed::Cast(..) | Owed::Direct(..) => (Class::Casts, len),
-            Owed::Delta(..) | Owed::Fetch(..) | Owed::Maps(..) => (Class::State, len),
-            Owed::News(_) | Owed::Relay(..) => (Class::News, len),
-            _ => (Class::News, news),
+    fn account(&mut self, pending: &Pending<A>, len: usize, news: usize) {
+        let could_wait = match (pending.what, pending.class) {
+            (_, Some(class)) => (class, len),
+            (What::Reply(_), None) => {
+                let answer = len.saturating_sub(news);
+                self.core.budget.answered(pending.hears, answer, self.core.now, &self.core.config);
+                (Class::News, news)
+            }
+            (_, None) => (Class::News, news),
         };
         self.core.budget.spend(len, could_wait, self.core.now, &self.core.config);
         self.core.stats.datagrams_out = self.core.stats.datagrams_out.wrapping_add(1);
         self.core.stats.bytes_out = self.core.stats.bytes_out.wrapping_add(len as u64);
     }
 
-    /// The most urgent of what is owed behind so many.
-    fn owed(&self, passed: usize) -> Option<Owed<A>> {
+    /// The most urgent of what waits behind so many.
+    fn next_pending(&self, passed: usize) -> Option<Pending<A>> {
         let mut passed = passed;
         let passed = &mut passed;
         if let Some((at, reply)) = behind(self.owed_replies(), passed) {
-            return Some(Owed::Reply(at, reply.clone()));
+            let comparison = reply.say.is_comparison();
+            let class = comparison.then(|| self.pays_for_answers().unwrap_or(Class::Sync));
+            return Some(Pending { what: What::Reply(at), to: Some((reply.to, reply.tag)), hears: reply.home, class });
         }
         if !self.is_running() {
             return None;
         }
-        if let Some(leave) = &self.leave {
-            if let Some((at, witness)) = behind(leave.owed(), passed) {
-                return Some(Owed::Leave(at, witness));
-            }
-        } else if !self.detector.is_idle()
-            && let Some((seat, probe)) = behind(self.detector.owed(), passed)
-        {
-            return Some(Owed::Probe(seat, probe));
-        }
-        if behind(self.rival.iter().filter(|rival| rival.owed), passed).is_some() {
-            return Some(Owed::Rival);
-        }
-        if let Some((at, side)) = behind(self.challenges.owed(), passed) {
-            return Some(Owed::Challenge(at, side));
-        }
-        if let Some(at) = behind(self.seeds.owed(), passed) {
-            return Some(Owed::Seed(at));
+        if let Some(pending) = self.next_of_membership(passed) {
+            return Some(pending);
         }
         if !self.relays.is_quiet()
             && self.may_send(Class::News)
-            && let Some((at, to)) = behind(self.relays.owed(), passed)
+            && let Some((at, id)) = behind(self.relays.owed(), passed)
         {
-            return Some(Owed::Relay(at, to));
+            return Some(self.pays(What::Relay(at), id, Class::News));
         }
-        if let Some(owed) = self.owed_message(passed).or_else(|| self.owed_state(passed)) {
-            return Some(owed);
+        if let Some(pending) = self.owed_message(passed).or_else(|| self.owed_state(passed)) {
+            return Some(pending);
         }
         if self.may_send(Class::Sync)
-            && let Some((at, peer)) = behind(self.sync.owed(), passed)
+            && let Some((at, id)) = behind(self.sync.owed(), passed)
         {
-            return Some(Owed::Sync(at, peer));
+            return Some(self.pays(What::Sync(at), id, Class::Sync));
         }
         let burst = self.gossip.target(&self.core.members).filter(|_| self.may_send(Class::News));
-        behind(burst.into_iter(), passed).map(Owed::News)
+        let index = behind(burst.into_iter(), passed)?;
+        let to = self.core.members.get(index).map(|record| (record.addr, record.tag()));
+        Some(Pending { what: What::News(index), to, hears: true, class: Some(Class::News) })
+    }
+
+    /// What waits for no budget: who is alive, who is who, and who comes and goes.
+    fn next_of_membership(&self, passed: &mut usize) -> Option<Pending<A>> {
+        if let Some(leave) = &self.leave {
+            if let Some((at, id)) = behind(leave.owed(), passed) {
+                return Some(Pending::strict(What::Leave(at), self.core.members.whereabouts(id), true));
+            }
+        } else if !self.detector.is_idle()
+            && let Some((seat, to, hears)) = behind(self.detector.owed(&self.core.members), passed)
+        {
+            return Some(Pending::strict(What::Probe(seat), to, hears));
+        }
+        if let Some(rival) = behind(self.rival.iter().filter(|rival| rival.owed), passed) {
+            return Some(Pending::strict(What::Rival, Some((rival.addr, rival.life.tag(self.id()))), false));
+        }
+        if let Some((at, side)) = behind(self.challenges.owed(), passed) {
+            return Some(Pending::strict(
+                What::Challenge(at, side),
+                self.challenges.to(at, side, &self.core.members),
+                false,
+            ));
+        }
+        // Whoever leaves has itself introduced to nobody any more.
+        let (at, seed) = behind(self.seeds.owed().filter(|_| self.leave.is_none()), passed)?;
+        Some(Pending::strict(What::Seed(at), Some(seed.to()), false))
+    }
+
+    /// What goes to a member when its class may send.
+    pub(super) fn pays(&self, what: What, to: NodeId, class: Class) -> Pending<A> {
+        Pending { what, to: self.core.members.whereabouts(to), hears: true, class: Some(class) }
     }
 
     /// What an answer to a comparison may be paid from. Not only from what is set aside for comparing: members that all
@@ -223,53 +256,55 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Takes off its table what was sent, or will never be; whether it was there.
-    fn settle(&mut self, owed: &Owed<A>, sent: bool) -> bool {
-        match *owed {
-            Owed::Reply(at, _) => self.replies.take(at),
-            Owed::Probe(seat, _) => self.detector.sent(seat),
-            Owed::Rival => self.rival.as_mut().is_some_and(|rival| core::mem::take(&mut rival.owed)),
-            Owed::Challenge(at, side) => self.challenges.sent(at, side),
-            Owed::Seed(at) => self.seeds.sent(at),
-            Owed::Leave(at, _) => self.leave.as_mut().is_some_and(|leave| leave.sent(at)),
-            Owed::Relay(at, _) => self.relays.sent(at),
-            Owed::Sync(at, peer) if self.core.members.find(peer).is_none() => self.sync.give_up(at),
-            Owed::Sync(at, _) => {
+    fn settle(&mut self, pending: &Pending<A>, sent: bool) -> bool {
+        match pending.what {
+            What::Reply(at) => self.replies.take(at),
+            What::Probe(seat) => self.detector.sent(seat),
+            What::Rival => self.rival.as_mut().is_some_and(|rival| core::mem::take(&mut rival.owed)),
+            What::Challenge(at, side) => self.challenges.sent(at, side),
+            What::Seed(at) => self.seeds.sent(at),
+            What::Leave(at) => self.leave.as_mut().is_some_and(|leave| leave.sent(at)),
+            What::Relay(at) => self.relays.sent(at),
+            What::Sync(at) if pending.to.is_none() => self.sync.give_up(at),
+            What::Sync(at) => {
                 self.core.stats.syncs = self.core.stats.syncs.wrapping_add(1);
                 self.sync.sent(at)
             }
-            Owed::News(index) if sent => self.gossip.sent(index),
-            Owed::News(_) => self.gossip.stop(),
-            Owed::Compare(_) => self.comparison.sent(self.core.now, 2 * self.detector.hop(&self.core.config)),
-            Owed::Delta(at, _) => self.keeps_maps() && self.state.tree.sent(at),
-            Owed::Fetch(at, _) => self.keeps_maps() && self.state.fetches.sent(at),
-            Owed::Maps(at, _) => self.keeps_maps() && self.state.settle_give(at),
-            Owed::Cast(at, _) => self.keeps_messages() && self.broadcasts.tree.sent(at),
-            Owed::Direct(at, _) => self.keeps_messages() && self.broadcasts.sends.sent(at),
-            Owed::Pull(at, ..) => {
+            What::News(index) if sent => self.gossip.sent(index),
+            What::News(_) => self.gossip.stop(),
+            What::Compare => self.comparison.sent(self.core.now, 2 * self.detector.hop(&self.core.config)),
+            What::Delta(at) => self.keeps_maps() && self.state.tree.sent(at),
+            What::Fetch(at) => self.keeps_maps() && self.state.fetches.sent(at),
+            What::Maps(at) => self.keeps_maps() && self.state.settle_give(at),
+            What::Cast(at) => self.keeps_messages() && self.broadcasts.tree.sent(at),
+            What::Direct(at) => self.keeps_messages() && self.broadcasts.sends.sent(at),
+            What::Pull(at) => {
                 self.core.stats.pulls = self.core.stats.pulls.wrapping_add(1);
                 self.keeps_messages() && self.broadcasts.repairs.sent(at)
             }
-            Owed::Give(at, _) => self.keeps_messages() && self.broadcasts.settle_give(at),
+            What::Give(at) => self.keeps_messages() && self.broadcasts.settle_give(at),
         }
     }
 
-    /// Writes one datagram: what is owed, and as much news as there is room for. Where to, its length, and how much of
+    /// Writes one datagram: what waits, and as much news as there is room for. Where to, its length, and how much of
     /// that is news.
-    fn encode(&mut self, owed: &Owed<A>, buf: &mut [u8]) -> Result<(A, usize, usize), Unsent> {
-        if let Owed::Reply(_, Reply { to, say: Say::Elsewhere(repeated), .. }) = owed {
+    fn encode(&mut self, pending: &Pending<A>, buf: &mut [u8]) -> Result<(A, usize, usize), Unsent> {
+        let reply = if let What::Reply(at) = pending.what { self.replies.get(at) } else { None };
+        if let Some(Reply { to, say: Say::Elsewhere(repeated), .. }) = reply {
             return wire::write_elsewhere(*repeated, buf).map(|len| (*to, len, 0)).ok_or(Unsent::Small);
         }
-        let (to, tag) = self.addressee(owed).ok_or(Unsent::Gone)?;
+        let for_twin =
+            matches!(pending.what, What::Rival) || matches!(reply, Some(Reply { say: Say::Twin { .. }, .. }));
+        let (to, tag) = pending.to.ok_or(Unsent::Gone)?;
         let seal = Seal { cluster: self.core.config.cluster, addressee: tag };
-        let head = self.head(tag == ANYONE, owed.is_for_twin()).ok_or(Unsent::Gone)?;
+        let head = self.head(tag == ANYONE, for_twin).ok_or(Unsent::Gone)?;
         let mut writer = Writer::new(buf, seal, head).ok_or(Unsent::Small)?;
-        let written = self.write(owed, &mut writer);
-        // Strangers are told nothing: they may not be who they say, nor where.
-        let hears = written.is_some() && self.may_hear_news(owed);
+        let written = self.write(pending.what, &mut writer);
+        let hears = written.is_some() && pending.hears;
         let room = if hears { self.core.budget.room(Class::News, self.core.now, &self.core.config) } else { 0 };
         let news = gossip::pack(&mut writer, room, &mut self.core);
         // A burst of news without any would be a datagram for nothing.
-        if written.is_none() || matches!(owed, Owed::News(_)) && news == 0 {
+        if written.is_none() || matches!(pending.what, What::News(_)) && news == 0 {
             return Err(if writer.is_short() { Unsent::Small } else { Unsent::Gone });
         }
         let len = writer.finish(seal).ok_or(Unsent::Small)?;
@@ -285,98 +320,36 @@ impl<A: Address, S: Storage> Node<A, S> {
         Some(Head { sender, tag, incarnation, open, full, newcomer })
     }
 
-    /// Where to, and for whom.
-    fn addressee(&self, owed: &Owed<A>) -> Option<(A, u32)> {
-        let of_member = |id| self.core.members.find_record(id).map(|record| (record.addr, record.tag()));
-        match *owed {
-            Owed::Reply(_, ref reply) => Some((reply.to, reply.tag)),
-            Owed::Probe(_, Probe::Ping { target, .. }) => of_member(target),
-            Owed::Probe(_, Probe::Ask { juror, .. }) => of_member(juror),
-            Owed::Probe(_, Probe::Verdict { to, tag, .. }) => Some((to, tag)),
-            Owed::Rival => self.rival.as_ref().map(|rival| (rival.addr, rival.life.tag(self.id()))),
-            Owed::Challenge(at, side) => {
-                let (claim, _) = self.challenges.question(at, side)?;
-                if side == Side::Claimed { Some((claim.addr, claim.tag())) } else { of_member(claim.id) }
-            }
-            Owed::Seed(at) => {
-                let seed = self.seeds.get(at)?;
-                Some(seed.proof.map_or((seed.addr, ANYONE), |(_, tag, from)| (from, tag)))
-            }
-            Owed::Leave(_, id) | Owed::Sync(_, id) | Owed::Relay(_, id) | Owed::Compare(id) => of_member(id),
-            Owed::Cast(_, id) | Owed::Direct(_, id) | Owed::Pull(_, id, _) | Owed::Give(_, id) => of_member(id),
-            Owed::Delta(_, id) | Owed::Fetch(_, id) | Owed::Maps(_, id) => of_member(id),
-            Owed::News(index) => self.core.members.get(index).map(|record| (record.addr, record.tag())),
-        }
-    }
-
-    /// Whether it goes to a member, and to where that member is known to be.
-    fn may_hear_news(&self, owed: &Owed<A>) -> bool {
-        match owed {
-            Owed::Reply(_, reply) => reply.home,
-            Owed::Rival | Owed::Challenge(..) | Owed::Seed(_) => false,
-            // Somebody else has brought these about, perhaps at an address where nobody wants them.
-            Owed::Probe(_, Probe::Ping { target: id, .. } | Probe::Ask { juror: id, target: None, .. })
-                if !self.detector.doubts(*id) =>
-            {
-                self.core.members.find(*id).is_some_and(|index| self.core.members.is_proved(index))
-            }
-            // The question may have come from anywhere.
-            Owed::Probe(_, Probe::Verdict { asker, to, .. }) => {
-                let there = |index: &Index| self.core.members.get(*index).is_some_and(|record| record.addr == *to);
-                self.core.members.find(*asker).filter(there).is_some_and(|index| self.core.members.is_proved(index))
-            }
-            _ => true,
-        }
-    }
-
-    fn write(&mut self, owed: &Owed<A>, writer: &mut Writer<'_>) -> Option<()> {
-        match *owed {
-            Owed::Reply(_, ref reply) => self.write_reply(reply, writer),
-            Owed::Probe(_, ref probe) => self.write_probe(probe, writer),
-            Owed::Rival => {
-                self.write_ping(self.rival.as_ref()?.number, writer)?;
-                // Of two equals the greater life keeps the id: the other must know which that is.
-                let myself = self.core.members.myself()?;
-                writer.frame(kind::NEWS, |body| body.record(myself))
-            }
-            Owed::Challenge(at, side) => {
-                let (claim, number) = self.challenges.question(at, side)?;
-                self.write_ping(number, writer)?;
-                match side {
-                    Side::Claimed => Some(()),
-                    // What is said of it, so that it can find its twin.
-                    Side::Known => writer.frame(kind::CLAIM, |body| body.record(claim)),
-                }
-            }
-            Owed::Seed(at) => {
-                let seed = self.seeds.get(at)?;
-                let cookie = seed.proof.map_or(0, |(cookie, ..)| cookie);
-                self.write_join((seed.number, cookie), self.seeds.sought(at), writer)
-            }
-            Owed::Leave(..) => {
-                let number = self.leave.as_ref()?.number;
-                writer.frame(kind::NEWS, |body| self.core.members.describe(MYSELF, true, body))?;
-                writer.frame(kind::LEAVE, |body| body.u32(number))
-            }
-            Owed::Relay(at, _) => self.write_parcel(at, writer),
-            Owed::Sync(at, _) => {
+    fn write(&mut self, what: What, writer: &mut Writer<'_>) -> Option<()> {
+        match what {
+            What::Reply(at) => self.write_reply(self.replies.get(at)?, writer),
+            What::Probe(seat) => self.detector.write(seat, &self.core, writer),
+            What::Rival => self.rival.as_ref()?.write(&self.core, writer),
+            What::Challenge(at, side) => self.challenges.write(at, side, &self.core, writer),
+            What::Seed(at) => self.seeds.write(at, &self.core, writer),
+            What::Leave(_) => self.leave.as_ref()?.write(&self.core, writer),
+            What::Relay(at) => self.write_parcel(at, writer),
+            What::Sync(at) => {
                 // Drawn only if it is used: a buffer that is too small changes nothing.
                 let mut rng = self.core.rng.clone();
                 self.sync.write(at, rng.next_u32(), writer, &self.core.members)?;
                 self.core.rng = rng;
                 Some(())
             }
-            Owed::News(_) => Some(()),
-            Owed::Compare(_) if self.keeps_data() => self.write_comparison(writer),
-            Owed::Delta(at, _) if self.keeps_maps() => self.state.write_delta(at, &self.core.members, writer),
-            Owed::Fetch(at, _) if self.keeps_maps() => self.state.write_fetch(at, &self.core.members, writer),
-            Owed::Maps(at, _) if self.keeps_maps() => {
+            What::News(_) => Some(()),
+            What::Compare if self.keeps_data() => self.write_comparison(writer),
+            What::Delta(at) if self.keeps_maps() => self.state.write_delta(at, &self.core.members, writer),
+            What::Fetch(at) if self.keeps_maps() => self.state.write_fetch(at, &self.core.members, writer),
+            What::Maps(at) if self.keeps_maps() => {
                 self.state.write_give(at, &self.core.config, &self.core.members, writer)
             }
-            Owed::Cast(at, _) if self.keeps_messages() => self.write_cast(at, writer),
-            Owed::Direct(at, _) if self.keeps_messages() => self.write_direct(at, writer),
-            Owed::Pull(_, _, ref pull) => writer.frame(kind::PULL, |body| pull.write(body)),
-            Owed::Give(at, _) if self.keeps_messages() => {
+            What::Cast(at) if self.keeps_messages() => self.write_cast(at, writer),
+            What::Direct(at) if self.keeps_messages() => self.write_direct(at, writer),
+            What::Pull(at) if self.keeps_messages() => {
+                let pull = self.broadcasts.repairs.question(at, &self.core.members)?;
+                writer.frame(kind::PULL, |body| pull.write(body))
+            }
+            What::Give(at) if self.keeps_messages() => {
                 self.broadcasts.write_give(at, &self.core.config, &self.core.members, writer)
             }
             _ => None,
@@ -409,76 +382,4 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         writer.end(frame)
     }
-
-    fn write_ping(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {
-        let roots = self.roots(number);
-        writer.frame(kind::PING, |body| {
-            body.u32(number)?;
-            body.roots(roots)
-        })
-    }
-
-    fn write_probe(&self, probe: &Probe<A>, writer: &mut Writer<'_>) -> Option<()> {
-        match *probe {
-            Probe::Ping { target, number, claim } => {
-                self.write_ping(number, writer)?;
-                // What others say of it, so that it can speak against it at once (Lifeguard's buddy system).
-                let Some(Accusation { incarnation, by }) = claim else { return Some(()) };
-                let record = Record { incarnation, ..self.core.members.find_record(target)?.with(Liveness::Down) };
-                // It asks who says so.
-                let said_by = Certificate::said_by(by);
-                // The smallest datagram may have no room for more than the record.
-                writer.frame(kind::NEWS, |body| body.told(&record, 0, Some(&said_by)).or_else(|| body.record(&record)))
-            }
-            Probe::Ask { question, target, many, .. } => writer.frame(kind::ASK, |body| {
-                body.u32(question)?;
-                body.id(target.unwrap_or(self.id()))?;
-                body.time(errand_time(&self.core.config, many))
-            }),
-            Probe::Verdict { question, target, word, .. } => write_verdict(question, target, word, writer),
-        }
-    }
-
-    pub(super) fn write_introduce(&self, to: A, writer: &mut Writer<'_>) -> Option<()> {
-        let cookie = crate::join::cookie(&self.core.rng, to, self.core.now, &self.core.config);
-        writer.frame(kind::INTRODUCE, |body| body.u64(cookie))
-    }
-
-    pub(super) fn write_join(
-        &self,
-        (number, cookie): (u32, u64),
-        sought: Option<NodeId>,
-        writer: &mut Writer<'_>,
-    ) -> Option<()> {
-        // Whoever leaves has itself introduced to nobody any more.
-        if self.leave.is_some() {
-            return None;
-        }
-        writer.frame(kind::JOIN, |body| {
-            body.u32(number)?;
-            let sought = sought.filter(|_| cookie == 0);
-            body.u64(sought.map_or(cookie, NodeId::get))?;
-            body.u8(if sought.is_some() { VERSION | SEEKS } else { VERSION })?;
-            body.u8(VERSION)?;
-            // Whoever is asked may be newer than this node, and is to know from where on it is told.
-            self.core.members.describe(MYSELF, true, body)
-        })
-    }
-
-    /// This node's roots, mixed with a ping's number.
-    pub(super) fn roots(&self, number: u32) -> Roots {
-        Roots::of(self.core.members.root(), self.keeps_data().then(|| self.core.members.progress()), number)
-    }
-}
-
-pub(super) fn write_verdict(question: u32, target: NodeId, word: Word, writer: &mut Writer<'_>) -> Option<()> {
-    writer.frame(kind::VERDICT, |body| {
-        body.u32(question)?;
-        body.id(target)?;
-        body.u8(match word {
-            Word::Silent => 0,
-            Word::Heard => 1,
-            Word::Busy => 2,
-        })
-    })
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::Node;
-use super::send::{Owed, behind};
+use super::send::{Pending, What, behind};
 use crate::broadcast::{self, At, DIRECT, Entry};
 use crate::budget::Class;
 use crate::event::{BroadcastError, CapacityError, Event, SendError, WakeReason};
@@ -309,7 +309,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     // What is owed.
 
-    pub(super) fn owed_message(&self, passed: &mut usize) -> Option<Owed<A>> {
+    pub(super) fn owed_message(&self, passed: &mut usize) -> Option<Pending<A>> {
         if self.detector.isolated || !self.keeps_data() {
             return None;
         }
@@ -318,24 +318,24 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if self.may_send(Class::Casts) && self.keeps_messages() {
             if let Some((at, leg)) = behind(self.broadcasts.tree.owed(), passed) {
-                return Some(Owed::Cast(at, leg.delegate));
+                return Some(self.pays(What::Cast(at), leg.delegate, Class::Casts));
             }
             if let Some((at, send)) = behind(self.broadcasts.sends.owed(), passed) {
-                return Some(Owed::Direct(at, send.to));
+                return Some(self.pays(What::Direct(at), send.to, Class::Casts));
             }
         }
         if !self.may_send(Class::Sync) {
             return None;
         }
         if self.keeps_messages() {
-            if let Some((at, to, pull)) = behind(self.broadcasts.repairs.owed(&self.core.members), passed) {
-                return Some(Owed::Pull(at, to, pull));
+            if let Some((at, to)) = behind(self.broadcasts.repairs.owed(&self.core.members), passed) {
+                return Some(self.pays(What::Pull(at), to, Class::Sync));
             }
             if let Some((at, to)) = behind(self.broadcasts.owed_gives(), passed) {
-                return Some(Owed::Give(at, to));
+                return Some(self.pays(What::Give(at), to, Class::Sync));
             }
         }
-        behind(self.comparison.owed().into_iter(), passed).map(Owed::Compare)
+        behind(self.comparison.owed().into_iter(), passed).map(|to| self.pays(What::Compare, to, Class::Sync))
     }
 
     pub(super) fn write_cast(&self, at: usize, writer: &mut Writer<'_>) -> Option<()> {

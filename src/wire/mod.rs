@@ -123,7 +123,7 @@ pub(crate) use state::{
     Chunk, ChunkHead, Had, HadOf, MAX_KEY, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_ENTRIES,
     MOST_OF_SPAN, MOST_VALUE, MOST_VERSION, Passing, Span, ValuePiece, Written, written_len,
 };
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Writer, write_verdict};
 
 use crate::hash::{Sip, mix};
 use crate::member::{Address, Certificate, NodeId, Record};

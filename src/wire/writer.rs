@@ -1,6 +1,8 @@
 //! A datagram into the caller's buffer.
 
-use super::{FULL, HEAD_BEFORE_CHECK, HEAD_WITH_CHECK, Head, NEWCOMER, OPEN, Origin, Progress, Roots, Seal, VERSION};
+use super::{
+    FULL, HEAD_BEFORE_CHECK, HEAD_WITH_CHECK, Head, NEWCOMER, OPEN, Origin, Progress, Roots, Seal, VERSION, Word, kind,
+};
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 
 /// Writes one datagram into a buffer. Every method gives `None` if it does not fit; after a [`frame`](Self::frame) or a
@@ -253,4 +255,17 @@ impl Writer<'_> {
 
 pub(super) fn varint_len(value: u32) -> u8 {
     (u32::BITS - (value | 1).leading_zeros()).div_ceil(7) as u8
+}
+
+/// Writes a juror's answer to a question.
+pub(crate) fn write_verdict(question: u32, target: NodeId, word: Word, writer: &mut Writer<'_>) -> Option<()> {
+    writer.frame(kind::VERDICT, |body| {
+        body.u32(question)?;
+        body.id(target)?;
+        body.u8(match word {
+            Word::Silent => 0,
+            Word::Heard => 1,
+            Word::Busy => 2,
+        })
+    })
 }

@@ -88,13 +88,19 @@ impl Bed {
             if !hopeless.is_empty() {
                 return Err(hopeless);
             }
-            let owed = self.repairs.owed(&self.core.members).next();
+            let owed = self.owed();
             if let Some((at, peer, pull)) = owed {
                 assert!(self.repairs.sent(at));
                 assert_eq!(self.repairs.owed(&self.core.members).next(), None, "it is asked once a time");
                 return Ok((peer, pull));
             }
         }
+    }
+
+    /// Who is to be asked next, for what, and where that stands.
+    fn owed(&self) -> Option<(usize, NodeId, Pull)> {
+        let (at, peer) = self.repairs.owed(&self.core.members).next()?;
+        Some((at, peer, self.repairs.question(at, &self.core.members)?))
     }
 
     /// All who are asked before it is given up, each with when that was, and what is given up.
@@ -279,7 +285,7 @@ fn eight_origins_are_asked_for_at_a_time_and_one_that_has_come_makes_room() {
     bed.core.now = bed.core.now.after(WAIT);
     assert_eq!(bed.tick(), []);
     let mut asked = Vec::new();
-    while let Some((at, peer, pull)) = { bed.repairs.owed(&bed.core.members).next() } {
+    while let Some((at, peer, pull)) = bed.owed() {
         assert_eq!(peer.get(), 19);
         asked.push(pull.origin.id.get());
         assert!(bed.repairs.sent(at));
@@ -293,7 +299,7 @@ fn eight_origins_are_asked_for_at_a_time_and_one_that_has_come_makes_room() {
     bed.core.now = bed.core.now.after(WAIT);
     bed.tick();
     let asks: Vec<u64> = core::iter::from_fn(|| {
-        let (at, _, pull) = bed.repairs.owed(&bed.core.members).next()?;
+        let (at, _, pull) = bed.owed()?;
         assert!(bed.repairs.sent(at));
         Some(pull.origin.id.get())
     })
