@@ -50,7 +50,7 @@ use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
 use crate::recent::Recent;
-use crate::storage::{FewData, FewOf, List, Storage};
+use crate::storage::{FewData, FewOf, List, Storage, must_fit};
 use crate::time::Instant;
 use crate::topic::Topic;
 use crate::tree::{DataTree, LOOK, Share, Tree, WAYS, Wish, live_in};
@@ -220,7 +220,7 @@ impl<S: Storage> Broadcasts<S> {
         let (at, pieces) = self.compose((first, topic, form, 0), (question, payload), core).ok_or(Full)?;
         self.last = first + u32::from(pieces) - 1;
         self.claim_numbers(first, &mut core.members);
-        let _ = self.outbox.push((at, 0));
+        must_fit(self.outbox.push((at, 0)));
         Ok(first)
     }
 

@@ -7,6 +7,7 @@
 //! the member contradicts is refused; what nobody confirms is dropped, and comes again if it was true. Only a farewell is
 //! confirmed by silence: whoever has left does not answer for long.
 
+use crate::ask::{Ask, Schedule, earliest};
 use crate::member::{Address, Liveness, NodeId, Record};
 use crate::members::Members;
 use crate::node_core::Core;
@@ -25,8 +26,6 @@ const TRIES: u8 = 5;
 /// Who is said to be elsewhere is asked at the first and at the third try: two pings are less than three times what even
 /// the smallest claims take, and nobody has proved that they want to be there.
 const CLAIMED_TRIES: [u8; 2] = [0, 2];
-/// After so many tries that the host did not take a claim is dropped.
-const MOST_REFUSED: u8 = 12;
 /// After how many tries the silence of the member as it is known confirms a claim that has been proved; and a farewell, which
 /// only silence can confirm, and which its process does not wait for.
 const HEEDED: u8 = 3;
@@ -88,22 +87,18 @@ fn judge(evidence: Evidence) -> Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Challenge<A> {
     claim: Record<A>,
-    /// Unpredictable, so that only who was asked can answer: the claimed side's, and the known side's. The other one of that
-    /// pair of numbers is the known side's answer that it does not say this.
-    numbers: (u32, u32),
-    tries: u8,
-    /// How many tries the host did not take.
-    refused: u8,
-    /// The caller came late after the latest try.
-    put_off: bool,
-    next: Instant,
+    /// The number of the claimed side's question.
+    claimed: u32,
+    /// The known side's question, which sets the time for both. The other one of its pair of numbers is the known side's
+    /// answer that it does not say this.
+    ask: Ask,
+    /// The claimed side's question waits to be sent.
+    asks_claimed: bool,
     proved: bool,
     /// Who makes the claim.
     teller: NodeId,
     /// The join that does, or the farewell that waits to be acknowledged.
     join: Option<u32>,
-    /// Which sides wait to be asked.
-    owed: (bool, bool),
 }
 
 /// The claims that are being looked into.
@@ -134,19 +129,8 @@ impl<A: Address, S: Storage> Challenges<A, S> {
             }
             self.0.retain(|open| open.claim.id != claim.id);
         }
-        let numbers = (core.rng.next_u32(), core.rng.next_u32());
-        let challenge = Challenge {
-            claim,
-            numbers,
-            tries: 0,
-            refused: 0,
-            put_off: false,
-            next: core.now,
-            proved,
-            teller,
-            join,
-            owed: (false, false),
-        };
+        let (claimed, ask) = (core.rng.next_u32(), Ask::new(core.rng.next_u32(), core.now));
+        let challenge = Challenge { claim, claimed, ask, asks_claimed: false, proved, teller, join };
         let taken = make_room!(self.0, Challenge::claim, challenge.claim()) && self.0.push(challenge).is_ok();
         self.ask(unit, core);
         taken
@@ -162,15 +146,12 @@ impl<A: Address, S: Storage> Challenges<A, S> {
     }
 
     pub(crate) fn due(&self) -> Instant {
-        self.0.iter().map(|challenge| challenge.next).min().unwrap_or(Instant::FAR_FUTURE)
+        earliest(self.0.iter().map(|challenge| &challenge.ask))
     }
 
-    /// The caller came late: answers may wait in its socket, and are read before silence counts. That is so once for each
-    /// try, as a loop may always be late.
-    pub(crate) fn forgive(&mut self, read: Instant) {
-        for challenge in self.0.iter_mut().filter(|challenge| !challenge.put_off) {
-            (challenge.put_off, challenge.next) = (true, challenge.next.max(read));
-        }
+    /// The caller came late: silence confirms a claim after any try.
+    pub(crate) fn postpone(&mut self, read: Instant) {
+        self.0.iter_mut().for_each(|challenge| challenge.ask.postpone(0, read));
     }
 
     /// The host did not take what was sent to this address: of a challenge that asks there the latest try was not made. One
@@ -179,11 +160,10 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         for challenge in self.0.iter_mut() {
             let known = core.members.find_record(challenge.claim.id).map(|record| record.addr);
             if challenge.claim.addr == to || known == Some(to) {
-                challenge.tries = challenge.tries.saturating_sub(1);
-                challenge.refused = challenge.refused.saturating_add(1);
+                challenge.ask.not_sent();
             }
         }
-        self.0.retain(|challenge| challenge.refused < MOST_REFUSED);
+        self.0.retain(|challenge| !challenge.ask.is_unsendable());
     }
 
     /// Whether nothing is being looked into.
@@ -203,17 +183,16 @@ impl<A: Address, S: Storage> Challenges<A, S> {
 
     /// Asks both sides whose time has come, at gaps that double from `unit`.
     fn ask(&mut self, unit: u64, core: &Core<A, S>) {
-        for challenge in self.0.iter_mut().filter(|challenge| core.now >= challenge.next) {
+        for challenge in self.0.iter_mut().filter(|challenge| challenge.ask.is_due(core.now)) {
             let claim = &challenge.claim;
             let known = core.members.find_record(claim.id).filter(|known| is_alive(*known));
             let known_lives = known.is_some();
             // Of what else the member says of itself only the member as it is known can tell.
             let elsewhere = known.is_none_or(|known| (known.addr, known.life) != (claim.addr, claim.life));
-            let ask_claimed = elsewhere && is_alive(claim) && CLAIMED_TRIES.contains(&challenge.tries);
-            challenge.owed = (ask_claimed && !challenge.proved, known_lives);
-            challenge.next = core.now.after(unit << challenge.tries.min(TRIES));
-            challenge.tries = challenge.tries.saturating_add(1);
-            challenge.put_off = false;
+            let ask_claimed = elsewhere && is_alive(claim) && CLAIMED_TRIES.contains(&challenge.ask.tries);
+            challenge.asks_claimed = ask_claimed && !challenge.proved;
+            challenge.ask.repeat(Schedule::claim(unit), core.now);
+            challenge.ask.owed = known_lives;
         }
     }
 
@@ -223,12 +202,12 @@ impl<A: Address, S: Storage> Challenges<A, S> {
         let Some((challenge, at)) = open.next() else { return Finding::Unasked };
         let claim = challenge.claim;
         let stands_by = tag == claim.tag() && incarnation >= claim.incarnation;
-        if number == challenge.numbers.0 && stands_by {
+        if number == challenge.claimed && stands_by {
             challenge.proved = true;
             return Finding::Noted;
         }
-        let denied = number == denial(challenge.numbers.1);
-        if number != challenge.numbers.1 && !denied {
+        let denied = number == denial(challenge.ask.number);
+        if number != challenge.ask.number && !denied {
             return Finding::Unasked;
         }
         let join = challenge.join;
@@ -241,17 +220,14 @@ impl<A: Address, S: Storage> Challenges<A, S> {
 
     /// Whether this is the number of a question to who is said to be there, who need not be known.
     pub(crate) fn asked_claimant(&self, number: u32) -> bool {
-        self.0.iter().any(|challenge| challenge.numbers.0 == number)
+        self.0.iter().any(|challenge| challenge.claimed == number)
     }
 
     /// Which challenges are to ask, and whom.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, Side)> {
         self.0.iter().enumerate().flat_map(|(at, challenge)| {
-            let (claimed, known) = challenge.owed;
-            [(claimed, Side::Claimed), (known, Side::Known)]
-                .into_iter()
-                .filter(|(owed, _)| *owed)
-                .map(move |it| (at, it.1))
+            let sides = [(challenge.asks_claimed, Side::Claimed), (challenge.ask.owed, Side::Known)];
+            sides.into_iter().filter(|(owed, _)| *owed).map(move |(_, side)| (at, side))
         })
     }
 
@@ -263,18 +239,18 @@ impl<A: Address, S: Storage> Challenges<A, S> {
 
     /// Writes the question to this side. The member as it is known is told what is said of it, so that it can find its twin.
     pub(crate) fn write(&self, at: usize, side: Side, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
-        let Challenge { claim, numbers: (claimed, known), .. } = self.0.get(at)?;
+        let Challenge { claim, claimed, ask, .. } = self.0.get(at)?;
         if side == Side::Claimed {
             return core.write_ping(*claimed, writer);
         }
-        core.write_ping(*known, writer)?;
+        core.write_ping(ask.number, writer)?;
         writer.frame(kind::CLAIM, |body| body.record(claim))
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize, side: Side) -> bool {
         self.0.get_mut(at).is_some_and(|challenge| {
-            core::mem::take(if side == Side::Claimed { &mut challenge.owed.0 } else { &mut challenge.owed.1 })
+            if side == Side::Claimed { core::mem::take(&mut challenge.asks_claimed) } else { challenge.ask.sent() }
         })
     }
 }
@@ -295,9 +271,9 @@ impl<A: Address> Challenge<A> {
             }
             Some(_) => return Verdict::Drop,
         };
-        let waited = core.now >= self.next;
+        let waited = self.ask.is_due(core.now);
         let farewell = self.claim.liveness == Liveness::Left;
-        judge(Evidence { proved: self.proved, farewell, unopposed, tries: self.tries, waited })
+        judge(Evidence { proved: self.proved, farewell, unopposed, tries: self.ask.tries, waited })
     }
 }
 

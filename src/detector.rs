@@ -144,10 +144,10 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
         if !self.isolated {
             for case in self.cases.iter() {
-                due.sooner(case.tries.next.min(case.next_jury), WakeReason::Retry);
+                due.sooner(case.tries.ask.next.min(case.next_jury), WakeReason::Retry);
             }
         } else if self.tries_last {
-            self.cases.iter().for_each(|case| due.sooner(case.tries.next, WakeReason::Retry));
+            self.cases.iter().for_each(|case| due.sooner(case.tries.ask.next, WakeReason::Retry));
         }
         for errand in self.errands.iter() {
             // Nothing is silent before what waits has been read.
@@ -164,7 +164,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// dropped, and the own health worsens.
     pub(crate) fn forgive(&mut self, late: u64, before: Instant, now: Instant, config: &Config) {
         let unit = self.unit(config);
-        self.charges.forgive(unit, now);
+        self.charges.postpone(now.after(config.grace()));
         if late < config.suspicion / 4 {
             self.behind = Some((before, now.after(config.grace())));
             return;
@@ -184,16 +184,17 @@ impl<A: Address, S: Storage> Detector<A, S> {
     pub(crate) fn not_sent(&mut self, to: A, core: &mut Core<A, S>) {
         self.refusing.get_or_insert((core.now, taken(&core.stats)));
         let there = |id: NodeId| core.members.find_record(id).is_some_and(|record| record.addr == to);
+        self.charges.not_sent(there);
         for case in self.cases.iter_mut().filter(|case| there(case.target)) {
             if case.tries.not_sent() {
-                case.opened = case.tries.next;
+                case.opened = case.tries.ask.next;
             }
         }
         for errand in self.errands.iter_mut().filter(|errand| there(errand.target)) {
             errand.not_sent();
         }
         // The last of many: its asker has long asked others.
-        self.errands.retain(|errand| errand.tries.made() > 0 || errand.tries.step < MOST_REFUSED);
+        self.errands.retain(|errand| errand.tries.made() > 0 || errand.tries.ask.tries < MOST_REFUSED);
     }
 
     /// The settings have changed: what is pending is judged by the new ones.
@@ -414,13 +415,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
             // Every second of the later pings is left out where the address is not proved, as whoever is there may not want any,
             // and where others have found silence too: most likely nobody is there.
             let likely = proved && usize::from(case.silent) < JURORS;
-            case.tries.owed &= likely || case.tries.step <= 4 || case.tries.step.is_multiple_of(2);
+            case.tries.ask.owed &= likely || case.tries.ask.tries <= 4 || case.tries.ask.tries.is_multiple_of(2);
             core.stats.retries = core.stats.retries.wrapping_add(u64::from(case.tries.count > 1));
             // Every second time, and not at once: a juror takes longer to answer than its target. When its answer is due, every
             // time; about a member that may be made up not before, as each question costs that address a ping.
             let asked = core.now.since(case.asked);
             let due = asked >= errand_time(&core.config, case.asks_many()) + unit;
-            let early = proved && case.tries.step.is_multiple_of(2) && asked >= 2 * core.config.first_retry;
+            let early = proved && case.tries.ask.tries.is_multiple_of(2) && asked >= 2 * core.config.first_retry;
             let again = early || due && (case.asks_many() || !proved);
             for juror in case.jurors.iter_mut().filter(|juror| again && juror.word.is_none()) {
                 // Not who has fallen silent itself.

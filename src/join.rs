@@ -2,13 +2,14 @@
 
 use heapless::Vec;
 
+use crate::ask::{Ask, Schedule, earliest};
 use crate::config::Config;
 use crate::event::Trouble;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
 use crate::rng::Rng;
-use crate::storage::Storage;
+use crate::storage::{Storage, must_fit};
 use crate::time::Instant;
 use crate::wire::{ANYONE, SEEKS, VERSION, Writer, kind};
 
@@ -30,18 +31,15 @@ pub(crate) const MOST_OWED: usize = MAX_SEEDS + 1;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Seed<A> {
     pub(crate) addr: A,
-    /// Unpredictable, so that only who was asked can answer.
-    pub(crate) number: u32,
+    /// Its number is 0 before it is asked.
+    ask: Ask,
     /// What the seed gave us to prove our address with, the tag of its life, and where it said so: behind one address there
     /// may be several that take turns.
     pub(crate) proof: Option<(u64, u32, A)>,
     /// How often to try that before asking anew: another instance may be there by then.
     proofs: u8,
-    next: Instant,
     /// When it was given, or has answered since.
     heard: Instant,
-    gap: u64,
-    owed: bool,
     /// It holds this node's id to be another's.
     taken: bool,
     /// What it was sent last is known by this.
@@ -97,7 +95,7 @@ impl<A: Address> Seeds<A> {
         };
         match kept {
             Some(kept) => *kept = seed,
-            None => drop(self.seeds.push(seed)),
+            None => must_fit(self.seeds.push(seed)),
         }
     }
 
@@ -127,7 +125,7 @@ impl<A: Address> Seeds<A> {
     pub(crate) fn hurry(&mut self, now: Instant, config: &Config) {
         self.next_visit = self.next_visit.min(now.after(config.dead_probe_period));
         for seed in &mut self.seeds {
-            seed.next = seed.next.min(now.after(config.probe_period));
+            seed.ask.next = seed.ask.next.min(now.after(config.probe_period));
         }
     }
 
@@ -138,31 +136,30 @@ impl<A: Address> Seeds<A> {
 
     /// When to ask next: all of them if `wanted`, else only those that were never asked.
     pub(crate) fn due(&self, wanted: bool) -> Instant {
-        let seeds = self.seeds.iter().filter(|seed| wanted || seed.number == 0);
-        seeds.map(|seed| seed.next).min().unwrap_or(Instant::FAR_FUTURE)
+        let seeds = self.seeds.iter().filter(|seed| wanted || seed.ask.number == 0);
+        earliest(seeds.map(|seed| &seed.ask))
     }
 
     /// Asks the seeds whose time has come, at gaps that double up to a probe period.
     pub(crate) fn tick<S: Storage>(&mut self, wanted: bool, myself: A, core: &mut Core<A, S>) {
         for seed in &mut self.seeds {
-            if core.now < seed.next || !(wanted || seed.number == 0) {
+            if !seed.ask.is_due(core.now) || !(wanted || seed.ask.number == 0) {
                 continue;
             }
-            let (least, most) = (least_gap(&core.config), core.config.probe_period);
-            seed.gap = seed.gap.saturating_mul(2).clamp(least, most.max(least));
-            seed.next = core.now.after(seed.gap);
-            if seed.number == 0 {
-                seed.number = core.rng.next_u32() | 1;
+            seed.ask.repeat(Schedule::join(&core.config), core.now);
+            if seed.ask.number == 0 {
+                seed.ask.number = core.rng.next_u32() | 1;
             }
             if seed.addr == myself {
+                seed.ask.owed = false;
                 continue;
             }
             if self.tries == 0 {
-                (self.tellings, self.next_telling) = (0, core.now.after(TOLD_AFTER * most));
+                (self.tellings, self.next_telling) = (0, core.now.after(TOLD_AFTER * core.config.probe_period));
             }
             self.tries = self.tries.saturating_add(1);
             seed.proof = seed.proof.filter(|_| seed.proofs > 0);
-            (seed.proofs, seed.owed) = (seed.proofs.saturating_sub(1), true);
+            seed.proofs = seed.proofs.saturating_sub(1);
         }
     }
 
@@ -192,7 +189,7 @@ impl<A: Address> Seeds<A> {
 
     /// What was sent with this check value has come to the wrong place. False if nothing was.
     pub(crate) fn note_elsewhere(&mut self, check: [u8; 4], same_version: bool) -> bool {
-        let seed = self.all_mut().find(|seed| seed.number != 0 && seed.check == check);
+        let seed = self.all_mut().find(|seed| seed.ask.number != 0 && seed.check == check);
         let trouble = if same_version { Trouble::OtherCluster } else { Trouble::OtherVersion };
         seed.map(|seed| seed.trouble = trouble).is_some()
     }
@@ -203,10 +200,22 @@ impl<A: Address> Seeds<A> {
         if anybody { self.next_visit.min(self.unfinished()) } else { Instant::FAR_FUTURE }
     }
 
-    /// When to try the visit again that has been answered, and whose other half may be lost.
+    /// When to try the visit again whose other half may be lost, as it has been answered, or which the host did not take.
     fn unfinished(&self) -> Instant {
-        let visit = self.visit.as_ref().filter(|visit| visit.proof.is_some() && visit.proofs > 0);
-        visit.map_or(Instant::FAR_FUTURE, |visit| visit.next)
+        let visit = self.visit.as_ref().filter(|visit| visit.proofs > 0);
+        visit.map_or(Instant::FAR_FUTURE, |visit| visit.ask.next)
+    }
+
+    /// The host did not take what was sent there. It is tried again soon, and not only when its time comes: a host that
+    /// refuses sends at regular times may refuse each one that comes at regular times.
+    pub(crate) fn not_sent(&mut self, to: A, now: Instant, config: &Config) {
+        let soon = now.after(least_gap(config));
+        let asked = |seed: &&mut Seed<A>| seed.to().0 == to && seed.ask.number != 0 && !seed.ask.is_unsendable();
+        for seed in self.all_mut().filter(asked) {
+            seed.ask.not_sent();
+            seed.proofs = seed.proofs.max(1);
+            seed.ask.next = if seed.ask.is_due(now) { soon } else { seed.ask.next.min(soon) };
+        }
     }
 
     /// Chooses somebody to visit when it is time: by turns one of the dead, and a seed that no living member is at.
@@ -215,9 +224,8 @@ impl<A: Address> Seeds<A> {
             return;
         }
         if let Some(visit) = self.visit.as_mut().filter(|_| core.now < self.next_visit) {
-            visit.gap = visit.gap.saturating_mul(2).max(least_gap(&core.config));
-            (visit.next, visit.proofs, visit.owed) = (core.now.after(visit.gap), visit.proofs.saturating_sub(1), true);
-            return;
+            visit.proofs = visit.proofs.saturating_sub(1);
+            return visit.ask.repeat(Schedule::join(&core.config), core.now);
         }
         let most = core.config.dead_probe_period;
         let gap = if self.eager > 0 { (core.config.probe_period << (EAGER - self.eager)).min(most) } else { most };
@@ -233,7 +241,7 @@ impl<A: Address> Seeds<A> {
         let addr = seed.or(lost.map(|lost| lost.addr));
         self.visit = addr.map(|addr| {
             let number = core.rng.next_u32() | 1;
-            Seed { number, owed: true, ..Seed::new(addr, core.now) }
+            Seed::asked(addr, number, core.now)
         });
     }
 
@@ -246,18 +254,18 @@ impl<A: Address> Seeds<A> {
     /// Calls on a member under this number: whoever is there says which life of this node's id it holds.
     pub(crate) fn call_on(&mut self, addr: A, number: u32, now: Instant) {
         self.sought = None;
-        self.visit = Some(Seed { number, owed: true, ..Seed::new(addr, now) });
+        self.visit = Some(Seed::asked(addr, number, now));
     }
 
     /// When somebody was last visited or called on.
     pub(crate) fn last_visit(&self) -> Option<Instant> {
-        self.visit.as_ref().map(|visit| visit.next)
+        self.visit.as_ref().map(|visit| visit.ask.next)
     }
 
     /// The same, under the number of the call before it if that was to the same address: its answer may be on its way.
     pub(crate) fn call_again(&mut self, addr: A, number: u32, now: Instant) {
         match &mut self.visit {
-            Some(visit) if visit.addr == addr => visit.owed = true,
+            Some(visit) if visit.addr == addr => visit.ask.owed = true,
             _ => self.call_on(addr, number, now),
         }
     }
@@ -272,7 +280,7 @@ impl<A: Address> Seeds<A> {
 
     /// Which of them are to be asked.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, &Seed<A>)> {
-        self.all().enumerate().filter(|(_, seed)| seed.owed)
+        self.all().enumerate().filter(|(_, seed)| seed.ask.owed)
     }
 
     /// Writes the join that stands there. A visit to one of the dead says whom it is about.
@@ -280,17 +288,17 @@ impl<A: Address> Seeds<A> {
         let seed = self.all().nth(at)?;
         let cookie = seed.proof.map_or(0, |(cookie, ..)| cookie);
         let sought = self.sought.filter(|_| at == self.seeds.len());
-        write_join((seed.number, cookie), sought, core, writer)
+        write_join((seed.ask.number, cookie), sought, core, writer)
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
-        self.all_mut().nth(at).is_some_and(|seed| core::mem::take(&mut seed.owed))
+        self.all_mut().nth(at).is_some_and(|seed| seed.ask.sent())
     }
 
     /// The seed that was asked under this number, which has answered now.
     pub(crate) fn answered(&mut self, number: u32, now: Instant) -> Option<&mut Seed<A>> {
-        if let Some(visit) = self.visit.as_mut().filter(|visit| visit.number == number) {
+        if let Some(visit) = self.visit.as_mut().filter(|visit| visit.ask.number == number) {
             visit.proofs = 0;
         }
         let seed = self.asked(number)?;
@@ -300,20 +308,20 @@ impl<A: Address> Seeds<A> {
 
     /// The seed that was asked under this number.
     pub(crate) fn asked(&mut self, number: u32) -> Option<&mut Seed<A>> {
-        self.all_mut().find(|seed| seed.number == number && number != 0)
+        self.all_mut().find(|seed| seed.ask.number == number && number != 0)
     }
 
     /// What was asked under this number is answered; whatever is asked there next is asked under another.
     pub(crate) fn renumber(&mut self, number: u32, next: u32) {
         if let Some(seed) = self.asked(number) {
-            seed.number = next;
+            seed.ask.number = next;
         }
     }
 
     /// Asks again at once those that have answered: this node's record has changed.
     pub(crate) fn again(&mut self) {
         for seed in self.seeds.iter_mut().filter(|seed| seed.proof.is_some()) {
-            (seed.owed, seed.gap, seed.taken) = (true, 0, false);
+            (seed.ask.owed, seed.ask.tries, seed.taken) = (true, 0, false);
         }
     }
 
@@ -341,7 +349,7 @@ impl<A: Address> Seeds<A> {
 
     /// Nobody needs to be asked any more.
     pub(crate) fn rest(&mut self) {
-        self.all_mut().for_each(|seed| seed.owed = false);
+        self.all_mut().for_each(|seed| seed.ask.owed = false);
         self.tries = 0;
     }
 
@@ -361,17 +369,21 @@ impl<A: Address> Seed<A> {
     fn new(addr: A, now: Instant) -> Self {
         Seed {
             addr,
-            number: 0,
+            ask: Ask::new(0, now),
             proof: None,
             proofs: 0,
-            next: now,
             heard: now,
-            gap: 0,
-            owed: false,
             taken: false,
             check: [0; 4],
             trouble: Trouble::NoAnswer,
         }
+    }
+
+    /// The same, to be asked under this number at once.
+    fn asked(addr: A, number: u32, now: Instant) -> Self {
+        let mut seed = Seed::new(addr, now);
+        (seed.ask.number, seed.ask.owed) = (number, true);
+        seed
     }
 
     /// What came of asking it: one that has answered and then no more is one that does not answer.
@@ -384,8 +396,9 @@ impl<A: Address> Seed<A> {
     pub(crate) fn prove(&mut self, (cookie, tag, from): (u64, u32, A), now: Instant, config: &Config) {
         // Only the seed can have sent it there; it is not to send much.
         let proofs = if from == self.addr { PROOFS } else { 1 };
-        (self.proof, self.proofs, self.owed) = (Some((cookie, tag, from)), proofs, true);
-        (self.gap, self.next) = (0, now.after(least_gap(config)));
+        (self.proof, self.proofs) = (Some((cookie, tag, from)), proofs);
+        self.ask.restart(now.after(least_gap(config)));
+        self.ask.owed = true;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use crate::ask::{Ask, Schedule};
 use crate::config::Config;
 use crate::join::least_gap;
 use crate::member::{Address, Member, NodeId};
@@ -20,13 +21,11 @@ const PATIENCE: u8 = 4;
 /// A leave that is being told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leave {
-    pub(crate) number: u32,
+    /// The same for all witnesses: each try is a round.
+    ask: Ask,
     until: Instant,
     linger: Instant,
-    next: Instant,
-    gap: u64,
     acknowledged: Vec<NodeId, WITNESSES>,
-    rounds: u8,
     /// Those asked to acknowledge, and whether they are to be asked now.
     witnesses: Vec<(NodeId, bool), WITNESSES>,
 }
@@ -35,19 +34,16 @@ impl Leave {
     /// `arriving`: a seed may be admitting this node at this very moment, and is waited for, to be told.
     pub(crate) fn new(number: u32, arriving: bool, now: Instant, config: &Config) -> Self {
         Leave {
-            number,
+            ask: Ask::new(number, now),
             until: now.after(config.leave_timeout),
             linger: if arriving { now.after(2 * least_gap(config)) } else { now },
-            next: now,
-            gap: config.first_retry,
             acknowledged: Vec::new(),
-            rounds: 0,
             witnesses: Vec::new(),
         }
     }
 
     pub(crate) fn due(&self) -> Instant {
-        self.next.min(self.until)
+        self.ask.next.min(self.until)
     }
 
     /// Asks again those who have not acknowledged, and others in their place when they have been silent for four
@@ -57,17 +53,19 @@ impl Leave {
         let needed = (WITNESSES as u32).min(core.members.others());
         let acknowledged = self.acknowledged.len() as u32;
         let known = acknowledged >= needed && told && core.now >= self.linger;
-        let vain = isolated && acknowledged == 0 && self.rounds >= PATIENCE && core.now >= self.next;
+        let vain = isolated && acknowledged == 0 && self.ask.is_in_vain(PATIENCE, core.now);
         if known || vain || core.now >= self.until {
             return true;
         }
-        if core.now < self.next {
+        if !self.ask.is_due(core.now) {
             return false;
         }
-        self.next = core.now.after(self.gap);
-        self.gap = (self.gap + self.gap / 2).min(core.config.probe_period / 4);
-        self.rounds = self.rounds.wrapping_add(1);
-        let patient = !self.rounds.is_multiple_of(PATIENCE);
+        self.ask.repeat(Schedule::leave(&core.config), core.now);
+        if isolated && self.ask.tries == PATIENCE {
+            // The last word: an answer to it takes a round trip, and no more is said.
+            self.ask.next = core.now.after(core.config.first_retry);
+        }
+        let patient = !self.ask.tries.is_multiple_of(PATIENCE);
         let lives = |id: NodeId| core.members.find(id).is_some_and(|index| core.members.is_live(index));
         self.witnesses.retain(|(id, _)| patient && lives(*id));
         while acknowledged + (self.witnesses.len() as u32) < needed {
@@ -100,13 +98,13 @@ impl Leave {
     /// Writes the farewell.
     pub(crate) fn write<A: Address, S: Storage>(&self, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
         writer.frame(kind::NEWS, |body| core.members.describe(MYSELF, true, body))?;
-        writer.frame(kind::LEAVE, |body| body.u32(self.number))
+        writer.frame(kind::LEAVE, |body| body.u32(self.ask.number))
     }
 
     /// Takes an acknowledgement, once from each, also from a witness whose place another has taken meanwhile: only
     /// who was asked knows the number. False if it was none.
     pub(crate) fn on_ack(&mut self, from: NodeId, number: u32) -> bool {
-        if number != self.number || self.acknowledged.contains(&from) {
+        if number != self.ask.number || self.acknowledged.contains(&from) {
             return false;
         }
         self.witnesses.retain(|(id, _)| *id != from);

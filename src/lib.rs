@@ -219,6 +219,7 @@ extern crate std;
 
 #[cfg(feature = "alloc")]
 mod app;
+mod ask;
 mod broadcast;
 mod budget;
 mod bytes;

@@ -26,7 +26,7 @@ use crate::map::Map;
 use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::storage::{Few, FewOf, List, Storage};
+use crate::storage::{Few, FewOf, List, Storage, must_fit};
 use crate::time::Instant;
 use crate::window::Window;
 use crate::wire::{MAX_ADDR, Origin, UNSAID, Writer};
@@ -298,7 +298,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             let mut oldest = true;
             self.certificates.retain(|_| !core::mem::take(&mut oldest));
         }
-        let _ = self.certificates.push((index, certificate, until));
+        must_fit(self.certificates.push((index, certificate, until)));
     }
 
     /// How many deaths were told of late with what they rest on.

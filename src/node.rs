@@ -9,6 +9,7 @@
 mod arrive;
 mod build;
 mod contest;
+mod excuse;
 mod hear;
 mod learn;
 mod life;
@@ -145,8 +146,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.advance(now);
         self.core.stats.send_errors = self.core.stats.send_errors.wrapping_add(1);
         if error == SendFailure::Local {
-            self.detector.not_sent(to, &mut self.core);
-            self.challenges.not_sent(to, &self.core);
+            self.not_sent(to);
             self.act();
         }
     }

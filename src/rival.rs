@@ -21,6 +21,7 @@
 
 use heapless::Vec;
 
+use crate::ask::{Ask, Schedule};
 use crate::config::Config;
 use crate::join::least_gap;
 use crate::member::{Address, Life, NodeId, Record};
@@ -56,19 +57,17 @@ type Voices<A> = Vec<(NodeId, A), NEEDED>;
 pub(crate) struct Rival<A> {
     pub(crate) life: Life,
     pub(crate) addr: A,
-    pub(crate) number: u32,
+    pub(crate) ask: Ask,
     opened: Instant,
     until: Instant,
-    next: Instant,
     /// A late caller has had it wait longer.
     put_off: bool,
     /// When anybody else was last heard.
     contact: Instant,
     /// How often it may still be asked. Its address is hearsay, and gets no more than it is spoken of.
-    tries: u8,
+    credit: u8,
     /// When it last answered, and whether it said that others hold it.
     answered: Option<(Instant, bool)>,
-    pub(crate) owed: bool,
     /// Who was asked last which life it holds, under which number, and when another is to be.
     peer: NodeId,
     question: u32,
@@ -148,15 +147,13 @@ impl<A: Address> Rival<A> {
         Rival {
             life: of.life,
             addr: of.addr,
-            number: numbers.0,
+            ask: Ask::new(numbers.0, now),
             opened: now,
             until: now.after(config.suspicion),
-            next: now,
             put_off: false,
             contact: now,
-            tries: if insistent { u8::MAX } else { 2 },
+            credit: if insistent { u8::MAX } else { 2 },
             answered: None,
-            owed: false,
             peer: of.id,
             question: numbers.1,
             next_peer: now,
@@ -170,14 +167,14 @@ impl<A: Address> Rival<A> {
 
     /// Nobody else can be there: its address is this node's, or it is held for dead.
     pub(crate) fn past(mut self, now: Instant) -> Self {
-        (self.tries, self.until) = (0, now);
+        (self.credit, self.until) = (0, now);
         self
     }
 
     /// Another has spoken of it, which is worth another question.
     pub(crate) fn remind(&mut self, now: Instant) {
         if now < self.until {
-            (self.tries, self.next) = (self.tries.max(1), self.next.max(now));
+            (self.credit, self.ask.next) = (self.credit.max(1), self.ask.next.max(now));
         }
     }
 
@@ -189,8 +186,8 @@ impl<A: Address> Rival<A> {
     /// When there is something to do: for whoever `asks` others, with each of them.
     pub(crate) fn due(&self, asks: bool) -> Instant {
         match asks {
-            false => self.next.min(self.until),
-            true if self.tries > 0 => self.next.min(self.next_peer),
+            false => self.ask.next.min(self.until),
+            true if self.credit > 0 => self.ask.next.min(self.next_peer),
             true => self.next_peer,
         }
     }
@@ -210,7 +207,7 @@ impl<A: Address> Rival<A> {
 
     /// Gives it the whole time again.
     fn extend(&mut self, now: Instant, config: &Config) {
-        (self.until, self.next) = (now.after(config.suspicion), now);
+        (self.until, self.ask.next) = (now.after(config.suspicion), now);
     }
 
     /// Asks again when it is time; true when the time to answer is over. It is not while nobody else is heard either.
@@ -218,10 +215,10 @@ impl<A: Address> Rival<A> {
         if now >= self.until && now.since(self.contact) > config.suspicion / 2 {
             self.extend(now, config);
         }
-        if now >= self.next {
-            self.next = now.after(config.suspicion / 16);
-            self.owed = self.tries > 0;
-            self.tries = self.tries.saturating_sub(1);
+        if self.ask.is_due(now) {
+            self.ask.repeat(Schedule::rival(config), now);
+            self.ask.owed = self.credit > 0;
+            self.credit = self.credit.saturating_sub(1);
         }
         now >= self.until
     }
@@ -229,12 +226,12 @@ impl<A: Address> Rival<A> {
     /// It has answered, so that it is there, and may be asked again; it says whether others hold it.
     pub(crate) fn answer(&mut self, stands: bool, now: Instant, config: &Config) {
         self.answered = Some((now, stands));
-        (self.tries, self.next) = (2, now.after(config.suspicion / 2));
+        (self.credit, self.ask.next) = (2, now.after(config.suspicion / 2));
     }
 
     /// Writes the question to the rival. Of two equals the greater life keeps the id: the rival must know which that is.
     pub(crate) fn write<S: Storage>(&self, core: &Core<A, S>, writer: &mut Writer<'_>) -> Option<()> {
-        core.write_ping(self.number, writer)?;
+        core.write_ping(self.ask.number, writer)?;
         let myself = core.members.myself()?;
         writer.frame(kind::NEWS, |body| body.record(myself))
     }
@@ -283,7 +280,7 @@ impl<A: Address> Rival<A> {
         }
         // The rival is told at once that others hold this node.
         if self.answered.is_some() && self.backing.len() == NEEDED {
-            self.next = now;
+            self.ask.next = now;
         }
         if self.asked < 4 {
             self.next_peer = self.next_peer.min(now);

@@ -53,7 +53,7 @@ use crate::map::{At, BULK, LOGS, Map, NOWHERE, Rebuild, VITAL_LOG};
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
 use crate::recent::Recent;
-use crate::storage::{FEW_LATEST, FewData, FewOf, LATEST, Storage};
+use crate::storage::{FEW_LATEST, FewData, FewOf, LATEST, Storage, must_fit};
 use crate::time::Instant;
 use crate::tree::{DataTree, Tree};
 use store::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
@@ -361,7 +361,7 @@ impl<S: Storage> State<S> {
             if self.latest.is_full() {
                 self.latest.take_first();
             }
-            let _ = self.latest.push(owner);
+            must_fit(self.latest.push(owner));
         }
         self.watches.note_change(owner);
     }

@@ -160,6 +160,12 @@ impl<T, const N: usize> Empty for heapless::Vec<T, N> {
     const EMPTY: Self = heapless::Vec::new();
 }
 
+/// Takes note of an entry for which there must be room, as its table was asked for it before. Otherwise the entry is lost, which
+/// is a fault of this crate.
+pub(crate) fn must_fit<T>(pushed: Result<(), T>) {
+    debug_assert!(pushed.is_ok(), "there must be room");
+}
+
 impl<T: Element, const N: usize> FewOf<T> for heapless::Vec<T, N, u8> {
     const EMPTY: Self = heapless::Vec::new();
 

@@ -188,6 +188,7 @@ impl Window {
     }
 
     fn rise(&mut self, by: u32) {
+        debug_assert!(self.floor.checked_add(by).is_some(), "what is settled only grows");
         self.floor += by;
         self.settled = self.settled.checked_shr(by).unwrap_or(0);
         self.seen = self.seen.max(self.floor);

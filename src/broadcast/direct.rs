@@ -4,16 +4,15 @@
 //! Long ones go a piece at a time. Whoever is sent one tells it once: it keeps the numbers of the latest in mind.
 
 use super::log::At;
+use crate::ask::{Ask, Schedule};
 use crate::member::{Address, NodeId};
 use crate::node_core::Core;
-use crate::storage::{FewData, FewOf, Storage};
+use crate::storage::{FewData, FewOf, Storage, must_fit};
 use crate::time::Instant;
 
 /// The most messages on their way, counted by addressee.
 pub(crate) const SENDS: usize = 16;
 pub(crate) const FEW_SENDS: usize = 4;
-/// By how much the gap between tries grows: to 16 times the first.
-const MOST_DOUBLINGS: u8 = 4;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,15 +27,12 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Send {
     pub(crate) to: NodeId,
-    pub(crate) number: u32,
+    pub(crate) ask: Ask,
     pub(crate) at: At,
     pub(crate) pieces: u8,
     /// The first piece that has not been acknowledged.
     pub(crate) piece: u8,
-    tries: u8,
-    next: Instant,
     until: Instant,
-    owed: bool,
     outcome: Outcome,
     /// Nobody is to be told what became of it.
     quiet: bool,
@@ -50,12 +46,12 @@ impl Send {
         quiet: bool,
         (now, until): (Instant, Instant),
     ) -> Self {
-        let (outcome, next) = (Outcome::Pending, now);
-        Send { to, number, at, pieces, piece: 0, tries: 0, next, until, owed: false, outcome, quiet }
+        let (ask, outcome) = (Ask::new(number, now), Outcome::Pending);
+        Send { to, ask, at, pieces, piece: 0, until, outcome, quiet }
     }
 
     fn conclude(&mut self, outcome: Outcome) {
-        (self.outcome, self.owed) = (outcome, false);
+        (self.outcome, self.ask.owed) = (outcome, false);
     }
 
     fn tick<A: Address, S: Storage>(&mut self, unit: u64, core: &Core<A, S>) {
@@ -65,9 +61,8 @@ impl Send {
         let lives = core.members.find(self.to).is_some_and(|index| core.members.is_live(index));
         if !lives || core.now >= self.until {
             self.conclude(Outcome::Failed);
-        } else if core.now >= self.next {
-            self.next = core.now.after(unit << self.tries);
-            (self.tries, self.owed) = ((self.tries + 1).min(MOST_DOUBLINGS), true);
+        } else if self.ask.is_due(core.now) {
+            self.ask.repeat(Schedule::direct(unit), core.now);
         }
     }
 }
@@ -94,7 +89,7 @@ impl<S: Storage> Sends<S> {
 
     /// Adds one; there must be room.
     pub(crate) fn push(&mut self, send: Send) {
-        let _ = self.0.push(send);
+        must_fit(self.0.push(send));
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -123,7 +118,7 @@ impl<S: Storage> Sends<S> {
 
     pub(crate) fn due(&self) -> Instant {
         let pending = self.0.iter().filter(|send| send.outcome == Outcome::Pending);
-        pending.map(|send| send.next.min(send.until)).min().unwrap_or(Instant::FAR_FUTURE)
+        pending.map(|send| send.ask.next.min(send.until)).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     pub(crate) fn tick<A: Address>(&mut self, unit: u64, core: &Core<A, S>) {
@@ -140,10 +135,11 @@ impl<S: Storage> Sends<S> {
     /// Takes an acknowledgement of a piece; one that there was no room for is tried again in its time. False if it was
     /// none.
     pub(crate) fn on_ack(&mut self, from: NodeId, number: u32, piece: u8, taken: bool, now: Instant) -> bool {
-        let asked = |send: &&mut Send| send.number == number && send.to == from && send.outcome == Outcome::Pending;
+        let asked = |send: &&mut Send| send.ask.number == number && send.to == from && send.outcome == Outcome::Pending;
         let Some(send) = self.0.iter_mut().find(asked) else { return false };
         if taken && piece == send.piece {
-            (send.piece, send.tries, send.next, send.owed) = (piece + 1, 0, now, false);
+            send.piece = piece + 1;
+            send.ask.restart(now);
             if send.piece >= send.pieces {
                 send.conclude(Outcome::Reached);
             }
@@ -154,7 +150,7 @@ impl<S: Storage> Sends<S> {
 
     /// Which are to be sent.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, &Send)> {
-        self.0.iter().enumerate().filter(|(_, send)| send.owed)
+        self.0.iter().enumerate().filter(|(_, send)| send.ask.owed)
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<&Send> {
@@ -163,7 +159,7 @@ impl<S: Storage> Sends<S> {
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
-        self.0.get_mut(at).is_some_and(|send| core::mem::take(&mut send.owed))
+        self.0.get_mut(at).is_some_and(|send| send.ask.sent())
     }
 
     /// The next outcome to tell of.

@@ -1,7 +1,7 @@
 //! Questions of this node's own, whose answers it still takes.
 
 use crate::ids::MessageId;
-use crate::storage::{FewData, FewOf, Storage};
+use crate::storage::{FewData, FewOf, Storage, must_fit};
 use crate::time::Instant;
 
 /// The most questions that are open at once: one bit each in every member's window.
@@ -36,7 +36,7 @@ impl<S: Storage> Questions<S> {
     pub(crate) fn open(&mut self, id: MessageId, number: u32, wanted: u32, until: Instant) -> u8 {
         let free = |slot: &u8| !self.0.iter().any(|open| open.slot == *slot);
         let slot = (0..QUESTIONS as u8).find(free).unwrap_or(0);
-        let _ = self.0.push(Open { id, number, until, wanted, answers: 0, slot, over: false });
+        must_fit(self.0.push(Open { id, number, until, wanted, answers: 0, slot, over: false }));
         1 << slot
     }
 

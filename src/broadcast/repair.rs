@@ -4,11 +4,12 @@
 //! then others and the origin in turn. Each answer says what the one who was asked has not either. What the origin says
 //! it has no more is given up; if the origin is gone, what nobody has given in all the time that is allowed.
 
+use crate::ask::{Ask, Schedule, earliest};
 use crate::member::{Address, Member, NodeId};
 use crate::members::Members;
 use crate::node_core::Core;
 use crate::share::{Claim, make_room};
-use crate::storage::{FewData, FewOf, Storage};
+use crate::storage::{FewData, FewOf, Storage, must_fit};
 use crate::time::Instant;
 use crate::wire::{Origin, Pull};
 
@@ -27,15 +28,13 @@ struct Repair {
     /// Up to which broadcast others say that there is something.
     last: u32,
     peer: NodeId,
-    number: u32,
-    asked: u8,
+    /// One try for each peer. Without a number nobody is asked now.
+    ask: Ask,
     /// How far this node had come when it asked last.
     seen: u32,
     /// And what it lacked then.
     lacked: Option<(u32, u64)>,
     since: Instant,
-    next: Instant,
-    owed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,19 +75,8 @@ impl<S: Storage> Repairs<S> {
         if !make_room!(self.0, |held| claim(held.peer), claim(peer)) {
             return;
         }
-        let (since, next) = (now, now.after(wait));
-        let _ = self.0.push(Repair {
-            origin,
-            last,
-            peer,
-            number: 0,
-            asked: 0,
-            seen: 0,
-            lacked: None,
-            since,
-            next,
-            owed: false,
-        });
+        let ask = Ask::new(0, now.after(wait));
+        must_fit(self.0.push(Repair { origin, last, peer, ask, seen: 0, lacked: None, since: now }));
     }
 
     /// Up to which of this origin's broadcasts others say that there is something.
@@ -109,7 +97,7 @@ impl<S: Storage> Repairs<S> {
     }
 
     pub(crate) fn due(&self) -> Instant {
-        self.0.iter().map(|held| held.next).min().unwrap_or(Instant::FAR_FUTURE)
+        earliest(self.0.iter().map(|held| &held.ask))
     }
 
     /// Asks where it is time. Gives what is to be given up, if there is anything; call it again until there is not.
@@ -119,7 +107,7 @@ impl<S: Storage> Repairs<S> {
         }
         self.0.retain(|held| held.missing(&core.members).is_some());
         let (mut hopeless, now) = (None, core.now);
-        for held in self.0.iter_mut().filter(|held| now >= held.next) {
+        for held in self.0.iter_mut().filter(|held| held.ask.is_due(now)) {
             if core.now.since(held.since) >= core.config.delivery_timeout {
                 hopeless = Some((held.origin, held.hopeless_up_to(&core.members)));
                 // What others only say that there is, they may say again.
@@ -133,7 +121,7 @@ impl<S: Storage> Repairs<S> {
 
     /// Which of them are to ask, and whom.
     pub(crate) fn owed<A: Address>(&self, members: &Members<A, S>) -> impl Iterator<Item = (usize, NodeId)> {
-        let asks = self.0.iter().enumerate().filter(|(_, held)| held.owed && held.missing(members).is_some());
+        let asks = self.0.iter().enumerate().filter(|(_, held)| held.ask.owed && held.missing(members).is_some());
         asks.map(|(at, held)| (at, held.peer))
     }
 
@@ -141,12 +129,12 @@ impl<S: Storage> Repairs<S> {
     pub(crate) fn question<A: Address>(&self, at: usize, members: &Members<A, S>) -> Option<Pull> {
         let held = self.0.get(at)?;
         let (first, wanted) = held.missing(members)?;
-        Some(Pull { number: held.number, origin: held.origin, first, wanted })
+        Some(Pull { number: held.ask.number, origin: held.origin, first, wanted })
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
-        self.0.get_mut(at).is_some_and(|held| core::mem::take(&mut held.owed))
+        self.0.get_mut(at).is_some_and(|held| held.ask.sent())
     }
 
     /// One who was asked has not what is `lacking` from `first` on; if it is the origin, it has nothing before `oldest` and
@@ -159,15 +147,15 @@ impl<S: Storage> Repairs<S> {
     ) -> Option<Option<u32>> {
         // No question has the number 0: what one that was answered is left with.
         let number = Some(lack.pull.number).filter(|number| *number != 0)?;
-        let asked = |held: &&mut Repair| held.number == number && held.peer == from && held.asked > 0;
+        let asked = |held: &&mut Repair| held.ask.number == number && held.peer == from && held.ask.tries > 0;
         let held = self.0.iter_mut().find(asked).filter(|held| held.origin == lack.pull.origin)?;
         let gave = lack.pull.wanted == 0;
         // If it had all that was asked for, it may have more; if not, another is asked.
         // What was given and is lacking still, there was no room for: it need not be given again at once.
         let came = held.lacked != held.missing(&core.members);
-        held.asked = if gave && came { 0 } else { held.asked };
+        held.ask.tries = if gave && came { 0 } else { held.ask.tries };
         let wait = if gave && !came { core.config.probe_period } else { core.config.gossip_gap };
-        (held.next, held.number) = (core.now.after(wait), 0);
+        (held.ask.next, held.ask.number) = (core.now.after(wait), 0);
         if from != lack.pull.origin.id {
             return Some(None);
         }
@@ -204,19 +192,16 @@ impl Repair {
     }
 
     fn ask_next<A: Address, S: Storage>(&mut self, unit: u64, core: &mut Core<A, S>) {
-        if self.asked > 0 {
+        if self.ask.tries > 0 {
             self.peer = self.other_peer(core);
         }
-        // The origin's turn comes however often it has come.
-        self.asked = self.asked.checked_add(1).unwrap_or(u8::MAX - 1);
-        self.number = core.rng.next_u32() | 1;
+        self.ask.number = core.rng.next_u32() | 1;
         self.seen = core
             .members
             .find_life(self.origin.id, self.origin.tag)
             .map_or(0, |index| core.members.window(index).seen());
         self.lacked = self.missing(&core.members);
-        self.owed = true;
-        self.next = core.now.after((unit << self.asked.min(5)).min(core.config.probe_period));
+        self.ask.repeat(Schedule::pull(unit, &core.config), core.now);
     }
 
     /// Whom to ask after the first: others at random, and the origin now and then.
@@ -225,7 +210,7 @@ impl Repair {
         let proved = |id| core.members.find(id).is_some_and(|index| core.members.is_proved(index));
         let origin = core.members.find_life(self.origin.id, self.origin.tag);
         let lives = origin.is_some_and(|index| core.members.is_live(index) && core.members.is_proved(index));
-        if lives && self.asked >= OTHERS && self.asked.is_multiple_of(2) {
+        if lives && self.ask.tries >= OTHERS && self.ask.tries.is_multiple_of(2) {
             return self.origin.id;
         }
         let other = |member: &Member<A>| member.id() != self.peer;

@@ -10,7 +10,7 @@ use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::node_core::Core;
 use crate::stats::{DropReason, Stats};
-use crate::storage::{FewOf, List, Storage};
+use crate::storage::{FewOf, List, Storage, must_fit};
 use crate::time::Instant;
 use crate::window::{Place, Window};
 use crate::wire::{HOLLOW, HOPS, Origin, PART, Part, Piece};
@@ -166,7 +166,7 @@ impl<S: Storage> Broadcasts<S> {
         let mut moves = Vec::<(At, At), { LEGS + OUTBOX + direct::SENDS }>::new();
         let made = log.make_room(len, stays, lost, |from, to| {
             if from != to && used(from) {
-                let _ = moves.push((from, to));
+                must_fit(moves.push((from, to)));
             }
         });
         let new = |at: At| moves.iter().find(|(from, _)| *from == at).map_or(at, |(_, to)| *to);

@@ -4,27 +4,23 @@ use heapless::Vec;
 
 use super::verdict::{Around, Evidence};
 use super::{JURORS, PANEL};
+use crate::ask::{Ask, Schedule};
 use crate::config::Config;
 use crate::member::{Address, Certificate, Member, NodeId, Status};
 use crate::members::Members;
 use crate::node_core::Core;
 use crate::rng::Rng;
-use crate::storage::Storage;
+use crate::storage::{Storage, must_fit};
 use crate::time::Instant;
 use crate::wire::Word;
 
 /// A series of tries to get one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Tries {
-    /// The number of the first try; the k-th carries this plus k, so that an answer names its try (Karn's problem).
-    pub(super) number: u32,
+    /// Its number is that of the first try; the k-th carries this plus k, so that an answer names its try (Karn's problem).
+    pub(super) ask: Ask,
     pub(super) count: u16,
-    /// Tries since the schedule was last begun.
-    pub(super) step: u8,
     pub(super) last: Instant,
-    pub(super) next: Instant,
-    /// A ping waits to be sent.
-    pub(super) owed: bool,
     /// How many of the tries the host did not take, or were made before the schedule was last begun.
     void: u16,
     /// The last of those that the host did not take.
@@ -33,12 +29,13 @@ pub(super) struct Tries {
 
 impl Tries {
     pub(super) fn begin(number: u32, now: Instant) -> Self {
-        Tries { number, count: 0, step: 0, last: now, next: now, owed: false, void: 0, refused: 0 }
+        Tries { ask: Ask::new(number, now), count: 0, last: now, void: 0, refused: 0 }
     }
 
     /// Begins the schedule anew at `from`, as if nothing had been tried.
     fn rearm(&mut self, from: Instant) {
-        (self.step, self.next, self.owed, self.void) = (0, from, false, self.count);
+        self.ask.restart(from);
+        self.void = self.count;
     }
 
     /// The host did not take the latest try. Whether none has been made then.
@@ -54,27 +51,23 @@ impl Tries {
         self.count.saturating_sub(self.void)
     }
 
-    /// Makes the due try, and sets the time of the next: gaps double from `unit` up to a quarter of the probe period.
+    /// Makes the due try, and sets the time of the next.
     pub(super) fn tick(&mut self, now: Instant, unit: u64, config: &Config) -> bool {
-        if now < self.next {
-            return false;
+        let due = self.ask.is_due(now);
+        if due {
+            self.ask.repeat(Schedule::probe(unit, config), now);
+            (self.last, self.count) = (now, self.count.saturating_add(1));
         }
-        let gap = unit.checked_shl(u32::from(self.step)).unwrap_or(u64::MAX).min(config.probe_period / 4);
-        self.next = now.after(gap.max(1));
-        self.step = self.step.saturating_add(1).min(32);
-        self.last = now;
-        self.count = self.count.saturating_add(1);
-        self.owed = true;
-        true
+        due
     }
 
     /// The number of the latest try.
     pub(super) fn current(&self) -> u32 {
-        self.number.wrapping_add(u32::from(self.count).saturating_sub(1))
+        self.ask.number.wrapping_add(u32::from(self.count).saturating_sub(1))
     }
 
     pub(super) fn asked(&self, number: u32) -> bool {
-        number.wrapping_sub(self.number) < u32::from(self.count)
+        number.wrapping_sub(self.ask.number) < u32::from(self.count)
     }
 
     /// The round trip that an answer to this number shows, if its try was the last, or the first of those since
@@ -83,8 +76,8 @@ impl Tries {
         if number == self.current() {
             return Some(now.since(self.last));
         }
-        let never_rearmed = u16::from(self.step) == self.count;
-        (number == self.number && never_rearmed).then(|| now.since(opened))
+        let never_rearmed = u16::from(self.ask.tries) == self.count;
+        (number == self.ask.number && never_rearmed).then(|| now.since(opened))
     }
 }
 
@@ -183,7 +176,7 @@ impl Case {
             let chosen = chosen.or_else(|| any(&mut core.rng));
             let Some(member) = chosen.and_then(|index| core.members.member(index)) else { return };
             core.stats.questions = core.stats.questions.wrapping_add(1);
-            let _ = self.jurors.push(Juror { id: member.id(), word: None, owed: true });
+            must_fit(self.jurors.push(Juror { id: member.id(), word: None, owed: true }));
         }
     }
 
@@ -233,7 +226,7 @@ impl Case {
     pub(super) fn meet_verdict(&mut self, allowed: u64, now: Instant) {
         let verdict = self.opened.after(if self.claim.is_some() { allowed / 2 } else { allowed });
         if verdict > now {
-            self.tries.next = self.tries.next.min(verdict);
+            self.tries.ask.next = self.tries.ask.next.min(verdict);
         }
     }
 

@@ -9,10 +9,11 @@
 //! not meet: a node that hears the accuser, that holds it alive by the word of others, or that is too late to know whom it
 //! does not reach. A liar gains nothing by silence, as it could answer that it does hold this node dead.
 
+use crate::ask::{Ask, Schedule, earliest};
 use crate::member::{Address, Liveness, NodeId};
 use crate::node_core::Core;
 use crate::share::{Claim, make_room};
-use crate::storage::{Few, FewOf, Storage};
+use crate::storage::{Few, FewOf, Storage, must_fit};
 use crate::time::Instant;
 use crate::wire::Word;
 
@@ -27,10 +28,7 @@ struct Charge {
     accuser: NodeId,
     /// What is said: at which incarnation this node is down, or left.
     said: Said,
-    question: u32,
-    tries: u8,
-    next: Instant,
-    owed: bool,
+    ask: Ask,
 }
 
 /// At which incarnation this node is said to be gone, and how.
@@ -63,28 +61,28 @@ impl<S: Storage> Charges<S> {
         };
         let free = core.now >= self.rests && make_room!(self.open, |held| rank(held.accuser), rank(accuser));
         if free {
-            let (question, next) = (core.rng.next_u32(), core.now);
-            let _ = self.open.push(Charge { accuser, said, question, tries: 0, next, owed: false });
+            let ask = Ask::new(core.rng.next_u32(), core.now);
+            must_fit(self.open.push(Charge { accuser, said, ask }));
         }
         free
     }
 
     pub(super) fn due(&self) -> Instant {
-        self.open.iter().map(|charge| charge.next).min().unwrap_or(Instant::FAR_FUTURE)
+        earliest(self.open.iter().map(|charge| &charge.ask))
     }
 
     /// Asks again where no answer came, at gaps that double, and gives up so long after the last: the accuser's loop may come
     /// round seldom.
     pub(super) fn tick(&mut self, unit: u64, patience: u64, now: Instant) {
-        let is_over = |charge: &Charge| now >= charge.next && charge.tries >= TRIES;
+        let is_over = |charge: &Charge| charge.ask.is_in_vain(TRIES, now);
         let over = self.open.iter().find(|charge| is_over(charge));
         self.unanswered = over.map(|charge| (charge.accuser, charge.said)).or(self.unanswered);
         self.open.retain(|charge| !is_over(charge));
-        for charge in self.open.iter_mut().filter(|charge| now >= charge.next) {
-            let last = charge.tries + 1 >= TRIES;
-            charge.next = now.after(if last { patience } else { unit << charge.tries });
-            charge.tries += 1;
-            charge.owed = true;
+        for charge in self.open.iter_mut().filter(|charge| charge.ask.is_due(now)) {
+            charge.ask.repeat(Schedule::charge(unit), now);
+            if charge.ask.tries >= TRIES {
+                charge.ask.next = now.after(patience);
+            }
         }
     }
 
@@ -110,18 +108,18 @@ impl<S: Storage> Charges<S> {
 
     /// Where in the table those stand that are to be asked, and who they are.
     pub(super) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
-        let owed = self.open.iter().enumerate().filter(|(_, charge)| charge.owed);
+        let owed = self.open.iter().enumerate().filter(|(_, charge)| charge.ask.owed);
         owed.map(|(at, charge)| (at, charge.accuser))
     }
 
     /// The number of the question that stands there.
     pub(super) fn question(&self, at: usize) -> Option<u32> {
-        self.open.get(at).map(|charge| charge.question)
+        self.open.get(at).map(|charge| charge.ask.number)
     }
 
     /// Takes off what stands there; whether it was to be sent.
     pub(super) fn sent(&mut self, at: usize) -> bool {
-        self.open.get_mut(at).is_some_and(|charge| core::mem::take(&mut charge.owed))
+        self.open.get_mut(at).is_some_and(|charge| charge.ask.sent())
     }
 
     /// Takes an answer; `None` if it is none. What the accuser holds, if that is what it said; then none is looked into for
@@ -133,7 +131,7 @@ impl<S: Storage> Charges<S> {
         word: Word,
         (now, rest): (Instant, u64),
     ) -> Option<Option<Said>> {
-        let asked = |charge: &Charge| charge.accuser == from && charge.question == question && charge.tries > 0;
+        let asked = |charge: &Charge| charge.accuser == from && charge.ask.number == question && charge.ask.tries > 0;
         let at = self.open.iter().position(asked)?;
         let charge = self.open.swap_take(at)?;
         let holds = word == Word::Silent;
@@ -144,12 +142,13 @@ impl<S: Storage> Charges<S> {
         Some(holds.then_some(charge.said))
     }
 
-    /// The caller came late: answers may wait in its socket, and are read before a charge is given up; not for ever, as a
-    /// loop may always be late.
-    pub(super) fn forgive(&mut self, unit: u64, now: Instant) {
-        let is_over = |charge: &&mut Charge| now >= charge.next && (TRIES..2 * TRIES).contains(&charge.tries);
-        for charge in self.open.iter_mut().filter(is_over) {
-            (charge.tries, charge.next) = (charge.tries + 1, now.after(unit));
-        }
+    pub(super) fn postpone(&mut self, read: Instant) {
+        self.open.iter_mut().for_each(|charge| charge.ask.postpone(TRIES, read));
+    }
+
+    /// The host did not take what was sent to an accuser: that one has not been asked.
+    pub(super) fn not_sent(&mut self, to: impl Fn(NodeId) -> bool) {
+        self.open.iter_mut().filter(|charge| to(charge.accuser)).for_each(|charge| charge.ask.not_sent());
+        self.open.retain(|charge| !charge.ask.is_unsendable());
     }
 }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::node_core::Core;
 use crate::share::{Claim, OVER, make_room};
-use crate::storage::{FewOf, Storage};
+use crate::storage::{FewOf, Storage, must_fit};
 use crate::time::Instant;
 
 /// So many pings does a question pay for towards a member that has not shown that it is where it is said to be: what all the
@@ -65,8 +65,8 @@ impl<A: Copy> Errand<A> {
     pub(super) fn repeat(&mut self, now: Instant) {
         self.owed |= self.heard.is_some();
         self.asks = self.asks.saturating_add(1);
-        if self.tries.next >= self.given_up_at() {
-            self.tries.next = now;
+        if self.tries.ask.next >= self.given_up_at() {
+            self.tries.ask.next = now;
         }
     }
 
@@ -83,14 +83,14 @@ impl<A: Copy> Errand<A> {
     /// The host did not take the latest try.
     pub(super) fn not_sent(&mut self) {
         if self.tries.not_sent() {
-            self.begun = self.tries.next;
+            self.begun = self.tries.ask.next;
         }
     }
 
     /// When there is something to do next, if what waits to be read will have been by that time.
     pub(super) fn due(&self, read: Instant) -> Instant {
         match self.heard {
-            None => self.tries.next.min(self.given_up_at().max(read)),
+            None => self.tries.ask.next.min(self.given_up_at().max(read)),
             Some(_) => self.kept_until(),
         }
     }
@@ -103,11 +103,11 @@ impl<A: Copy> Errand<A> {
         if read >= self.given_up_at() {
             self.conclude(false, now);
         } else if pinged {
-            self.tries.next = Instant::FAR_FUTURE;
+            self.tries.ask.next = Instant::FAR_FUTURE;
         } else if self.proved || self.tries.made() < PAID.saturating_mul(self.asks) {
             self.tries.tick(now, unit, config);
         } else {
-            self.tries.next = Instant::FAR_FUTURE;
+            self.tries.ask.next = Instant::FAR_FUTURE;
         }
     }
 
@@ -116,7 +116,7 @@ impl<A: Copy> Errand<A> {
         if self.heard.is_none() || heard && self.heard == Some(false) {
             // An answer that took long is kept as long as one that is in time.
             self.begun = self.begun.max(Instant::from_micros(now.as_micros().saturating_sub(self.within)));
-            (self.heard, self.owed, self.tries.owed) = (Some(heard), true, false);
+            (self.heard, self.owed, self.tries.ask.owed) = (Some(heard), true, false);
         }
     }
 
@@ -160,7 +160,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let within = within.min(2 * errand_time(&core.config, false));
         let mut tries = Tries::begin(core.rng.next_u32(), core.now);
         // Several are asked at a time: each leaves out the closest tries, and makes three in the shorter time.
-        tries.step = 3;
+        tries.ask.tries = 3;
         let (begun, heard) = (core.now, None);
         let mut errand = Errand { asker, question, target, proved, asks: 1, begun, within, tries, heard, owed: false };
         if !make_room!(self.errands, Errand::claim, errand.claim()) {
@@ -168,13 +168,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
         // One ping is enough for all who ask about a member at a time.
         if let Some(other) = self.errands.iter().find(|other| other.target == target && other.heard.is_none()) {
-            errand.tries.next = errand.tries.next.max(other.tries.next);
+            errand.tries.ask.next = errand.tries.ask.next.max(other.tries.ask.next);
         }
         // A sleeper that this node has heard need not be woken to be vouched for.
         if index.is_some_and(|index| may_sleep(index, core) && core.members.was_heard(index)) {
             errand.conclude(true, core.now);
         }
-        let _ = self.errands.push(errand);
+        must_fit(self.errands.push(errand));
         self.tick_errands(core);
         Asked::Taken
     }

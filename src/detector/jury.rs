@@ -116,7 +116,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
         }
         // Those who ask about it want this node's own word.
         let others = self.errands.iter_mut().filter(|errand| errand.target == target);
-        others.for_each(|errand| errand.tries.next = errand.tries.next.min(core.now));
+        others.for_each(|errand| errand.tries.ask.next = errand.tries.ask.next.min(core.now));
         self.hears(target, core);
         true
     }

@@ -35,7 +35,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
             let asked = case.jurors.iter().enumerate().filter(|(_, juror)| juror.owed);
             let asks = asked.map(move |(place, juror)| (Seat::Juror(at, place), members.whereabouts(juror.id), true));
             let ping = (Seat::Case(at), members.whereabouts(case.target), self.may_hear_news(case.target, members));
-            case.tries.owed.then_some(ping).into_iter().chain(asks)
+            case.tries.ask.owed.then_some(ping).into_iter().chain(asks)
         });
         let of_errands = self.errands.iter().enumerate().flat_map(move |(at, errand)| {
             let hears = self.may_hear_news(errand.target, members);
@@ -44,7 +44,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
                 let asker = &errand.asker;
                 (Seat::Answer(at), Some((asker.addr, asker.tag)), is_home(asker.id, asker.addr, members))
             });
-            errand.tries.owed.then_some(ping).into_iter().chain(verdict)
+            errand.tries.ask.owed.then_some(ping).into_iter().chain(verdict)
         });
         let of_charges = self.charges.owed().map(move |(at, accuser)| {
             (Seat::Charge(at), members.whereabouts(accuser), self.may_hear_news(accuser, members))
@@ -65,7 +65,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
                 core.write_ping(case.tries.current(), writer)?;
                 // Told three times it has heard it, or nothing at all.
                 case.claim
-                    .filter(|_| case.tries.step <= 3)
+                    .filter(|_| case.tries.ask.tries <= 3)
                     .map_or(Some(()), |claim| write_claim(case, claim, core, writer))
             }
             Seat::Juror(at, place) => {
@@ -86,13 +86,13 @@ impl<A: Address, S: Storage> Detector<A, S> {
     /// Takes off what stands there; whether it was to be sent.
     pub(crate) fn sent(&mut self, seat: Seat) -> bool {
         let owed = match seat {
-            Seat::Case(at) => self.cases.get_mut(at).map(|case| &mut case.tries.owed),
+            Seat::Case(at) => self.cases.get_mut(at).map(|case| &mut case.tries.ask.owed),
             Seat::Juror(at, place) => {
                 let juror = self.cases.get_mut(at).and_then(|case| case.jurors.get_mut(place));
                 juror.map(|juror| &mut juror.owed)
             }
             Seat::Charge(at) => return self.charges.sent(at),
-            Seat::Errand(at) => self.errands.get_mut(at).map(|errand| &mut errand.tries.owed),
+            Seat::Errand(at) => self.errands.get_mut(at).map(|errand| &mut errand.tries.ask.owed),
             Seat::Answer(at) => self.errands.get_mut(at).map(|errand| &mut errand.owed),
         };
         owed.is_some_and(core::mem::take)

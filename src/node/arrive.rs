@@ -232,7 +232,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     // Others who say that they are this node.
 
     pub(super) fn hear_own_id(&mut self, from: A, head: Head, mut frames: Reader<'_>, own_tag: u32) {
-        let rival = self.rival.as_ref().map(|rival| (rival.number, rival.life.tag(head.sender)));
+        let rival = self.rival.as_ref().map(|rival| (rival.ask.number, rival.life.tag(head.sender)));
         let of_sender =
             |record: Option<Record<A>>| record.filter(|record| record.id == head.sender && record.tag() == head.tag);
         let frame = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));

@@ -130,7 +130,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match decide(contest) {
             Outcome::Wait => self.ask_which_life(),
             // The rival is told first that others hold this node.
-            Outcome::Drop if rival.owed && !contest.waited => rival.rest(self.core.now, &self.core.config),
+            Outcome::Drop if rival.ask.owed && !contest.waited => rival.rest(self.core.now, &self.core.config),
             Outcome::Drop => {
                 self.hearsay = rival.is_backed(others).then(|| self.core.now.after(self.core.config.suspicion));
                 self.rival = None;

@@ -12,7 +12,7 @@ use crate::members::MYSELF;
 use crate::progress::{self, MOST_STEPS, Range};
 use crate::share::{Claim, make_room};
 use crate::stats::DropReason;
-use crate::storage::{FewOf, Storage};
+use crate::storage::{FewOf, Storage, must_fit};
 use crate::tree::{Share, live_in};
 use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Progress, Pull, Reader};
 
@@ -184,7 +184,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                     return self.refuse(DropReason::Malformed);
                 };
                 self.core.members.fetch(origin.id);
-                let _ = batch.push((origin, progress, None));
+                must_fit(batch.push((origin, progress, None)));
             }
             for (origin, _, index) in &mut batch {
                 *index = self.core.members.find(origin.id);

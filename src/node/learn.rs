@@ -313,6 +313,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let held = self.core.members.get(index).copied();
         // Its end is not the member's own word: it says nothing of where the member was, nor how patient.
         let record = held.map_or(record, |held| record.ending(&held));
+        debug_assert!(held.is_none_or(|held| record.supersedes(&held)), "what is held only grows");
         let held = held.filter(|held| held.life != record.life && index != MYSELF);
         let origin = held.map(|held| Origin { id: held.id, tag: held.tag() });
         if let Some(origin) = origin.filter(|_| self.keeps_messages()) {

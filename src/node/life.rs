@@ -186,7 +186,6 @@ impl<A: Address, S: Storage> Node<A, S> {
         let patience = config.patience;
         self.redescribe(|myself| Record { patience, ..myself });
         self.detector.hurry(self.core.now, &self.core.config);
-        self.challenges.forgive(self.core.now);
         self.seeds.hurry(self.core.now, &self.core.config);
         self.act();
         Ok(())

@@ -13,7 +13,7 @@ use crate::members::{Index, MYSELF};
 use crate::progress;
 use crate::share::{Claim, make_room};
 use crate::stats::DropReason;
-use crate::storage::{Few, FewOf, Storage};
+use crate::storage::{Few, FewOf, Storage, must_fit};
 use crate::sync::{self, Diff};
 use crate::time::Instant;
 use crate::wire::{Answer, Parts, Passing, Word, Writer, kind, write_verdict};
@@ -167,7 +167,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         if make_room!(self.replies.0, Reply::claim, reply.claim()) {
-            let _ = self.replies.0.push(reply);
+            must_fit(self.replies.0.push(reply));
         }
     }
 

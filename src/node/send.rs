@@ -224,7 +224,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         {
             return Some(Pending::strict(What::Probe(seat), to, hears));
         }
-        if let Some(rival) = behind(self.rival.iter().filter(|rival| rival.owed), passed) {
+        if let Some(rival) = behind(self.rival.iter().filter(|rival| rival.ask.owed), passed) {
             return Some(Pending::strict(What::Rival, Some((rival.addr, rival.life.tag(self.id()))), false));
         }
         if let Some((at, side)) = behind(self.challenges.owed(), passed) {
@@ -260,7 +260,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         match pending.what {
             What::Reply(at) => self.replies.take(at),
             What::Probe(seat) => self.detector.sent(seat),
-            What::Rival => self.rival.as_mut().is_some_and(|rival| core::mem::take(&mut rival.owed)),
+            What::Rival => self.rival.as_mut().is_some_and(|rival| rival.ask.sent()),
             What::Challenge(at, side) => self.challenges.sent(at, side),
             What::Seed(at) => self.seeds.sent(at),
             What::Leave(at) => self.leave.as_mut().is_some_and(|leave| leave.sent(at)),

@@ -11,7 +11,7 @@ use crate::ids::{MessageId, Question};
 use crate::member::{Address, NodeId, Record};
 use crate::members::MYSELF;
 use crate::node_core::Deadline;
-use crate::storage::Storage;
+use crate::storage::{Storage, must_fit};
 use crate::time::{Instant, micros};
 use crate::topic::Topic;
 use crate::wire::{ANSWER, QUESTION, Writer, kind, write_frame, write_part, write_piece};
@@ -130,7 +130,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             let any =
                 self.core.members.random_live(&mut self.core.rng, fresh).and_then(|index| self.core.members.get(index));
             match any.map(|record| record.id) {
-                Some(id) => drop(chosen.push(id)),
+                Some(id) => must_fit(chosen.push(id)),
                 None => break,
             }
         }
@@ -354,7 +354,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let entry = self.broadcasts.log.get(send.at)?;
         let piece = self.broadcasts.piece_of(send.at, &entry, send.piece, false);
         write_frame(kind::DIRECT, writer, |body| {
-            body.u32(send.number)?;
+            body.u32(send.ask.number)?;
             write_part(&piece.part, body)
         })
     }
@@ -376,7 +376,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         if let Some(send) = self.broadcasts.sends.next_outcome() {
             let origin = self.core.members.own_origin()?;
-            let id = MessageId { origin: origin.id, tag: origin.tag, seq: send.number };
+            let id = MessageId { origin: origin.id, tag: origin.tag, seq: send.ask.number };
             return Some(News::Outcome(id, send.to, send.has_reached()));
         }
         let over = self.broadcasts.next_over()?;

@@ -58,16 +58,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let late = self.core.now.since(due);
         if late > self.core.config.grace() {
-            self.core.stats.late_ticks = self.core.stats.late_ticks.wrapping_add(1);
-            self.detector.forgive(late, before, self.core.now, &self.core.config);
-            if self.keeps_messages() {
-                self.broadcasts.repairs.forgive(late, self.core.now);
-                self.broadcasts.sends.forgive(late);
-            }
-            self.challenges.forgive(self.core.now.after(self.core.config.grace()));
-            if let Some(rival) = &mut self.rival {
-                rival.forgive(self.core.now, &self.core.config);
-            }
+            self.forgive(late, before);
         }
         self.act();
     }

@@ -5,12 +5,13 @@
 //! compared.
 
 use super::{Partial, Rebuilding, State};
+use crate::ask::{Ask, Schedule, earliest};
 use crate::config::Config;
 use crate::map::LOGS;
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
 use crate::node_core::Core;
-use crate::storage::{FewData, FewOf, Storage};
+use crate::storage::{FewData, FewOf, Storage, must_fit};
 use crate::time::Instant;
 use crate::wire::{Had, HadOf, MOST_VERSION, Origin, Writer};
 
@@ -36,13 +37,10 @@ struct Want {
 struct Fetch<S: Storage> {
     peer: NodeId,
     wants: FewData<S, Want, WANTS, FEW_WANTS>,
-    /// 0 before it is asked.
-    number: u32,
-    tries: u8,
+    /// Its number is 0 before it is asked.
+    ask: Ask,
     /// Something has come since it was asked.
     came: bool,
-    next: Instant,
-    owed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,23 +66,23 @@ impl<S: Storage> Fetches<S> {
             let reaches = want.versions.iter().zip(versions).all(|(held, said)| *held >= said);
             want.owner == owner && want.tag == tag && reaches
         };
-        let holds = |fetch: &Fetch<S>| fetch.peer == peer || fetch.tries == 0;
+        let holds = |fetch: &Fetch<S>| fetch.peer == peer || fetch.ask.tries == 0;
         if self.0.iter().any(|fetch| holds(fetch) && fetch.wants.iter().any(covers)) {
             return true;
         }
         let want = Want { owner, tag, versions };
-        let mut open = self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.number == 0);
+        let mut open = self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.ask.number == 0);
         if let Some(held) = open.find_map(|fetch| fetch.wants.iter_mut().find(|held| held.owner == owner)) {
             *held = want;
             return true;
         }
-        let mut open = self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.number == 0);
+        let mut open = self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.ask.number == 0);
         if open.any(|fetch| fetch.wants.push(want).is_ok()) {
             return true;
         }
         let mut wants = FewData::<S, Want, WANTS, FEW_WANTS>::EMPTY;
-        let _ = wants.push(want);
-        self.0.push(Fetch { peer, wants, number: 0, tries: 0, came: false, next, owed: false }).is_ok()
+        must_fit(wants.push(want));
+        self.0.push(Fetch { peer, wants, ask: Ask::new(0, next), came: false }).is_ok()
     }
 
     /// Whether there is room to hear of more that is lacking.
@@ -93,17 +91,28 @@ impl<S: Storage> Fetches<S> {
     }
 
     pub(crate) fn due(&self) -> Instant {
-        self.0.iter().map(|fetch| fetch.next).min().unwrap_or(Instant::FAR_FUTURE)
+        earliest(self.0.iter().map(|fetch| &fetch.ask))
     }
 
     /// Which of them are to ask, and whom.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
-        self.0.iter().enumerate().filter(|(_, fetch)| fetch.owed).map(|(at, fetch)| (at, fetch.peer))
+        self.0.iter().enumerate().filter(|(_, fetch)| fetch.ask.owed).map(|(at, fetch)| (at, fetch.peer))
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
-        self.0.get_mut(at).is_some_and(|fetch| core::mem::take(&mut fetch.owed))
+        self.0.get_mut(at).is_some_and(|fetch| fetch.ask.sent())
+    }
+
+    /// The caller came late: silence counts after the last try.
+    pub(crate) fn postpone(&mut self, read: Instant) {
+        self.0.iter_mut().for_each(|fetch| fetch.ask.postpone(TRIES, read));
+    }
+
+    /// The host did not take what was sent there.
+    pub(crate) fn not_sent(&mut self, there: impl Fn(NodeId) -> bool) {
+        self.0.iter_mut().filter(|fetch| there(fetch.peer)).for_each(|fetch| fetch.ask.not_sent());
+        self.0.retain(|fetch| !fetch.ask.is_unsendable());
     }
 
     /// Whether this member is being asked for anything.
@@ -113,22 +122,22 @@ impl<S: Storage> Fetches<S> {
 
     /// Something has come from one who was asked: more is on its way.
     pub(crate) fn note_given(&mut self, peer: NodeId, now: Instant, wait: u64) {
-        for fetch in self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.number != 0) {
-            (fetch.came, fetch.next) = (true, fetch.next.max(now.after(wait)));
+        for fetch in self.0.iter_mut().filter(|fetch| fetch.peer == peer && fetch.ask.number != 0) {
+            (fetch.came, fetch.ask.next) = (true, fetch.ask.next.max(now.after(wait)));
         }
     }
 
     /// One who was asked has given all that it will give now; false if it was not asked.
     pub(crate) fn on_fetched(&mut self, peer: NodeId, number: u32, now: Instant, unit: u64) -> bool {
-        let asked = |fetch: &Fetch<S>| fetch.peer == peer && fetch.number == number && number != 0;
+        let asked = |fetch: &Fetch<S>| fetch.peer == peer && fetch.ask.number == number && number != 0;
         if !self.0.iter().any(asked) {
             return false;
         }
         for fetch in self.0.iter_mut().filter(|fetch| asked(fetch)) {
             // In vain: it may still be on its way there.
-            let wait = if fetch.came { 0 } else { unit << fetch.tries.min(8) };
-            fetch.tries = if fetch.came { 0 } else { fetch.tries };
-            (fetch.number, fetch.next) = (0, now.after(wait));
+            let wait = if fetch.came { 0 } else { unit << fetch.ask.tries.min(8) };
+            fetch.ask.tries = if fetch.came { 0 } else { fetch.ask.tries };
+            (fetch.ask.number, fetch.ask.next) = (0, now.after(wait));
         }
         true
     }
@@ -150,18 +159,16 @@ impl<S: Storage> State<S> {
         if core.now < self.fetches.due() {
             return;
         }
-        for fetch in self.fetches.0.iter_mut().filter(|fetch| core.now >= fetch.next) {
+        for fetch in self.fetches.0.iter_mut().filter(|fetch| fetch.ask.is_due(core.now)) {
             fetch.wants.retain(|want| want.stands(&core.members));
             // What came shows that it is there, even if the end was lost.
-            fetch.tries = if fetch.came { 0 } else { fetch.tries };
+            fetch.ask.tries = if fetch.came { 0 } else { fetch.ask.tries };
             let lives = core.members.find(fetch.peer).is_some_and(|index| core.members.is_live(index));
-            if fetch.tries >= TRIES || !lives {
+            if fetch.ask.tries >= TRIES || !lives {
                 fetch.wants.clear();
             }
-            (fetch.number, fetch.came) = (core.rng.next_u32() | 1, false);
-            fetch.owed = true;
-            fetch.next = core.now.after(unit << (fetch.tries + 1).min(8));
-            fetch.tries += 1;
+            (fetch.ask.number, fetch.came) = (core.rng.next_u32() | 1, false);
+            fetch.ask.repeat(Schedule::pull_map(unit), core.now);
         }
         self.fetches.0.retain(|fetch| !fetch.wants.is_empty());
     }
@@ -176,7 +183,7 @@ impl<S: Storage> State<S> {
         let fetch = self.fetches.0.get(at)?;
         let frame = writer.begin(crate::wire::kind::FETCH)?;
         let fill = |writer: &mut Writer<'_>| {
-            writer.u32(fetch.number)?;
+            writer.u32(fetch.ask.number)?;
             let mut any = None;
             for want in fetch.wants.iter() {
                 let Some(had) = self.had(want.owner, members) else { continue };

@@ -8,7 +8,7 @@ use crate::map::Log;
 use crate::map::{At, BULK, LOGS, VITAL_LOG};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, Members};
-use crate::storage::{FewData, FewOf, Storage};
+use crate::storage::{FewData, FewOf, Storage, must_fit};
 use crate::wire::{
     ChunkHead, Had, HadOf, MOST_ENTRIES, MOST_OF_SPAN, Origin, Span, ValuePiece, Writer, Written, kind, written_len,
 };
@@ -143,7 +143,7 @@ impl<S: Storage> State<S> {
             *from = if rebuilds || version >= map.log(log).floor { version } else { 0 };
         }
         if let Some(give) = self.gives.last_mut() {
-            let _ = give.left.push(left);
+            must_fit(give.left.push(left));
         }
     }
 
@@ -268,7 +268,7 @@ impl<S: Storage> State<S> {
     pub(crate) fn settle_give(&mut self, at: usize) -> bool {
         let Some(mut give) = self.gives.take(at) else { return false };
         if core::mem::take(&mut give.written) && !give.done {
-            let _ = self.gives.push(give);
+            must_fit(self.gives.push(give));
         }
         true
     }

@@ -17,7 +17,7 @@ use crate::map::Rebuild;
 use crate::member::Address;
 use crate::members::{Index, Members};
 use crate::node_core::Core;
-use crate::storage::{FewOf, Storage};
+use crate::storage::{FewOf, Storage, must_fit};
 use crate::wire::Chunk;
 
 /// A log: whose it is, and which.
@@ -106,7 +106,7 @@ impl<S: Storage> State<S> {
     fn note_rebuild<A: Address>(&mut self, of: Of, rebuild: Rebuild, core: &Core<A, S>) {
         self.end_rebuild(of);
         let (owner, log) = of;
-        let _ = self.rebuilds.push(Rebuilding { owner, log: log as u8, rebuild, since: core.now });
+        must_fit(self.rebuilds.push(Rebuilding { owner, log: log as u8, rebuild, since: core.now }));
     }
 
     fn end_rebuild(&mut self, (owner, log): Of) {

@@ -7,7 +7,7 @@ use crate::map::{Verdict, judge};
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
-use crate::storage::{FewOf, Storage};
+use crate::storage::{FewOf, Storage, must_fit};
 use crate::wire::{Chunk, ChunkHead, Reader, ValuePiece, Written};
 
 /// For how many probe periods a rebuild or a value may stand still before it is begun anew.
@@ -425,7 +425,7 @@ impl<S: Storage> State<S> {
         }
         found?;
         let at = self.add(head, piece.key, &mut core.members).ok_or(Stop::Room)?;
-        let _ = self.partials.push(Partial { owner, log: log as u8, version, at, came: 0, since: core.now });
+        must_fit(self.partials.push(Partial { owner, log: log as u8, version, at, came: 0, since: core.now }));
         Ok(Some(at))
     }
 

@@ -53,7 +53,7 @@ impl Bed {
     fn next(&mut self) -> Option<(u32, u8)> {
         self.core.now = self.sends.due().max(self.core.now);
         self.tick();
-        let (at, number, piece) = self.sends.owed().map(|(at, send)| (at, send.number, send.piece)).next()?;
+        let (at, number, piece) = self.sends.owed().map(|(at, send)| (at, send.ask.number, send.piece)).next()?;
         assert!(self.sends.sent(at));
         assert!(self.sends.owed().next().is_none(), "it is sent once a time");
         Some((number, piece))
@@ -64,7 +64,7 @@ impl Bed {
     }
 
     fn outcome(&mut self) -> Option<(u32, bool)> {
-        self.sends.next_outcome().map(|send| (send.number, send.has_reached()))
+        self.sends.next_outcome().map(|send| (send.ask.number, send.has_reached()))
     }
 }
 
@@ -143,7 +143,7 @@ fn one_that_moves_is_found_where_it_is() {
     bed.send(7, 1, false);
     bed.sends.rename(|at| at + 100);
     assert!(bed.sends.uses(140) && !bed.sends.uses(40));
-    assert_eq!(bed.sends.get(0).map(|send| (send.to, send.number, send.at)), Some((PEER, 7, 140)));
+    assert_eq!(bed.sends.get(0).map(|send| (send.to, send.ask.number, send.at)), Some((PEER, 7, 140)));
     assert!(bed.sends.get(1).is_none());
 }
 
