@@ -1,4 +1,8 @@
 //! The one keyed hash of the crate, and the order of the id space.
+//!
+//! `inline(never)` on targets of less than 64 bits, here and elsewhere: what many call is one function where flash counts.
+//! Inlined, the hash alone took 10 kB of a firmware. On a host the calls cost up to three quarters more instructions, so
+//! that there the compiler decides. WebAssembly counts among the small ones: a page loads less, and hashes a little slower.
 
 /// SipHash-1-3 (Aumasson and Bernstein, 2012, with the reduced rounds that hash tables use) over 64-bit words.
 ///
@@ -11,6 +15,7 @@ pub(crate) struct Sip {
 }
 
 impl Sip {
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) const fn new(k0: u64, k1: u64) -> Self {
         let v = (
             k0 ^ 0x736f_6d65_7073_6575,
@@ -21,8 +26,9 @@ impl Sip {
         Sip { v, len: 0 }
     }
 
-    const fn round(v: (u64, u64, u64, u64)) -> (u64, u64, u64, u64) {
-        let (mut a, mut b, mut c, mut d) = v;
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    const fn round(&mut self) {
+        let (mut a, mut b, mut c, mut d) = self.v;
         a = a.wrapping_add(b);
         b = b.rotate_left(13) ^ a;
         a = a.rotate_left(32);
@@ -33,29 +39,30 @@ impl Sip {
         c = c.wrapping_add(b);
         b = b.rotate_left(17) ^ c;
         c = c.rotate_left(32);
-        (a, b, c, d)
+        self.v = (a, b, c, d);
     }
 
-    const fn absorb(mut self, word: u64) -> Self {
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    const fn absorb(&mut self, word: u64) {
         self.v.3 ^= word;
-        self.v = Self::round(self.v);
+        self.round();
         self.v.0 ^= word;
-        self
     }
 
     /// Takes in one word.
-    #[inline]
-    pub(crate) const fn word(self, word: u64) -> Self {
-        let mut next = self.absorb(word);
-        next.len = next.len.wrapping_add(8);
-        next
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(crate) const fn word(mut self, word: u64) -> Self {
+        self.absorb(word);
+        self.len = self.len.wrapping_add(8);
+        self
     }
 
     /// Takes in a string of bytes, the last word padded with zeros; the length goes in at the end.
     pub(crate) const fn bytes(mut self, bytes: &[u8]) -> Self {
         let mut rest = bytes;
         while let Some((word, tail)) = rest.split_first_chunk::<8>() {
-            self = self.absorb(u64::from_le_bytes(*word));
+            self.absorb(u64::from_le_bytes(*word));
             rest = tail;
         }
         let mut last = 0u64;
@@ -63,17 +70,20 @@ impl Sip {
             last = last << 8 | *byte as u64;
             rest = head;
         }
-        self = self.absorb(last);
+        self.absorb(last);
         self.len = self.len.wrapping_add(bytes.len() as u64);
         self
     }
 
-    #[inline]
-    pub(crate) const fn finish(self) -> u64 {
-        let len = self.len;
-        let mut state = self.absorb(len);
-        state.v.2 ^= 0xff;
-        let v = Self::round(Self::round(Self::round(state.v)));
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(crate) const fn finish(mut self) -> u64 {
+        self.absorb(self.len);
+        self.v.2 ^= 0xff;
+        self.round();
+        self.round();
+        self.round();
+        let v = self.v;
         v.0 ^ v.1 ^ v.2 ^ v.3
     }
 }
@@ -86,6 +96,7 @@ pub(crate) const fn name(domain: u64, name: &str) -> u64 {
 /// A bijection of the 64-bit numbers that scatters neighbours (the finalizer of SplitMix64, Steele et al. 2014).
 ///
 /// A bijection, so that distinct ids have distinct places in the id space and the order needs no tie-break.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub(crate) const fn mix(mut x: u64) -> u64 {
     x ^= x >> 30;
     x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
