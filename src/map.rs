@@ -72,6 +72,7 @@ impl Map {
     }
 
     /// How far both logs have come.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn versions(&self) -> [u32; LOGS] {
         self.logs.map(|log| log.version)
     }

@@ -24,7 +24,6 @@ use crate::event::Event;
 use crate::hash::{Sip, mix};
 use crate::map::Map;
 use crate::member::{Address, Certificate, Liveness, Member, NodeId, Record};
-use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::storage::{Few, FewOf, List, Storage, must_fit};
 use crate::time::Instant;
@@ -114,7 +113,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             keeps_windows: true,
             key: 0,
             untold: (NONE, NONE),
-            news: News::NONE,
+            news: News::new(),
             certificates: FewOf::EMPTY,
         }
     }
@@ -133,7 +132,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         (self.next_mourned, self.next_dead) = (0, 0);
         (self.key, self.refused, self.forgotten) = (key, false, false);
         self.untold = (NONE, NONE);
-        self.news = News::NONE;
+        self.news = News::new();
         self.certificates.clear();
         // Cannot be refused: every storage holds at least two members.
         let _ = self.insert(myself, Instant::ZERO, stats);
@@ -142,10 +141,12 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     // Looking up.
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn get(&self, index: Index) -> Option<&Record<A>> {
         self.slot(index).map(|slot| &slot.record)
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn find_record(&self, id: NodeId) -> Option<&Record<A>> {
         self.find(id).and_then(|index| self.get(index))
     }
@@ -156,6 +157,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     /// A member's slot, if the table has it in the life that this tag stands for.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn find_life(&self, id: NodeId, tag: u32) -> Option<Index> {
         self.find(id).filter(|index| self.get(*index).is_some_and(|record| record.tag() == tag))
     }
@@ -170,10 +172,12 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.myself().map(|myself| Origin { id: myself.id, tag: myself.tag() })
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn is_live(&self, index: Index) -> bool {
         self.get(index).is_some_and(|record| record.liveness == Liveness::Alive)
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn member(&self, index: Index) -> Option<Member<A>> {
         self.slot(index).map(Slot::member)
     }
@@ -361,10 +365,12 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     // Inside.
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn slot(&self, index: Index) -> Option<&Slot<A>> {
         self.slots.all().get(index as usize).filter(|slot| slot.marks & FREE == 0)
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn slot_mut(&mut self, index: Index) -> Option<&mut Slot<A>> {
         self.slots.all_mut().get_mut(index as usize)
     }
@@ -380,6 +386,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         hash.bytes(addr).finish()
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn note_change(&mut self, index: Index, marks: u8) {
         let Some(slot) = self.slot_mut(index) else { return };
         slot.marks |= marks;
@@ -452,24 +459,6 @@ impl<A: Address, S: Storage> Members<A, S> {
         if let Some(index) = longest {
             self.forget(index, stats);
         }
-    }
-
-    /// One of the dead whose end the application knows, and who have been dead for longer than is given for who is down and
-    /// for who has left. In a large table, as far as a look at a part of it shows, which is another each time.
-    pub(crate) fn outdated(&self, rng: &mut Rng, (down, left): (u64, u64), now: Instant) -> Option<Index> {
-        let len = self.slots.all().len() as Index;
-        let start = if len as usize > LOOK_FOR_DEAD { self.random_slot(rng) } else { 0 };
-        let looks = (start.min(len)..len).chain(0..start.min(len)).take(LOOK_FOR_DEAD);
-        let mut settled = looks.filter(|index| self.is_settled(*index));
-        settled.find(|index| {
-            let has_left = self.get(*index).is_some_and(|record| record.liveness == Liveness::Left);
-            self.quiet(*index, now) >= if has_left { left } else { down }
-        })
-    }
-
-    /// Whether it is one of the dead of whose end the application knows.
-    pub(crate) fn is_settled(&self, index: Index) -> bool {
-        self.slot(index).is_some_and(|slot| slot.is_settled(index))
     }
 
     pub(crate) fn forget(&mut self, index: Index, stats: &mut Stats) {

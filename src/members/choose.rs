@@ -1,7 +1,8 @@
 //! Whom to turn to: the next in id order, the next of a shuffled ring, somebody at random.
 
+use super::order::Walk;
 use super::slot::FREE;
-use super::{Index, MYSELF, Members, Slot};
+use super::{Index, LOOK_FOR_DEAD, MYSELF, Members, Slot};
 use crate::member::{Address, Liveness, Member, Record};
 use crate::rng::{Rng, ring_bits, shuffled};
 use crate::storage::{List, Storage};
@@ -12,40 +13,83 @@ const LATELY: u32 = 30_000;
 /// How many slots are looked at for those at an address.
 const LOOKED_AT: usize = 32;
 
+/// How often somebody is drawn at random before all are gone through.
+const DRAWS: u32 = 8;
+
+/// How far a search for somebody at random has come.
+struct Draw {
+    /// How many more are drawn.
+    left: u32,
+    /// Then a walk from a random place on.
+    walk: Option<Walk>,
+    /// It has come to the end, and begun anew.
+    around: bool,
+}
+
 impl<A: Address, S: Storage> Members<A, S> {
     /// The next living member other than this node after a place, around the ring.
     pub(crate) fn next_live(&self, after: u64) -> Option<Index> {
-        let eligible = |&(_, index): &(u64, Index)| index != MYSELF && self.is_live(index);
-        let behind = after.checked_add(1).and_then(|low| self.ordered_from(low).find(eligible));
-        behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
+        self.next_around(after, false)
     }
 
     /// The next that was heard itself and does not sleep.
     pub(crate) fn next_heard(&self, after: u64) -> Option<Index> {
+        self.next_around(after, true)
+    }
+
+    fn next_around(&self, after: u64, heard: bool) -> Option<Index> {
         let awake = |index: Index| self.get(index).is_some_and(|record| record.patience == 0);
-        let eligible = |&(_, index): &(u64, Index)| self.is_heard(index) && awake(index);
-        let behind = after.checked_add(1).and_then(|low| self.ordered_from(low).find(eligible));
-        behind.or_else(|| self.ordered_from(0).find(eligible)).map(|(_, index)| index)
+        let eligible = |index: Index| if heard { self.is_heard(index) && awake(index) } else { self.is_other(index) };
+        let lows = [after.checked_add(1), Some(0)];
+        lows.into_iter().flatten().find_map(|low| {
+            let mut walk = self.walk(low);
+            core::iter::from_fn(|| self.step_on(&mut walk)).map(|(_, index)| index).find(|index| eligible(*index))
+        })
+    }
+
+    /// Whether it is a living member other than this node.
+    fn is_other(&self, index: Index) -> bool {
+        index != MYSELF && self.is_live(index)
     }
 
     /// Whether it is a living member other than this node that was heard itself.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn is_heard(&self, index: Index) -> bool {
-        index != MYSELF && self.is_live(index) && self.was_heard(index)
+        self.is_other(index) && self.was_heard(index)
     }
 
     /// A living member other than this node that satisfies `wanted`, at random; `None` if a bounded number of draws
     /// and a look around the ring from a random place found none.
     pub(crate) fn random_live(&self, rng: &mut Rng, wanted: impl Fn(&Member<A>) -> bool) -> Option<Index> {
-        let wanted = |index: Index| self.member(index).is_some_and(|member| wanted(&member));
-        let eligible = |index: Index| index != MYSELF && self.is_live(index) && wanted(index);
-        for _ in 0..8 {
-            let index = self.random_slot(rng);
-            if eligible(index) {
+        let mut draw = Draw { left: DRAWS, walk: None, around: false };
+        // What is asked of one is a few bytes of code for each who asks; who is asked about is found in one place.
+        while let Some(index) = self.draw(rng, &mut draw) {
+            if self.member(index).is_some_and(|member| wanted(&member)) {
                 return Some(index);
             }
         }
-        let around = self.ordered_from(rng.next_u64()).chain(self.ordered_from(0));
-        around.map(|(_, index)| index).find(|index| eligible(*index))
+        None
+    }
+
+    /// The next living member other than this node: at random a few times, and then each around the ring.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn draw(&self, rng: &mut Rng, draw: &mut Draw) -> Option<Index> {
+        while let Some(left) = draw.left.checked_sub(1) {
+            draw.left = left;
+            let index = self.random_slot(rng);
+            if self.is_other(index) {
+                return Some(index);
+            }
+        }
+        let walk = draw.walk.get_or_insert_with(|| self.walk(rng.next_u64()));
+        loop {
+            match self.step_on(walk) {
+                Some((_, index)) if self.is_other(index) => return Some(index),
+                Some(_) => {}
+                None if core::mem::replace(&mut draw.around, true) => return None,
+                None => *walk = self.walk(0),
+            }
+        }
     }
 
     /// How many live at an address and, where those count, have crashed there of late. In a large table as far as a look at
@@ -65,6 +109,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     /// Any slot's number, at random.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn random_slot(&self, rng: &mut Rng) -> Index {
         rng.below(self.slots.all().len() as u32)
     }
@@ -121,5 +166,23 @@ impl<A: Address, S: Storage> Members<A, S> {
         let len = self.slots.all().len() as Index;
         let behind = after.saturating_add(1).min(len)..len;
         behind.chain(0..len).find(|index| *index != MYSELF && self.get(*index).is_some_and(lost))
+    }
+
+    /// One of the dead whose end the application knows, and who have been dead for longer than is given for who is down and
+    /// for who has left. In a large table, as far as a look at a part of it shows, which is another each time.
+    pub(crate) fn outdated(&self, rng: &mut Rng, (down, left): (u64, u64), now: Instant) -> Option<Index> {
+        let len = self.slots.all().len() as Index;
+        let start = if len as usize > LOOK_FOR_DEAD { self.random_slot(rng) } else { 0 };
+        let looks = (start.min(len)..len).chain(0..start.min(len)).take(LOOK_FOR_DEAD);
+        let mut settled = looks.filter(|index| self.is_settled(*index));
+        settled.find(|index| {
+            let has_left = self.get(*index).is_some_and(|record| record.liveness == Liveness::Left);
+            self.quiet(*index, now) >= if has_left { left } else { down }
+        })
+    }
+
+    /// Whether it is one of the dead of whose end the application knows.
+    pub(crate) fn is_settled(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.is_settled(index))
     }
 }

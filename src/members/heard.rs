@@ -28,6 +28,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     /// Marks that this node suspects the member, or no longer does; whether that is a change.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn suspect(&mut self, index: Index, suspect: bool) -> bool {
         let Some(slot) = self.slot_mut(index) else { return false };
         let before = slot.marks;
@@ -58,6 +59,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     /// Whether the member itself was heard in its present life.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn was_heard(&self, index: Index) -> bool {
         self.slot(index).is_some_and(|slot| slot.marks & SEEN != 0)
     }

@@ -7,6 +7,7 @@ use crate::member::{Address, NodeId};
 use crate::storage::{List, Storage};
 
 impl<A: Address, S: Storage> Members<A, S> {
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn map(&self, index: Index) -> &Map {
         self.maps.all().get(index as usize).unwrap_or(&Map::NEW)
     }
@@ -20,13 +21,15 @@ impl<A: Address, S: Storage> Members<A, S> {
     pub(crate) fn with_map<T>(&mut self, index: Index, change: impl FnOnce(&mut Map) -> T) -> T {
         let mut map = *self.map(index);
         let outcome = change(&mut map);
-        if map != *self.map(index) {
-            self.set_map(index, map);
-        }
+        self.set_map(index, &map);
         outcome
     }
 
-    fn set_map(&mut self, index: Index, map: Map) {
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn set_map(&mut self, index: Index, map: &Map) {
+        if map == self.map(index) {
+            return;
+        }
         let at = index as usize;
         while self.maps.all().len() <= at {
             if !self.maps.push(Map::NEW) {
@@ -37,7 +40,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         let record = self.get(index).copied();
         let before = record.map_or(0, |record| self.step(index, &record));
         if let Some(place) = self.maps.all_mut().get_mut(at) {
-            *place = map;
+            *place = *map;
         }
         if let Some(record) = &record {
             self.count_progress(index, record, before);

@@ -25,7 +25,10 @@ pub(crate) struct News {
 }
 
 impl News {
-    pub(crate) const NONE: News = News { queues: [Queue { first: NONE, last: NONE, len: 0 }; LISTS], filled: 0 };
+    /// No news. Made where it stays: as a constant it would be in flash as a whole, and be copied from there.
+    pub(crate) const fn new() -> News {
+        News { queues: [Queue { first: NONE, last: NONE, len: 0 }; LISTS], filled: 0 }
+    }
 
     /// How often the least-sent record was sent; `None` if there is no news.
     pub(crate) fn lowest(&self) -> Option<u8> {

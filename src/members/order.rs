@@ -87,12 +87,26 @@ pub(super) struct Terms {
     pub(super) progress: u64,
 }
 
+/// How far a walk through the buckets has come.
+pub(super) struct Walk {
+    /// Slots before this place are passed over.
+    low: u64,
+    bucket: usize,
+    /// How many buckets in a row had nobody.
+    empty: usize,
+    /// The next slot of this bucket.
+    at: Index,
+    wanted: Sum,
+}
+
 impl<A: Address, S: Storage> Members<A, S> {
     /// Where in the id space an id stands; distinct ids have distinct places.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn place(&self, id: NodeId) -> u64 {
         mix(id.get() ^ self.key)
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn find(&self, id: NodeId) -> Option<Index> {
         let place = self.place(id);
         let mut at = self.heads.all().get(self.bucket(place)).copied()?;
@@ -119,32 +133,56 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// Slots from `low` on, in order of place, to the end of the id space.
     pub(crate) fn ordered_from(&self, low: u64) -> impl Iterator<Item = (u64, Index)> {
-        self.walk_from(self.bucket(low), Sum::Slots).filter(move |(place, _)| *place >= low)
+        let mut walk = self.walk(low);
+        core::iter::from_fn(move || self.step_on(&mut walk))
     }
 
     /// The same, passing over blocks in which nobody says anything.
     pub(crate) fn telling_from(&self, low: u64) -> impl Iterator<Item = (u64, Index)> {
-        self.walk_from(self.bucket(low), Sum::Progress).filter(move |(place, _)| *place >= low)
+        let mut walk = Walk { wanted: Sum::Progress, ..self.walk(low) };
+        core::iter::from_fn(move || self.step_on(&mut walk))
     }
 
-    /// Slots from a bucket on, in order. Blocks whose sum is nothing are passed over.
-    fn walk_from(&self, first: usize, wanted: Sum) -> impl Iterator<Item = (u64, Index)> {
-        let buckets = self.heads.all().get(..self.buckets as usize).unwrap_or(&[]);
-        let (mut bucket, mut empty) = (first, 0);
-        let mut at = buckets.get(bucket).copied().unwrap_or(NONE);
-        core::iter::from_fn(move || {
-            while at == NONE {
-                (bucket, empty) = (bucket + 1, empty + 1);
+    /// Slots from a bucket on, in order.
+    fn walk_from(&self, first: usize) -> impl Iterator<Item = (u64, Index)> {
+        let mut walk = self.walk_at(first, 0);
+        core::iter::from_fn(move || self.step_on(&mut walk))
+    }
+
+    /// A walk through all slots from a place on.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(super) fn walk(&self, low: u64) -> Walk {
+        self.walk_at(self.bucket(low), low)
+    }
+
+    fn walk_at(&self, bucket: usize, low: u64) -> Walk {
+        Walk { low, bucket, empty: 0, at: self.first_of(bucket).unwrap_or(NONE), wanted: Sum::Slots }
+    }
+
+    /// The first slot of a bucket.
+    fn first_of(&self, bucket: usize) -> Option<Index> {
+        self.heads.all().get(..self.buckets as usize)?.get(bucket).copied()
+    }
+
+    /// The next slot of a walk. Blocks whose sum is nothing are passed over.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(super) fn step_on(&self, walk: &mut Walk) -> Option<(u64, Index)> {
+        loop {
+            while walk.at == NONE {
+                (walk.bucket, walk.empty) = (walk.bucket + 1, walk.empty + 1);
                 // Few blocks of a table in use are empty of slots.
-                if bucket.is_multiple_of(BLOCK) && (wanted != Sum::Slots || empty >= BLOCK) {
-                    bucket = self.pass_over(bucket, wanted);
+                if walk.bucket.is_multiple_of(BLOCK) && (walk.wanted != Sum::Slots || walk.empty >= BLOCK) {
+                    walk.bucket = self.pass_over(walk.bucket, walk.wanted);
                 }
-                at = *buckets.get(bucket)?;
+                walk.at = self.first_of(walk.bucket)?;
             }
-            let (slot, here) = (self.slot(at)?, at);
-            (at, empty) = (slot.chain, 0);
-            Some((self.place(slot.record.id), here))
-        })
+            let (slot, here) = (self.slot(walk.at)?, walk.at);
+            (walk.at, walk.empty) = (slot.chain, 0);
+            let place = self.place(slot.record.id);
+            if place >= walk.low {
+                return Some((place, here));
+            }
+        }
     }
 
     /// Where the first block from this bucket on begins whose sum is not nothing.
@@ -196,10 +234,10 @@ impl<A: Address, S: Storage> Members<A, S> {
         let block = bucket / BLOCK;
         let (begin, end) = (block * BLOCK, (block + 1) * BLOCK);
         if bucket - begin < BLOCK / 2 {
-            let before = self.walk_from(begin, Sum::Slots).take_while(|(other, _)| *other < place);
+            let before = self.walk_from(begin).take_while(|(other, _)| *other < place);
             Some(self.before_block(block, sum).wrapping_add(self.add_up(before, sum, look)?))
         } else {
-            let rest = self.walk_from(bucket, Sum::Slots).take_while(|(other, _)| self.bucket(*other) < end);
+            let rest = self.walk_from(bucket).take_while(|(other, _)| self.bucket(*other) < end);
             let behind = rest.filter(|(other, _)| *other >= place);
             Some(self.before_block(block + 1, sum).wrapping_sub(self.add_up(behind, sum, look)?))
         }
@@ -310,6 +348,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.buckets = buckets as u32;
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn bucket(&self, place: u64) -> usize {
         // The top 32 bits suffice to spread and keep the order; a limit is at most 2^24.
         (((place >> 32) * u64::from(self.buckets)) >> 32) as usize

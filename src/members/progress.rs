@@ -16,6 +16,7 @@ const MOURNING: u64 = 600_000_000;
 const LOOK: usize = 64;
 
 impl<A: Address, S: Storage> Members<A, S> {
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn window(&self, index: Index) -> &Window {
         self.windows.all().get(index as usize).unwrap_or(&Window::NEW)
     }
@@ -24,9 +25,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     pub(crate) fn with_window<T>(&mut self, index: Index, change: impl FnOnce(&mut Window) -> T) -> T {
         let mut window = *self.window(index);
         let outcome = change(&mut window);
-        if window != *self.window(index) {
-            self.set_window(index, window);
-        }
+        self.set_window(index, &window);
         outcome
     }
 
@@ -108,7 +107,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
     }
 
-    fn set_window(&mut self, index: Index, window: Window) {
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn set_window(&mut self, index: Index, window: &Window) {
+        if window == self.window(index) {
+            return;
+        }
         let at = index as usize;
         while self.windows.all().len() <= at {
             if !self.windows.push(Window::NEW) {
@@ -118,7 +121,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         let Some(record) = self.get(index).copied() else { return };
         let before = self.step(index, &record);
         if let Some(place) = self.windows.all_mut().get_mut(at) {
-            *place = window;
+            *place = *window;
         }
         self.count_progress(index, &record, before);
     }
@@ -131,6 +134,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn step(&self, index: Index, record: &Record<A>) -> u64 {
         let window = self.window(index);
         let (seen, [bulk, vital]) = (window.seen(), self.map(index).versions());
