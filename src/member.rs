@@ -42,6 +42,7 @@ impl Life {
 
     /// 24 bits that stand for this life of `id` in a datagram's head and seed its check value. Never zero, which
     /// stands for "whoever is at this address".
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) const fn tag(self, id: NodeId) -> u32 {
         let life = (self.generation as u64) << 32 | self.nonce as u64;
         let tag = (hash::mix(id.get() ^ hash::mix(life)) >> 40) as u32;
@@ -212,6 +213,7 @@ impl Certificate {
 impl<A: Ord + Copy> Record<A> {
     /// Whether this record replaces `held`, an account of the same id. Taking the greater of the two by a total
     /// order is a lattice join: commutative, associative and idempotent, so the order of arrival does not matter.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn supersedes(&self, held: &Self) -> bool {
         self.id == held.id && self > held
     }

@@ -55,6 +55,7 @@ impl<A: Address, S: Storage> Core<A, S> {
     }
 
     /// Counts something refused, and tells the application if it is the first of its kind.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn refuse(&mut self, reason: DropReason) {
         self.stats.count(reason);
         self.notices.refused(reason);

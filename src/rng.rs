@@ -24,17 +24,20 @@ impl Rng {
         Rng { key: (key as u64, (key >> 64) as u64), count: 0 }
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn next_u64(&mut self) -> u64 {
         // Wraps after 2^64 numbers; the sequence then repeats.
         self.count = self.count.wrapping_add(1);
         Sip::new(self.key.0, self.key.1).word(self.count).finish()
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn next_u32(&mut self) -> u32 {
         (self.next_u64() >> 32) as u32
     }
 
     /// A number below `bound`; zero if `bound` is zero. Biased by less than one part in 2^32.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         ((u64::from(self.next_u32()) * u64::from(bound)) >> 32) as u32
     }

@@ -47,11 +47,13 @@ impl Instant {
     }
 
     /// This instant plus `micros` microseconds.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) const fn after(self, micros: u64) -> Instant {
         Instant(self.0.saturating_add(micros))
     }
 
     /// Microseconds from `earlier` to this instant; zero if `earlier` is later.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) const fn since(self, earlier: Instant) -> u64 {
         self.0.saturating_sub(earlier.0)
     }

@@ -63,6 +63,7 @@ impl<'d> Reader<'d> {
         self.u64().map(NodeId::new)
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn varint(&mut self) -> Option<u32> {
         let mut value = 0u32;
         for shift in [0, 7, 14, 21, 28] {
@@ -91,6 +92,7 @@ impl<'d> Reader<'d> {
     }
 
     /// The next record; `None` if what is left is none.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn record<A: Address>(&mut self) -> Option<Record<A>> {
         self.told().map(|told| told.record)
     }
@@ -128,6 +130,7 @@ impl<'d> Reader<'d> {
     }
 
     /// The next frame: its kind and its body.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn frame(&mut self) -> Result<(u8, Reader<'d>), DropReason> {
         let frame = |reader: &mut Self| {
             let kind = reader.u8()?;
