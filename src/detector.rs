@@ -27,6 +27,7 @@
 //! | | one that was isolated first waits for unbroken contact, the longer the oftener it was | a link that comes and goes is one death, not a death and a return to everybody each time |
 //! | every member may be asked for its word | only members that were heard themselves and do not sleep are jurors, count for isolation, and have every second successor's turn to themselves | members that somebody has invented answer nobody: they would silence the jury and stand before the others |
 
+mod begin;
 mod case;
 mod charge;
 mod claim;
@@ -110,32 +111,6 @@ pub(crate) struct Detector<A: Address, S: Storage> {
 }
 
 impl<A: Address, S: Storage> Detector<A, S> {
-    pub(crate) const NEW: Self = Detector {
-        next_probe: Instant::ZERO,
-        turn: 0,
-        ring: (u32::MAX, 0),
-        cases: FewOf::EMPTY,
-        errands: FewOf::EMPTY,
-        charges: Charges::NONE,
-        round_trip: RoundTrip::UNKNOWN,
-        health: 0,
-        next_blame: Instant::ZERO,
-        unanswered: Vec::new(),
-        isolated: false,
-        tries_last: false,
-        behind: None,
-        refusing: None,
-        unreached: None,
-        hold: Hold::NONE,
-    };
-
-    /// Begins a life; the first probe comes at a random part of the period, so that nodes started together do not
-    /// probe together.
-    pub(crate) fn start(&mut self, core: &mut Core<A, S>) {
-        *self = Self::NEW;
-        self.next_probe = core.now.after(scaled(core.config.probe_period, core.rng.next_u32()));
-    }
-
     /// The next deadline and what it is for.
     pub(crate) fn due(&self, members: &Members<A, S>) -> Deadline {
         let mut due = Deadline::NEVER;
@@ -221,6 +196,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     /// The first gap between tries: the measured round trip with its spread, longer while the own health is bad.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn unit(&self, config: &Config) -> u64 {
         let unit = config.first_retry.max(self.round_trip.timeout());
         (unit * u64::from(1 + self.health)).min(config.probe_period / 4)
@@ -247,6 +223,7 @@ impl<A: Address, S: Storage> Detector<A, S> {
     }
 
     /// How long a case is open before a verdict, at this node's present health.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn allowed(&self, config: &Config) -> u64 {
         allowed(config, self.health)
     }
