@@ -27,7 +27,8 @@ const CLASSES: usize = 4;
 /// The reserved shares, in eighths; the rest is for whoever comes first, probes before all.
 const SHARES: [i64; CLASSES] = [2, 2, 1, 1];
 /// A byte, in the unit of account. A rate in bytes per 2^20 microseconds then needs no division.
-const BYTE: i64 = 1 << 20;
+const BYTE: i64 = 1 << BYTE_BITS;
+const BYTE_BITS: u32 = 20;
 
 /// What is left, in 2^-20 bytes; below zero it is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +71,7 @@ impl Budget {
         let mut flows_on = gained;
         for (reserved, share) in self.reserved.iter_mut().zip(SHARES) {
             let before = *reserved;
-            *reserved = (before + gained / 8 * share).min(most);
+            *reserved = (before + (gained >> 3) * share).min(most);
             flows_on -= *reserved - before;
         }
         self.common = (self.common + flows_on).clamp(-most, most);
@@ -103,7 +104,7 @@ impl Budget {
 
     /// When this rate has brought so much.
     fn after(now: Instant, missing: i64, rate: i64) -> Instant {
-        let missing = (missing.max(0) / BYTE) as u64;
+        let missing = (missing.max(0) >> BYTE_BITS) as u64;
         // So few bits of both that this fits 32.
         let shift = u64::BITS - (missing >> 17).leading_zeros();
         let (missing, rate) = ((missing >> shift) as u32 + 1, (rate >> shift).clamp(1, 1 << 31) as u32);
@@ -126,7 +127,7 @@ impl Budget {
             return usize::MAX;
         }
         // Rounded up, so that it is not zero while the class may send.
-        ((self.refilled(now, config).left(class) + BYTE - 1) / BYTE).max(0) as usize
+        ((self.refilled(now, config).left(class) + BYTE - 1) >> BYTE_BITS).max(0) as usize
     }
 
     /// When a class that may not send now may, if it is left to itself: not before `now`, and soon after it can.
@@ -135,7 +136,7 @@ impl Budget {
             return now;
         }
         let share = SHARES.get(class as usize).copied().unwrap_or(1);
-        Self::after(now, -self.refilled(now, config).left(class), Self::rate(config) * share / 8)
+        Self::after(now, -self.refilled(now, config).left(class), Self::rate(config) * share >> 3)
     }
 
     /// Takes note of an answer of so many bytes that was sent, beside what [`spend`](Self::spend) does.

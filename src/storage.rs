@@ -136,22 +136,22 @@ pub enum Narrow {}
 pub enum Bare {}
 
 impl Breadth for Wide {
-    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
-    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE, u8>;
+    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE>;
+    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE>;
     type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
 
 impl Breadth for Narrow {
-    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
-    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
+    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW>;
+    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW>;
     type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
 
 impl Breadth for Bare {
-    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW, u8>;
-    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, 0, u8>;
+    type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW>;
+    type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, 0>;
     type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, 0>;
     const KEEPS_DATA: bool = false;
 }
@@ -166,7 +166,7 @@ pub(crate) fn must_fit<T>(pushed: Result<(), T>) {
     debug_assert!(pushed.is_ok(), "there must be room");
 }
 
-impl<T: Element, const N: usize> FewOf<T> for heapless::Vec<T, N, u8> {
+impl<T: Element, const N: usize> FewOf<T> for heapless::Vec<T, N> {
     const EMPTY: Self = heapless::Vec::new();
 
     fn push(&mut self, element: T) -> Result<(), T> {
@@ -181,8 +181,16 @@ impl<T: Element, const N: usize> FewOf<T> for heapless::Vec<T, N, u8> {
         N - self.len()
     }
 
-    fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
-        heapless::Vec::retain(self, keep);
+    fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        // One short loop for each kind of element, in place of the two of the vector's own.
+        let mut at = 0;
+        while let Some(element) = self.get(at) {
+            if keep(element) {
+                at += 1;
+            } else {
+                drop(self.take(at));
+            }
+        }
     }
 
     fn take_first(&mut self) -> Option<T> {
@@ -238,12 +246,13 @@ impl<const MEMBERS: usize, const STATE_BYTES: usize, const BROADCAST_BYTES: usiz
 }
 
 impl<T: Element, const N: usize> List<T> for heapless::Vec<T, N> {
+    // The compiler does not see that a list without room has no elements: what would be done with them is in no program.
     fn all(&self) -> &[T] {
-        self
+        if N == 0 { &[] } else { self }
     }
 
     fn all_mut(&mut self) -> &mut [T] {
-        self
+        if N == 0 { &mut [] } else { self }
     }
 
     fn push(&mut self, element: T) -> bool {

@@ -19,7 +19,7 @@ use heapless::Vec;
 use crate::member::{Address, NodeId};
 use crate::members::{Look, Members};
 use crate::node_core::Core;
-use crate::storage::Storage;
+use crate::storage::{FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::{Parts, Reader, Writer, kind};
 
@@ -202,7 +202,7 @@ impl Sync {
         let asked = self.lane(peer, low);
         let Some((at, lane)) = asked.and_then(|at| self.lanes.get_mut(at).map(|lane| (at, lane))) else { return false };
         if high >= lane.high {
-            self.lanes.swap_remove(at);
+            self.lanes.swap_take(at);
             if self.newcomer && self.lanes.is_empty() {
                 // What came to the others meanwhile may have passed it by.
                 let any = core.members.random_live(&mut core.rng, |_| true).and_then(|index| core.members.get(index));
@@ -237,7 +237,7 @@ impl Sync {
         let Some(at) = asked.filter(|at| self.lanes.get(*at).is_some_and(|lane| lane.high == parts.high)) else {
             return false;
         };
-        self.lanes.swap_remove(at);
+        self.lanes.swap_take(at);
         let free = LANES - self.lanes.len().min(LANES);
         let mut runs = Vec::<Lane, LANES>::new();
         for (low, high) in parts.meant() {

@@ -331,6 +331,7 @@ pub(crate) fn cut<A: Address, S: Storage>(
     ways: usize,
     members: &Members<A, S>,
 ) -> Vec<Share, MOST_SHARES> {
+    let ways = ways.max(1);
     let me = members.myself().map_or(0, |myself| cell(members.place(myself.id)));
     let inside = share.low <= me && me <= share.high;
     let below = me.checked_sub(1).filter(|_| inside).map(|high| Share { high, ..share });

@@ -70,6 +70,7 @@ impl Entry {
         HEADER as u32 + self.len
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn is_complete(&self) -> bool {
         self.came.count_ones() >= u32::from(self.pieces)
     }
@@ -79,6 +80,7 @@ impl Entry {
     }
 
     /// The number of the last piece.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn last(&self) -> u32 {
         self.seq.saturating_add(u32::from(self.pieces).saturating_sub(1))
     }
@@ -108,11 +110,11 @@ impl Entry {
         let mut bytes = [0; HEADER];
         let (front, rest) = bytes.split_at_mut(4 * words.len());
         for (place, word) in front.chunks_exact_mut(4).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
+            bytes::copy(place, &word.to_le_bytes());
         }
         let (id, small) = rest.split_at_mut(8);
-        id.copy_from_slice(&self.origin.get().to_le_bytes());
-        small.copy_from_slice(&[self.pieces, self.form, self.marks, self.hops]);
+        bytes::copy(id, &self.origin.get().to_le_bytes());
+        bytes::copy(small, &[self.pieces, self.form, self.marks, self.hops]);
         bytes
     }
 
@@ -233,6 +235,7 @@ impl<S: Storage> Log<S> {
     }
 
     /// The newest message of an origin of which this broadcast is a part.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn find(&self, origin: NodeId, tag: u32, seq: u32) -> Option<(At, Entry)> {
         self.of_origin(origin, tag, (seq, seq)).max_by_key(|(at, _)| *at)
     }
@@ -324,7 +327,7 @@ impl<S: Storage> Log<S> {
     fn write(&mut self, at: At, entry: Entry, chain: At, before: u32) {
         let start = at as usize;
         if let Some(place) = self.bytes.all_mut().get_mut(start..start + HEADER) {
-            place.copy_from_slice(&entry.to_bytes(chain, before));
+            bytes::copy(place, &entry.to_bytes(chain, before));
         }
     }
 
@@ -360,7 +363,7 @@ impl<S: Storage> Log<S> {
         let place = self.bytes.all_mut().get_mut(start..start + len).and_then(|payload| payload.get_mut(range));
         match place {
             Some(place) if place.len() == bytes.len() => {
-                place.copy_from_slice(bytes);
+                bytes::copy(place, bytes);
                 true
             }
             _ => false,

@@ -1,5 +1,6 @@
 //! A map as the application keeps it from one process to the next.
 
+use crate::bytes::copy;
 use crate::key::Class;
 use crate::wire::MAX_KEY;
 
@@ -28,8 +29,8 @@ impl<'b> Kept<'b> {
         };
         *head = [self.key.len() as u8, class, a, b, c, d];
         let (key, value) = rest.split_at_mut_checked(self.key.len())?;
-        key.copy_from_slice(self.key.as_bytes());
-        value.copy_from_slice(self.value);
+        copy(key, self.key.as_bytes());
+        copy(value, self.value);
         Some(len)
     }
 

@@ -205,7 +205,7 @@ impl<S: Storage> Store<S> {
         let start = at as usize;
         let Some(place) = self.bytes.all_mut().get_mut(start..start + HEADER) else { return };
         for (place, word) in place.chunks_exact_mut(4).zip(head.words()) {
-            place.copy_from_slice(&word.to_le_bytes());
+            bytes::copy(place, &word.to_le_bytes());
         }
     }
 
@@ -247,7 +247,7 @@ impl<S: Storage> Store<S> {
                 *count = head.pieces;
             }
         }
-        self.bytes.all_mut().get_mut(at + before_key..at + before_key + key.len())?.copy_from_slice(key);
+        bytes::copy(self.bytes.all_mut().get_mut(at + before_key..at + before_key + key.len())?, key);
         Some(at as At)
     }
 

@@ -2,6 +2,7 @@
 
 use super::store::{CONFIRMED, DELETED, Head, PARTIAL, VITAL};
 use super::{Partial, State, log_of, mark_of};
+use crate::bytes::copy;
 use crate::map::{At, BULK, VITAL_LOG};
 use crate::map::{Verdict, judge};
 use crate::member::Address;
@@ -213,7 +214,7 @@ impl<S: Storage> State<S> {
         }
         let at = self.add(head, key, &mut core.members).ok_or(Stop::Room)?;
         if let Some(place) = self.store.value_mut(at).get_mut(..value.len()) {
-            place.copy_from_slice(value);
+            copy(place, value);
         }
         Ok(())
     }
@@ -372,7 +373,7 @@ impl<S: Storage> State<S> {
         };
         let range = ValuePiece::range(piece.len, piece.pieces, piece.piece);
         if let Some(place) = self.store.value_mut(at).get_mut(range).filter(|place| place.len() == piece.bytes.len()) {
-            place.copy_from_slice(piece.bytes);
+            copy(place, piece.bytes);
         }
         let Some(partial) = self.partials.iter_mut().find(|partial| partial.at == at) else { return Piece::Unfit };
         // What comes again is no progress: it must not keep others waiting.

@@ -3,6 +3,7 @@
 use super::{
     FULL, HEAD_BEFORE_CHECK, HEAD_WITH_CHECK, Head, NEWCOMER, OPEN, Origin, Progress, Roots, Seal, VERSION, Word, kind,
 };
+use crate::bytes::copy;
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
 
 /// Writes one datagram into a buffer. Every method gives `None` if it does not fit; after a [`frame`](Self::frame) or a
@@ -66,22 +67,26 @@ impl<'b> Writer<'b> {
         None
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn put(&mut self, bytes: &[u8]) -> Option<()> {
         let end = self.len.checked_add(bytes.len())?;
         let Some(space) = self.buf.get_mut(self.len..end) else { return self.no_room() };
-        space.copy_from_slice(bytes);
+        copy(space, bytes);
         self.len = end;
         Some(())
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn u8(&mut self, value: u8) -> Option<()> {
         self.put(&[value])
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn u16(&mut self, value: u16) -> Option<()> {
         self.put(&value.to_le_bytes())
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn u24(&mut self, value: u32) -> Option<()> {
         let [a, b, c, _] = value.to_le_bytes();
         self.put(&[a, b, c])
@@ -92,10 +97,12 @@ impl<'b> Writer<'b> {
         self.u32(micros.min(u64::from(u32::MAX)) as u32)
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn u32(&mut self, value: u32) -> Option<()> {
         self.put(&value.to_le_bytes())
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn u64(&mut self, value: u64) -> Option<()> {
         self.put(&value.to_le_bytes())
     }
@@ -104,6 +111,7 @@ impl<'b> Writer<'b> {
         self.u64(id.get())
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn varint(&mut self, mut value: u32) -> Option<()> {
         while value >= 0x80 {
             self.u8(value as u8 | 0x80)?;
@@ -128,12 +136,14 @@ impl<'b> Writer<'b> {
         done
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn roots(&mut self, roots: Roots) -> Option<()> {
         self.u32(roots.membership)?;
         self.put(&roots.progress.to_le_bytes())
     }
 
     /// Adds a record, or nothing.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn record<A: Address>(&mut self, record: &Record<A>) -> Option<()> {
         self.told(record, 0, None)
     }
@@ -196,6 +206,7 @@ impl<'b> Writer<'b> {
 
     /// Begins a list whose length is not yet known, and which may fill the buffer: its length takes as many bytes as
     /// that could need.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn begin(&mut self, kind: u8) -> Option<Open> {
         match self.buf.len().saturating_sub(self.len) {
             0..=129 => self.begin_with(&[kind, 0]),
@@ -204,6 +215,7 @@ impl<'b> Writer<'b> {
         }
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn begin_with(&mut self, kind_and_holes: &[u8]) -> Option<Open> {
         let start = self.len;
         self.put(kind_and_holes)?;
@@ -211,12 +223,14 @@ impl<'b> Writer<'b> {
     }
 
     /// Gives up a frame. Always `None`, for the caller to return.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn cancel(&mut self, open: Open) -> Option<()> {
         self.len = open.start;
         None
     }
 
     /// Fills in a frame's length.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn end(&mut self, open: Open) -> Option<()> {
         let len = self.len.checked_sub(open.body)?;
         // Padded: each byte but the last keeps its continuation bit, whatever the length turns out to be.
@@ -248,7 +262,7 @@ impl Writer<'_> {
 
     pub(crate) fn fill(&mut self, hole: Hole, value: u64) -> Option<()> {
         let end = hole.0.checked_add(8)?;
-        self.buf.get_mut(hole.0..end)?.copy_from_slice(&value.to_le_bytes());
+        copy(self.buf.get_mut(hole.0..end)?, &value.to_le_bytes());
         Some(())
     }
 }
