@@ -92,18 +92,28 @@ where
         return Admission::Free;
     }
     let share = (held.clone().count() / 4).max(1);
-    let count = |holder: &Claim<P, A>| held.clone().filter(|other| other.rank > OVER && other.is_of(holder)).count();
-    let has_share = count(&new) >= share;
-    let gives_way = |entry: &Claim<P, A>| match entry.rank {
-        OVER => true,
-        rank if has_share => entry.is_of(&new) && rank < new.rank,
-        rank => rank < new.rank || rank == new.rank && count(entry) > share,
-    };
-    let candidates = held.clone().enumerate().filter(|(_, entry)| gives_way(entry));
+    let has_share = places_of(held.clone(), &new) >= share;
     // Of those who are equally good the one whose holder has most; and of equals, and of those that are over, the oldest.
-    let worst =
-        candidates.min_by_key(|(_, entry)| (entry.rank, Reverse(if entry.rank > OVER { count(entry) } else { 0 })));
-    worst.map_or(Admission::Refuse, |(at, _)| Admission::Displace(at))
+    let mut worst = None;
+    for (at, entry) in held.clone().enumerate() {
+        let places = if entry.rank > OVER { places_of(held.clone(), &entry) } else { 0 };
+        let gives_way = match entry.rank {
+            OVER => true,
+            rank if has_share => entry.is_of(&new) && rank < new.rank,
+            rank => rank < new.rank || rank == new.rank && places > share,
+        };
+        let badness = (entry.rank, Reverse(places));
+        if gives_way && worst.is_none_or(|(than, _)| badness < than) {
+            worst = Some((badness, at));
+        }
+    }
+    worst.map_or(Admission::Refuse, |(_, at)| Admission::Displace(at))
+}
+
+/// How many of these a holder has.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn places_of<P: PartialEq, A: PartialEq>(held: impl Iterator<Item = Claim<P, A>>, holder: &Claim<P, A>) -> usize {
+    held.filter(|other| other.rank > OVER && other.is_of(holder)).count()
 }
 
 /// Makes room for `new` in a table with these claims; whether there is any then.
