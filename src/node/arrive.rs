@@ -12,7 +12,7 @@ use crate::members::Index;
 use crate::rival::Witness;
 use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::wire::{self, ANYONE, Answer, Frame, Head, Reader, Told};
+use crate::wire::{ANYONE, Answer, Frame, Head, Reader, Told};
 
 impl<A: Address, S: Storage> Node<A, S> {
     /// A join. It is first sent to the address that it names to prove that it is there; the proof costs us no memory.
@@ -235,11 +235,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         let rival = self.rival.as_ref().map(|rival| (rival.ask.number, rival.life.tag(head.sender)));
         let of_sender =
             |record: Option<Record<A>>| record.filter(|record| record.id == head.sender && record.tag() == head.tag);
-        let frame = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+        let frame = frames.frame().and_then(|(kind, body)| Self::decode(kind, body));
         match frame {
             // It asks whether we live; it may have to know.
             Ok(Frame::Ping { number, .. }) if head.tag != own_tag && head.tag != ANYONE && !head.open => {
-                let claimant = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+                let claimant = frames.frame().and_then(|(kind, body)| Self::decode(kind, body));
                 let other = match claimant {
                     Ok(Frame::News(mut records)) => records.record::<A>(),
                     _ => None,

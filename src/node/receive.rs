@@ -12,9 +12,9 @@ use crate::node::weigh::UNCONTESTED;
 use crate::relay::Share;
 use crate::rival::Witness;
 use crate::stats::DropReason;
-use crate::storage::Storage;
+use crate::storage::{Breadth, Storage};
 use crate::sync;
-use crate::wire::{self, ANYONE, Answer, Frame, Head, Passing, Reader, Roots, Seal, Word, kind};
+use crate::wire::{self, ANYONE, Answer, Foreign, Frame, Head, Passing, Reader, Roots, Seal, Word, kind};
 
 /// Who a datagram is from.
 #[derive(Clone, Copy)]
@@ -79,7 +79,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let seal = Seal { cluster: self.core.config.cluster, addressee: myself.tag() };
         let Ok((head, mut frames)) = wire::open(datagram, seal) else { return };
         let all = core::iter::from_fn(|| frames.frame().ok());
-        let mut leaves = all.filter_map(|(kind, body)| match wire::decode(kind, body) {
+        let mut leaves = all.filter_map(|(kind, body)| match Self::decode(kind, body) {
             Ok(Frame::Leave { number }) => Some(number),
             _ => None,
         });
@@ -101,7 +101,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if leaps && kind != kind::JOIN {
             self.refuse(DropReason::CounterJump);
             // Two that leap for each other must not ask each other without end.
-            let introduce = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+            let introduce = frames.frame().and_then(|(kind, body)| Self::decode(kind, body));
             let say =
                 if let Ok(Frame::Introduce { cookie }) = introduce { Say::Join { cookie } } else { Say::Introduce };
             if kind != 0 && !head.open {
@@ -118,7 +118,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.first_hand(index, kind, &mut speaker);
         }
         while !frames.is_empty() {
-            let body = frames.frame().and_then(|(kind, body)| wire::decode(kind, body));
+            let body = frames.frame().and_then(|(kind, body)| Self::decode(kind, body));
             match body {
                 Ok(frame) => self.on_frame(frame, &mut speaker),
                 Err(reason) => {
@@ -161,6 +161,11 @@ impl<A: Address, S: Storage> Node<A, S> {
             Liveness::Left if kind == kind::PING => self.respond(speaker, Say::About(head.sender)),
             Liveness::Left => {}
         }
+    }
+
+    /// A node without messages and maps has no more of them in its program than it takes to decline them.
+    pub(super) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
+        if <S::Width as Breadth>::KEEPS_DATA { wire::decode(kind, body) } else { wire::decode_for::<false>(kind, body) }
     }
 
     fn on_frame(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
@@ -244,8 +249,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             {
                 self.on_map(frame, speaker);
             }
+            Frame::Foreign(foreign) => self.decline(foreign, speaker),
+            _ if !<S::Width as Breadth>::KEEPS_DATA => {}
             _ if self.keeps_messages() => self.on_message(frame, speaker),
-            frame => self.decline(frame, speaker),
+            frame => self.decline(frame.foreign(), speaker),
         }
     }
 
@@ -272,24 +279,19 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Direct { number, part } => self.on_direct(number, &part, speaker),
             Frame::DirectAck { number, piece, taken } => self.on_direct_ack(number, piece, taken, speaker),
             // Maps of others than this node's kind.
-            _ => self.decline(frame, speaker),
+            _ => self.decline(frame.foreign(), speaker),
         }
     }
 
     /// Something that this node does not keep: it says so to whoever waits for an acknowledgement, so that another passes it
     /// on.
-    fn decline(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
-        let of_maps = matches!(frame, Frame::Delta { .. } | Frame::DeltaAck { .. } | Frame::Fetch { .. })
-            || matches!(frame, Frame::Given(_) | Frame::Fetched { .. });
+    fn decline(&mut self, Foreign { kind, number, piece }: Foreign, speaker: &mut Speaker<A>) {
+        let of_maps = (kind::DELTA..=kind::FETCHED).contains(&kind);
         self.refuse(if of_maps { DropReason::StateRoom } else { DropReason::MessageRoom });
-        match frame {
-            Frame::Cast { number, .. } => self.respond(speaker, Say::CastAck { number, passes_on: false }),
-            Frame::Direct { number, part } => {
-                self.respond(speaker, Say::DirectAck { number, piece: part.piece, taken: false });
-            }
-            Frame::Delta { number, .. } => {
-                self.respond(speaker, Say::DeltaAck { number, passing: Passing::No, have: 0 });
-            }
+        match kind {
+            kind::CAST => self.respond(speaker, Say::CastAck { number, passes_on: false }),
+            kind::DIRECT => self.respond(speaker, Say::DirectAck { number, piece, taken: false }),
+            kind::DELTA => self.respond(speaker, Say::DeltaAck { number, passing: Passing::No, have: 0 }),
             _ => {}
         }
     }
@@ -458,7 +460,12 @@ fn is_laborious(frame: &Frame<'_>) -> bool {
     let compared = matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Want { .. });
     let tables = compared || matches!(frame, Frame::Progress { .. } | Frame::Steps { .. });
     let messages = matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. });
+    let foreign = matches!(
+        frame,
+        Frame::Foreign(Foreign { kind: kind::CAST | kind::PULL | kind::PROGRESS | kind::DIRECT, .. })
+            | Frame::Foreign(Foreign { kind: kind::DELTA | kind::FETCH | kind::STEPS, .. })
+    );
     // It has others sent pings: a datagram pays for one.
     let probes = matches!(frame, Frame::Ask { .. });
-    tables || messages || probes || matches!(frame, Frame::Delta { .. } | Frame::Fetch { .. })
+    tables || messages || foreign || probes || matches!(frame, Frame::Delta { .. } | Frame::Fetch { .. })
 }

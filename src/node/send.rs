@@ -272,7 +272,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             What::News(index) if sent => self.gossip.sent(index),
             What::News(_) => self.gossip.stop(),
-            What::Compare => self.comparison.sent(self.core.now, 2 * self.detector.hop(&self.core.config)),
+            What::Compare => {
+                self.keeps_data() && self.comparison.sent(self.core.now, 2 * self.detector.hop(&self.core.config))
+            }
             What::Delta(at) => self.keeps_maps() && self.state.tree.sent(at),
             What::Fetch(at) => self.keeps_maps() && self.state.fetches.sent(at),
             What::Maps(at) => self.keeps_maps() && self.state.settle_give(at),

@@ -78,6 +78,38 @@ pub(super) fn decode(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
     })
 }
 
+/// A frame of messages or maps to one who does not keep them: what it takes to decline it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Foreign {
+    /// Of those that are declined alike, any.
+    pub(crate) kind: u8,
+    pub(crate) number: u32,
+    /// Of a direct message.
+    pub(crate) piece: u8,
+}
+
+pub(super) fn foreign(kind: u8, mut body: Reader<'_>) -> Option<Foreign> {
+    let number = body.u32()?;
+    let form = if kind == kind::DIRECT { body.take(5)?.first().copied() } else { None };
+    let piece = if form.is_some_and(|form| form & PART != 0) { body.u8()? } else { 0 };
+    Some(Foreign { kind, number, piece })
+}
+
+impl Frame<'_> {
+    pub(crate) fn foreign(&self) -> Foreign {
+        let (kind, number, piece) = match self {
+            Frame::Cast { number, .. } => (kind::CAST, *number, 0),
+            Frame::Direct { number, part } => (kind::DIRECT, *number, part.piece),
+            Frame::Delta { number, .. } => (kind::DELTA, *number, 0),
+            Frame::DeltaAck { .. } | Frame::Fetch { .. } | Frame::Given(_) | Frame::Fetched { .. } => {
+                (kind::FETCH, 0, 0)
+            }
+            _ => (kind::PULL, 0, 0),
+        };
+        Foreign { kind, number, piece }
+    }
+}
+
 fn pull(body: &mut Reader<'_>) -> Option<Pull> {
     let number = body.u32()?;
     let origin = Origin { id: body.id()?, tag: body.u24()? };

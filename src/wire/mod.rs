@@ -115,7 +115,7 @@ mod state;
 mod writer;
 
 pub(crate) use message::{
-    ANSWER, HOLLOW, HOPS, Lack, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, PART, Part, Piece, Pull, QUESTION,
+    ANSWER, Foreign, HOLLOW, HOPS, Lack, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, PART, Part, Piece, Pull, QUESTION,
     write_frame, write_part, write_piece,
 };
 pub(crate) use reader::Reader;
@@ -313,18 +313,25 @@ pub(crate) enum Frame<'d> {
     Given(Chunk<'d>),
     Fetched { number: u32 },
     Steps { low: u64, high: u64, salt: u32, sums: Reader<'d> },
+    Foreign(Foreign),
 }
 
 /// Makes sense of a frame's body.
 pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
+    decode_for::<true>(kind, body)
+}
+
+/// The same, and without `DATA` no more of what is about messages and maps than it takes to decline it.
+pub(crate) fn decode_for<const DATA: bool>(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
     if !(kind::PING..=kind::STEPS).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
-    decode_known(kind, body).ok_or(DropReason::Malformed)
+    decode_known::<DATA>(kind, body).ok_or(DropReason::Malformed)
 }
 
-fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
+fn decode_known<const DATA: bool>(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
     Some(match kind {
+        kind::CAST..=kind::STEPS if !DATA => Frame::Foreign(message::foreign(kind, body)?),
         kind::PING => Frame::Ping { number: body.u32()?, roots: body.roots()? },
         kind::ACK => {
             let number = body.u32()?;
@@ -391,8 +398,9 @@ fn decode_known(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
             Frame::Relay { number, low, high, records: body }
         }
         kind::RELAY_ACK => Frame::RelayAck { number: body.u32()?, passes_on: body.bool()? },
-        kind::CAST..=kind::DIRECT_ACK => return message::decode(kind, body),
-        _ => return state::decode(kind, body),
+        kind::CAST..=kind::DIRECT_ACK if DATA => return message::decode(kind, body),
+        _ if DATA => return state::decode(kind, body),
+        _ => return None,
     })
 }
 
