@@ -17,6 +17,9 @@ pub const COMPILER: &str = "/usr/bin/rustc";
 pub const KINDS: [(&str, &str); 4] =
     [("membership", ""), ("and state", "state"), ("and broadcast", "broadcast"), ("all", "state,broadcast")];
 
+/// How the images are optimised: for size with an eye on speed, and for size alone.
+pub const LEVELS: [&str; 2] = ["s", "z"];
+
 /// The compiler's own description of itself.
 pub fn compiler() -> Result<String, Failure> {
     let version = Command::new(COMPILER).arg("--version").output();
@@ -27,10 +30,10 @@ pub fn compiler() -> Result<String, Failure> {
 }
 
 /// Links a program of the package `image`, and reads it.
-pub fn build(program: &str, features: &str, target: &str) -> Result<Image, Failure> {
+pub fn build(program: &str, features: &str, target: &str, level: &str) -> Result<Image, Failure> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().nth(3).ok_or("this package has been moved")?;
-    let target_dir = root.join("target/prices");
+    let target_dir = root.join("target/prices").join(level);
     let status = Command::new("/usr/bin/cargo")
         .args(["build", "--quiet", "--release", "-Zbuild-std=core", "--target", target, "--bin", program])
         .args(["--features", features])
@@ -41,6 +44,7 @@ pub fn build(program: &str, features: &str, target: &str) -> Result<Image, Failu
         .env("RUSTC", COMPILER)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-Zemit-stack-sizes")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level)
         .env(format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase()), linker()?)
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")
@@ -48,7 +52,7 @@ pub fn build(program: &str, features: &str, target: &str) -> Result<Image, Failu
         .map_err(|error| format!("cannot run the packaged cargo: {error}"))?;
     if !status.success() {
         return Err(format!(
-            "the image {program} with {features:?} cannot be linked. If what is missing is called \
+            "the image {program} with {features:?} cannot be linked at {level}. If what is missing is called \
              this_image_can_panic, something in it can"
         ));
     }

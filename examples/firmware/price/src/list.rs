@@ -32,8 +32,8 @@ impl Prices {
         let mut text = String::new();
         table(
             &mut text,
-            "bytes of flash, 32 members with `u16` addresses",
-            &["code and constants", "and the node's first value"],
+            "bytes of flash, 32 members with `u16` addresses: at `opt-level`",
+            &["`s`", "`z`", "the node's first value"],
             &KINDS.map(|(kind, _)| kind),
             |row, column| self.get(&format!("flash/{row}/{column}")),
         );
@@ -63,9 +63,14 @@ impl Prices {
              images for thumbv7em\nand reads them; without `--write` it compares this list with what they are now. \
              \"All\" has 1 KiB for state and 1 KiB for\nbroadcasts in it. Stack is the deepest way through the calls of a \
              linked image, with all that is called; there is no recursion.\nNo image can panic: its panic handler cannot be \
-             linked. None has an allocator, a 64-bit division or a float.\n\n",
+             linked. None has an allocator, a 64-bit division or a float.\n\
+             The node is a `static`, whose first value is in flash. One that is made at run time is not, but is made on the stack.\n\n",
         );
-        let _ = writeln!(text, "Compiler: {}, `opt-level = \"s\"`, link-time optimisation.\n", self.compiler);
+        let _ = writeln!(
+            text,
+            "Compiler: {}, `opt-level = \"s\"` where no other is named, link-time optimisation.\n",
+            self.compiler
+        );
         text.push_str(&self.summary());
         let types: Vec<&str> = self.figures.keys().filter_map(|name| name.strip_prefix("type/")).collect();
         table(&mut text, "type", &["bytes"], &types, |row, _| self.get(&format!("type/{row}")));

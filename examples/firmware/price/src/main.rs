@@ -44,6 +44,8 @@ const VERBS: [&str; 16] = [
     "broadcast",
     "send",
 ];
+/// Of these images stack and functions are listed too.
+const LISTED: &str = "s";
 /// How many of the largest functions are listed.
 const LARGEST: usize = 25;
 const BEGIN: &str = "<!-- prices: written by examples/firmware/price -->\n";
@@ -75,10 +77,17 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let mut prices = Prices { compiler: builds::compiler()?, ..Prices::default() };
-    for (kind, features) in builds::KINDS {
-        eprintln!("linking a node with {kind}");
-        let image = builds::build("price-image", features, builds::TARGET)?;
+    for (level, (kind, features)) in
+        builds::LEVELS.into_iter().flat_map(|level| builds::KINDS.map(|kind| (level, kind)))
+    {
+        eprintln!("linking a node with {kind} at {level}");
+        let image = builds::build("price-image", features, builds::TARGET, level)?;
         check(&image)?;
+        prices.note(format!("flash/{kind}/`{level}`"), image.flash);
+        prices.note(format!("flash/{kind}/the node's first value"), image.data);
+        if level != LISTED {
+            continue;
+        }
         if let Some(text) = options.callers.as_ref().filter(|_| kind == "all") {
             show_callers(&image, text);
             return Ok(());
@@ -86,9 +95,11 @@ fn run(options: &Options) -> Result<(), Failure> {
         measure(kind, &image, &mut prices)?;
     }
     eprintln!("linking a node with all for {}", builds::SMALLEST);
-    check(&builds::build("price-image", "state,broadcast", builds::SMALLEST)?)?;
+    for level in builds::LEVELS {
+        check(&builds::build("price-image", "state,broadcast", builds::SMALLEST, level)?)?;
+    }
     eprintln!("linking nodes of all sizes");
-    for (name, size) in builds::build("sizes", "", builds::TARGET)?.variables {
+    for (name, size) in builds::build("sizes", "", builds::TARGET, LISTED)?.variables {
         prices.note(name, size);
     }
     let (list, page) = (place("examples/firmware/PRICES.md"), place("BENCHMARKS.md"));
@@ -108,8 +119,6 @@ fn check(image: &Image) -> Result<(), Failure> {
 }
 
 fn measure(kind: &str, image: &Image, prices: &mut Prices) -> Result<(), Failure> {
-    prices.note(format!("flash/{kind}/code and constants"), image.flash);
-    prices.note(format!("flash/{kind}/and the node's first value"), image.flash + image.data);
     let calls = Calls::of(image);
     if let Some(blind) = calls.blind.iter().next().and_then(|at| image.functions.get(at)) {
         return Err(format!("no bound for the stack, as this calls through a pointer: {}", blind.name));
