@@ -10,7 +10,7 @@
 //! are not whole in that of their sender. The buckets are keyed with a secret, or numbers could be chosen that make a chain
 //! long.
 
-use core::ops::Range;
+use core::ops::{Range, RangeInclusive};
 
 use heapless::Vec;
 
@@ -126,6 +126,28 @@ impl Entry {
         let origin = NodeId::new(rest.first_chunk::<8>().map_or(0, |id| u64::from_le_bytes(*id)));
         let [pieces, form, marks, hops] = rest.last_chunk::<4>().copied().unwrap_or_default();
         (Entry { origin, tag, seq, topic, len, came, pieces, form, marks, hops }, chain, before)
+    }
+}
+
+/// How far a search for an origin's broadcasts has come.
+struct Search {
+    origin: NodeId,
+    tag: u32,
+    /// The first and the last number.
+    numbers: (u32, u32),
+    /// The blocks of numbers that are still to be looked into.
+    blocks: RangeInclusive<u32>,
+    /// The one that is; `None` if all messages are looked at.
+    block: Option<u32>,
+    next: At,
+}
+
+impl Search {
+    fn finds(&self, entry: &Entry) -> bool {
+        let (first, last) = self.numbers;
+        let own = entry.origin == self.origin && entry.tag == self.tag && !entry.is(DIRECT);
+        let in_block = self.block.is_none_or(|numbers| entry.seq >> BLOCK == numbers);
+        own && in_block && entry.seq <= last && first <= entry.last()
     }
 }
 
@@ -250,17 +272,26 @@ impl<S: Storage> Log<S> {
     ) -> impl Iterator<Item = (At, Entry)> {
         let (low, high) = (first.saturating_sub(u32::from(MOST_PIECES) - 1) >> BLOCK, last >> BLOCK);
         let few = high.saturating_sub(low) < MOST_BLOCKS;
-        let blocks = (low..=high).take(if few { MOST_BLOCKS as usize } else { 0 });
-        let chained = blocks.flat_map(move |numbers| {
-            let in_block = move |entry: &Entry| entry.seq >> BLOCK == numbers;
-            self.chain(origin, block(tag, numbers)).filter(move |(_, entry)| in_block(entry))
-        });
-        let rest = if few { self.from(At::MAX) } else { self.from(0) };
-        let has = move |entry: &Entry| {
-            let own = entry.origin == origin && entry.tag == tag && !entry.is(DIRECT);
-            own && entry.seq <= last && first <= entry.last()
-        };
-        chained.chain(rest).filter(move |(_, entry)| has(entry))
+        let (blocks, next) = if few { (low..=high, NOWHERE) } else { (1..=0, 0) };
+        let mut search = Search { origin, tag, numbers: (first, last), blocks, block: None, next };
+        core::iter::from_fn(move || self.step(&mut search))
+    }
+
+    /// The next that is found.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn step(&self, search: &mut Search) -> Option<(At, Entry)> {
+        loop {
+            let at = search.next;
+            let Some((entry, chain, _)) = self.header(at) else {
+                let numbers = search.blocks.next()?;
+                (search.block, search.next) = (Some(numbers), self.first_of(search.origin, block(search.tag, numbers)));
+                continue;
+            };
+            search.next = if search.block.is_some() { chain } else { at + entry.size() };
+            if search.finds(&entry) {
+                return Some((at, entry));
+            }
+        }
     }
 
     /// Where the messages are that have a part among these and the next 63, the oldest first.
@@ -281,7 +312,7 @@ impl<S: Storage> Log<S> {
 
     /// What stands in the bucket of these numbers of an origin, and of others.
     fn chain(&self, origin: NodeId, block: u64) -> impl Iterator<Item = (At, Entry)> {
-        let mut next = self.buckets.all().get(self.bucket(origin, block)).copied().unwrap_or(NOWHERE);
+        let mut next = self.first_of(origin, block);
         core::iter::from_fn(move || {
             let (at, (entry, chain, _)) = (next, self.header(next)?);
             next = chain;
@@ -297,6 +328,10 @@ impl<S: Storage> Log<S> {
             core::iter::successors(Some(*first), next).count() - 1
         };
         self.buckets.all().iter().map(length).max().unwrap_or(0)
+    }
+
+    fn first_of(&self, origin: NodeId, block: u64) -> At {
+        self.buckets.all().get(self.bucket(origin, block)).copied().unwrap_or(NOWHERE)
     }
 
     fn bucket(&self, origin: NodeId, block: u64) -> usize {
