@@ -13,7 +13,7 @@ impl<L: FewOf<u32>> Recent<L> {
     pub(crate) const NONE: Self = Recent { numbers: FewOf::EMPTY, next: 0 };
 
     pub(crate) fn contains(&self, number: u32) -> bool {
-        self.numbers.contains(&number)
+        has(&self.numbers, number)
     }
 
     /// Takes note of a number. Gives the one that it pushes out.
@@ -25,4 +25,10 @@ impl<L: FewOf<u32>> Recent<L> {
         self.next = if at + 1 < self.numbers.len() { self.next + 1 } else { 0 };
         self.numbers.get_mut(at).map(|oldest| core::mem::replace(oldest, number))
     }
+}
+
+/// One for lists of all lengths.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn has(numbers: &[u32], number: u32) -> bool {
+    numbers.contains(&number)
 }

@@ -269,6 +269,7 @@ impl<S: Storage> State<S> {
     }
 
     /// The first entry of a log behind this version. At the cost of a look at all that are newer.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn first_behind(&self, last: At, version: u32) -> Option<(At, Head)> {
         let mut found = None;
         let mut at = last;

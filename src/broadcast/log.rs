@@ -264,6 +264,7 @@ impl<S: Storage> Log<S> {
 
     /// An origin's broadcasts that have a part among these numbers, in no order. Of a range that is not short all messages are
     /// looked at.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn of_origin(
         &self,
         origin: NodeId,

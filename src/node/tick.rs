@@ -123,6 +123,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Takes what is due then, or as soon as it can be sent, for the next deadline if that is sooner.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn sooner_if_paid(&self, due: &mut Deadline, class: Class, at: Instant, reason: WakeReason) {
         if at < due.at {
             due.sooner(self.no_sooner(class, at), reason);
@@ -130,6 +131,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// When what is due then can be sent, as far as the byte budget goes.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn no_sooner(&self, class: Class, due: Instant) -> Instant {
         if due == Instant::FAR_FUTURE {
             due
