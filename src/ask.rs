@@ -14,7 +14,7 @@
 //! | leave | first retry | a quarter of the probe period | 4 for each witness | another witness |
 //! | handoff of news | unit | 4 units | 3 for each delegate | another delegate |
 //! | handoff of messages and of maps | hop | 4 hops | 3 for each delegate | another delegate |
-//! | walk | 2 first retries | 16 first retries | 4 for each peer | another peer |
+//! | walk | 2 first retries | 32 first retries | 5 for each peer | another peer |
 //! | pull of messages | 2 hops | 32 hops, or the probe period | one for each peer | another peer |
 //! | pull of maps | 2 hops | 256 hops | 4 | found again by a walk |
 //! | direct message | hop | 16 hops | until a deadline | told as unreachable |
@@ -69,6 +69,14 @@ impl Schedule {
 
     pub(crate) fn leave(config: &Config) -> Self {
         Schedule { first: config.first_retry, most: config.probe_period / 4 }
+    }
+
+    pub(crate) fn handoff(unit: u64) -> Self {
+        Schedule { first: unit, most: 4 * unit }
+    }
+
+    pub(crate) fn walk(gap: u64) -> Self {
+        Schedule { first: 2 * gap, most: 32 * gap }
     }
 
     pub(crate) fn pull(hop: u64, config: &Config) -> Self {
@@ -145,10 +153,13 @@ impl Ask {
         }
     }
 
-    /// The host did not take the latest try. The next comes when it would have come anyway.
+    /// The host did not take the latest try. The next comes when it would have come anyway. After so many that it did not
+    /// take, they count as made, so that there is an end.
     pub(crate) fn not_sent(&mut self) {
-        self.tries = self.tries.saturating_sub(1);
-        self.unsent = self.unsent.saturating_add(1);
+        if !self.is_unsendable() {
+            self.tries = self.tries.saturating_sub(1);
+            self.unsent += 1;
+        }
     }
 
     /// Whether the host has refused so many tries that there is no use in more.

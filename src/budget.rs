@@ -136,7 +136,7 @@ impl Budget {
             return now;
         }
         let share = SHARES.get(class as usize).copied().unwrap_or(1);
-        Self::after(now, -self.refilled(now, config).left(class), Self::rate(config) * share >> 3)
+        Self::after(now, -self.refilled(now, config).left(class), (Self::rate(config) * share) >> 3)
     }
 
     /// Takes note of an answer of so many bytes that was sent, beside what [`spend`](Self::spend) does.

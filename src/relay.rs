@@ -168,6 +168,16 @@ impl<S: Storage> Relays<S> {
         self.outbox.clear();
     }
 
+    /// The caller came late.
+    pub(crate) fn postpone(&mut self, read: Instant) {
+        self.tree.postpone(read);
+    }
+
+    /// The host did not take what was sent there.
+    pub(crate) fn not_sent(&mut self, there: impl Fn(NodeId) -> bool) {
+        self.tree.not_sent(there);
+    }
+
     // What others send.
 
     /// Whether a parcel of this number has been taken before.

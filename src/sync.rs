@@ -16,6 +16,7 @@
 
 use heapless::Vec;
 
+use crate::ask::{Ask, Schedule};
 use crate::member::{Address, NodeId};
 use crate::members::{Look, Members};
 use crate::node_core::Core;
@@ -45,10 +46,9 @@ struct Lane {
     high: u64,
     /// To be listed, however much there is: sums would not say more.
     listed: bool,
-    tries: u8,
     peers: u8,
-    next: Instant,
-    owed: bool,
+    /// A step needs no number: an answer is held against the range that is asked about.
+    ask: Ask,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +79,7 @@ impl Sync {
 
     pub(crate) fn due(&self) -> Instant {
         let again = self.unfinished.map_or(Instant::FAR_FUTURE, |_| self.next_compare);
-        self.lanes.iter().map(|lane| lane.next).min().unwrap_or(again)
+        self.lanes.iter().map(|lane| lane.ask.next).min().unwrap_or(again)
     }
 
     /// Pulls everything from this peer, from the beginning.
@@ -139,33 +139,42 @@ impl Sync {
 
     fn ask<A: Address, S: Storage>(&mut self, gap: u64, core: &mut Core<A, S>) {
         let most = if self.newcomer { PEERS } else { 1 };
-        for lane in self.lanes.iter_mut().filter(|lane| core.now >= lane.next) {
-            if lane.tries >= TRIES {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.ask.is_due(core.now)) {
+            if lane.ask.tries >= TRIES {
                 let other = core.members.random_live(&mut core.rng, |_| true).and_then(|index| core.members.get(index));
                 lane.peer = other.map_or(lane.peer, |record| record.id);
-                (lane.tries, lane.peers) = (0, lane.peers + 1);
+                (lane.ask.tries, lane.peers) = (0, lane.peers + 1);
             }
-            lane.tries += 1;
-            lane.owed = lane.peers < most;
-            lane.next = core.now.after(gap << lane.tries);
+            lane.ask.repeat(Schedule::walk(gap), core.now);
+            lane.ask.owed = lane.peers < most;
         }
         self.lanes.retain(|lane| lane.peers < most);
     }
 
+    /// The caller came late: a peer is not given up for a silence that may wait in the socket.
+    pub(crate) fn postpone(&mut self, read: Instant) {
+        self.lanes.iter_mut().for_each(|lane| lane.ask.postpone(TRIES, read));
+    }
+
+    /// The host did not take what was sent to a peer that is there: that one has not been asked.
+    pub(crate) fn not_sent(&mut self, there: impl Fn(NodeId) -> bool) {
+        self.lanes.iter_mut().filter(|lane| there(lane.peer)).for_each(|lane| lane.ask.not_sent());
+    }
+
     /// The lanes that are to ask, and whom.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, NodeId)> {
-        self.lanes.iter().enumerate().filter(|(_, lane)| lane.owed).map(|(at, lane)| (at, lane.peer))
+        self.lanes.iter().enumerate().filter(|(_, lane)| lane.ask.owed).map(|(at, lane)| (at, lane.peer))
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
-        self.lanes.get_mut(at).is_some_and(|lane| core::mem::take(&mut lane.owed))
+        self.lanes.get_mut(at).is_some_and(|lane| lane.ask.sent())
     }
 
     /// The peer that was to be asked is gone: another is, at the next try.
     pub(crate) fn give_up(&mut self, at: usize) -> bool {
         if let Some(lane) = self.lanes.get_mut(at) {
-            lane.tries = TRIES;
+            lane.ask.tries = TRIES;
         }
         self.sent(at)
     }
@@ -254,7 +263,7 @@ impl Sync {
 
 impl Lane {
     fn new(peer: NodeId, low: u64, high: u64, now: Instant) -> Self {
-        Lane { peer, low, high, listed: false, tries: 0, peers: 0, next: now, owed: false }
+        Lane { peer, low, high, listed: false, peers: 0, ask: Ask::new(0, now) }
     }
 }
 

@@ -17,6 +17,7 @@ use core::marker::PhantomData;
 
 use heapless::Vec;
 
+use crate::ask::{Ask, Schedule, earliest};
 use crate::member::{Address, Member, NodeId, Record, Status};
 use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
@@ -60,14 +61,10 @@ pub(crate) struct Leg<J> {
     pub(crate) job: J,
     pub(crate) share: Share,
     pub(crate) delegate: NodeId,
-    /// Unpredictable, so that only who was asked can answer, and the same for all tries.
-    pub(crate) number: u32,
     /// With this delegate.
-    tries: u8,
+    pub(crate) ask: Ask,
     /// Of the delegates before.
     cost: u8,
-    next: Instant,
-    owed: bool,
 }
 
 /// Who had better be a delegate.
@@ -138,7 +135,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
 
     /// When the next try is due.
     pub(crate) fn due(&self) -> Instant {
-        self.legs.iter().map(|leg| leg.next).min().unwrap_or(Instant::FAR_FUTURE)
+        earliest(self.legs.iter().map(|leg| &leg.ask))
     }
 
     /// Tries again where no acknowledgement came, and gives up what has cost too much. Returns who was tried in vain then,
@@ -184,8 +181,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
             let mut held = self.legs.iter_mut().filter(|leg| leg.share == share);
             if let Some(leg) = held.find_map(|leg| joins(&mut leg.job).then_some(leg)) {
                 // An answer to what went before is no answer to this.
-                leg.number = core.rng.next_u32() | 1;
-                (leg.tries, leg.next) = (0, core.now);
+                leg.ask = Ask::new(core.rng.next_u32() | 1, core.now);
                 leg.tick(unit, &mut self.doubts, core);
                 continue;
             }
@@ -197,7 +193,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
             let suspect = core.members.find(delegate).and_then(|index| core.members.member(index));
             let suspect = suspect.is_some_and(|member| member.status() == Status::Suspect);
             let cost = if doubted { MOST_COST - if suspect { 2 } else { 4 } * SILENT } else { 0 };
-            let mut leg = Leg { job, share, delegate, number, tries: 0, cost, next: core.now, owed: false };
+            let mut leg = Leg { job, share, delegate, ask: Ask::new(number, core.now), cost };
             leg.tick(unit, &mut self.doubts, core);
             let _ = self.legs.push(leg);
         }
@@ -208,6 +204,16 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         self.legs.clear();
     }
 
+    /// The caller came late: a delegate is not passed over for a silence that may wait in the socket.
+    pub(crate) fn postpone(&mut self, read: Instant) {
+        self.legs.iter_mut().for_each(|leg| leg.ask.postpone(TRIES, read));
+    }
+
+    /// The host did not take what was sent to a delegate that is there: that one has not been asked.
+    pub(crate) fn not_sent(&mut self, there: impl Fn(NodeId) -> bool) {
+        self.legs.iter_mut().filter(|leg| there(leg.delegate)).for_each(|leg| leg.ask.not_sent());
+    }
+
     /// Takes a delegate's acknowledgement; one who cannot pass the job on is replaced. False if it is none.
     pub(crate) fn on_ack<A: Address, S: Storage>(
         &mut self,
@@ -216,7 +222,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         passes_on: bool,
         core: &mut Core<A, S>,
     ) -> bool {
-        let asked = |leg: &Leg<J>| leg.number == number && leg.delegate == from;
+        let asked = |leg: &Leg<J>| leg.ask.number == number && leg.delegate == from;
         if !self.legs.iter().any(asked) {
             return false;
         }
@@ -250,7 +256,7 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
 
     /// Which legs are to be sent.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (usize, &Leg<J>)> {
-        self.legs.iter().enumerate().filter(|(_, leg)| leg.owed)
+        self.legs.iter().enumerate().filter(|(_, leg)| leg.ask.owed)
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<&Leg<J>> {
@@ -265,9 +271,8 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
         unit: u64,
         core: &mut Core<A, S>,
     ) -> bool {
-        let Some(leg) = self.legs.iter_mut().find(|leg| leg.number == number) else { return false };
-        (leg.job, leg.number) = (job, core.rng.next_u32() | 1);
-        (leg.tries, leg.next) = (0, core.now);
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.ask.number == number) else { return false };
+        (leg.job, leg.ask) = (job, Ask::new(core.rng.next_u32() | 1, core.now));
         leg.cost = leg.cost.saturating_add(UNABLE);
         leg.tick(unit, &mut self.doubts, core);
         true
@@ -275,44 +280,43 @@ impl<J: Copy + PartialEq, L: FewOf<Leg<J>>, D: FewOf<Doubt>> Tree<J, L, D> {
 
     /// What went under this number.
     pub(crate) fn leg(&self, number: u32) -> Option<&Leg<J>> {
-        self.legs.iter().find(|leg| leg.number == number)
+        self.legs.iter().find(|leg| leg.ask.number == number)
     }
 
     /// Takes off what [`owed`](Self::owed) has given; whether it was there.
     pub(crate) fn sent(&mut self, at: usize) -> bool {
-        self.legs.get_mut(at).is_some_and(|leg| core::mem::take(&mut leg.owed))
+        self.legs.get_mut(at).is_some_and(|leg| leg.ask.sent())
     }
 }
 
 impl<J> Leg<J> {
     /// Tries the delegate again at gaps that double, and after the third time another one.
     fn tick<A: Address, S: Storage>(&mut self, unit: u64, doubts: &mut impl FewOf<Doubt>, core: &mut Core<A, S>) {
-        if core.now < self.next {
+        if !self.ask.is_due(core.now) {
             return;
         }
         let lives = core.members.find(self.delegate).is_some_and(|index| core.members.is_live(index));
-        if self.tries >= TRIES {
+        if self.ask.tries >= TRIES {
             doubts.retain(|(id, _)| *id != self.delegate);
             if doubts.is_full() {
                 doubts.take_first();
             }
             let _ = doubts.push((self.delegate, core.now.after(DOUBTED_FOR * unit)));
         }
-        if self.tries >= TRIES || !lives {
+        if self.ask.tries >= TRIES || !lives {
             self.replace(SILENT, doubts, core);
         }
-        self.next = core.now.after(unit << self.tries);
-        self.tries += 1;
-        self.owed = self.cost < MOST_COST;
+        self.ask.repeat(Schedule::handoff(unit), core.now);
+        self.ask.owed = self.cost < MOST_COST;
     }
 
     /// Hands the share to the next delegate in it, or to the same if there is no other.
     fn replace<A: Address, S: Storage>(&mut self, cost: u8, doubts: &[(NodeId, Instant)], core: &mut Core<A, S>) {
         self.cost = self.cost.saturating_add(cost);
-        (self.tries, self.next, self.owed) = (0, core.now, false);
+        self.ask.restart(core.now);
         match choose(self.share, Some(self.delegate), Wish::Any, doubts, core) {
             Some(delegate) if delegate != self.delegate => {
-                (self.delegate, self.number) = (delegate, core.rng.next_u32() | 1);
+                (self.delegate, self.ask.number) = (delegate, core.rng.next_u32() | 1);
             }
             // There is no other, and what it does not take, a comparison finds. Where nobody may be, it is tried twice at most.
             Some(delegate) => {

@@ -10,7 +10,7 @@
 //! are not whole in that of their sender. The buckets are keyed with a secret, or numbers could be chosen that make a chain
 //! long.
 
-use core::ops::{Range, RangeInclusive};
+use core::ops::{Range};
 
 use heapless::Vec;
 
@@ -136,7 +136,7 @@ struct Search {
     /// The first and the last number.
     numbers: (u32, u32),
     /// The blocks of numbers that are still to be looked into.
-    blocks: RangeInclusive<u32>,
+    blocks: Range<u32>,
     /// The one that is; `None` if all messages are looked at.
     block: Option<u32>,
     next: At,
@@ -273,7 +273,7 @@ impl<S: Storage> Log<S> {
     ) -> impl Iterator<Item = (At, Entry)> {
         let (low, high) = (first.saturating_sub(u32::from(MOST_PIECES) - 1) >> BLOCK, last >> BLOCK);
         let few = high.saturating_sub(low) < MOST_BLOCKS;
-        let (blocks, next) = if few { (low..=high, NOWHERE) } else { (1..=0, 0) };
+        let (blocks, next) = if few { (low..high + 1, NOWHERE) } else { (0..0, 0) };
         let mut search = Search { origin, tag, numbers: (first, last), blocks, block: None, next };
         core::iter::from_fn(move || self.step(&mut search))
     }

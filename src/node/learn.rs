@@ -111,6 +111,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         let certificate = certificate.filter(|certificate| certificate.accuser().is_none());
         let Some(index) = index else { return self.learn_of_unknown(told, source) };
         let Some(held) = self.core.members.get(index).copied() else { return };
+        // An end that is held already is no news, whatever else is told beside it.
+        let record = record.ending(&held);
+        let told = Told { record, ..told };
         let ruling = weigh(&record, &held, self.hearing(index, certificate, source));
         let looked_into = match ruling {
             // Whoever tells us has it already: an echo counts like a copy sent.

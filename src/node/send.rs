@@ -373,7 +373,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn write_parcel(&mut self, at: usize, writer: &mut Writer<'_>) -> Option<()> {
         let (leg, records) = self.relays.content(at)?;
         let frame = writer.begin(kind::RELAY)?;
-        let head = writer.u32(leg.number).and(writer.u32(leg.share.low)).and(writer.u32(leg.share.high));
+        let head = writer.u32(leg.ask.number).and(writer.u32(leg.share.low)).and(writer.u32(leg.share.high));
         let fits = |index: &&Index| self.core.members.write(**index, self.core.now, writer).is_some();
         let count = head.map_or(0, |()| records.iter().take_while(fits).count());
         if count == 0 {

@@ -342,7 +342,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let leg = self.broadcasts.tree.get(at)?;
         let piece = self.broadcasts.piece(leg.job, leg.share, &self.core.members)?;
         write_frame(kind::CAST, writer, |body| {
-            body.u32(leg.number)?;
+            body.u32(leg.ask.number)?;
             body.u32(leg.share.low)?;
             body.u32(leg.share.high)?;
             write_piece(&piece, body)

@@ -166,7 +166,7 @@ impl<S: Storage> State<S> {
         let from = if delta.from < log.floor { 0 } else { delta.from.min(log.version) };
         let frame = writer.begin(crate::wire::kind::DELTA)?;
         let fill = |writer: &mut Writer<'_>| {
-            writer.u32(leg.number)?;
+            writer.u32(leg.ask.number)?;
             writer.u32(leg.share.low)?;
             writer.u32(leg.share.high)?;
             let span = (from, delta.to.min(log.version), delta.to);

@@ -87,7 +87,7 @@ impl Holder {
         let mut sent = Vec::new();
         while let Some((at, to)) = { self.relays.owed().next() } {
             let (leg, records) = self.relays.content(at).expect("what is owed is there");
-            sent.push(Handed { to, number: leg.number, share: leg.share, records: records.to_vec() });
+            sent.push(Handed { to, number: leg.ask.number, share: leg.share, records: records.to_vec() });
             assert!(self.relays.sent(at));
         }
         sent
