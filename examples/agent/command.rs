@@ -3,26 +3,26 @@
 /// A line for each command.
 pub const HELP: &str = "  members             who is in the cluster, and how it is
   top                 the same, live, with rates, until q
-  say TOPIC TEXT      to all who listen to the topic
+  say TOPIC TEXT      send the text to all who listen to the topic
   listen TOPIC        show what is said on the topic from now on
-  unlisten TOPIC      no more
-  tell MEMBER TEXT    to one member, and whether it has it
-  ask TOPIC TEXT      all who listen, and wait for their answers
-  ask @MEMBER TEXT    one member
-  answer [N] TEXT     question number N, or the latest
-  set KEY VALUE       in this node's own map, which all members can read
-  delete KEY          from it
+  unlisten TOPIC      stop showing what is said on the topic
+  tell MEMBER TEXT    send to one member, and say whether it arrived
+  ask TOPIC TEXT      ask all who listen, and wait for their answers
+  ask @MEMBER TEXT    ask one member
+  answer [N] TEXT     answer question number N, or the latest
+  set KEY VALUE       write to this node's map, which all members can read
+  delete KEY          delete a key of this node's map
   get [MEMBER] KEY    what a member has under the key, or all who have any
   keys [MEMBER]       all keys of a member, or of all
   watch [PREFIX]      show what others set and delete, if the key begins so
-  unwatch [PREFIX]    no more; without a prefix, nothing at all
+  unwatch [PREFIX]    stop watching this prefix; without one, all
   stats               what this node has counted
   help                this list
   leave, quit         leave the cluster and end
 MEMBER is a name given to --name, an id, the beginning of one, or an address.
 TEXT and VALUE are all the rest of the line.
 The map of a member that has left or is down can be read for ten minutes more.
-One that starts again under its name starts with an empty map.";
+A member that restarts under its name begins with an empty map.";
 
 /// Every command, and what the first word after it is.
 const VERBS: [(&str, Word); 18] = [

@@ -38,11 +38,12 @@ Tab completes what is typed.
 From a file or a pipe each command waits for the outcome of the one before,
 and at the end the agent leaves.
 On the command line a command needs --join; the agent waits for its outcome
-and leaves. Only watch and top go on until Ctrl-C. With --for any can be made
-to stay longer, so that others can read what it sets.
+and leaves. Only watch and top go on until Ctrl-C. With --for, the agent stays
+longer after any command, so that others can read what it sets.
 
-The exit status is 0 if all went well, 1 if a command failed or nobody
-answered, 2 if the options are wrong.
+The exit status is 0 if all went well, 1 if a command failed, an address
+cannot be used or nobody answered, 2 if an option is unknown or its value
+is not understood.
 
 Examples, each after `cargo run --release --example agent --`:
   Two, in two terminals:
