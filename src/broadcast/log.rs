@@ -10,7 +10,7 @@
 //! are not whole in that of their sender. The buckets are keyed with a secret, or numbers could be chosen that make a chain
 //! long.
 
-use core::ops::{Range};
+use core::ops::Range;
 
 use heapless::Vec;
 
