@@ -26,15 +26,18 @@
 //! there is no handle between two tables that could point to what is gone; and the bound of each service's own table keeps a
 //! place for its asks, so that no service takes another's.
 //!
-//! Two things that are nobody's fault are handled here for all. A caller that comes late has not read the answers yet: what
-//! would end in vain waits until they are read, once for each try, as a loop may always be late ([`Ask::postpone`]). A try
-//! that the host did not take was not made ([`Ask::not_sent`]).
+//! Two things are nobody's fault. A caller that comes late has not read the answers yet: what would end in vain waits until
+//! they are read, once for each try, as a loop may always be late ([`Ask::postpone`]). A try that the host did not take was not
+//! made ([`Ask::not_sent`]). Probes and indirect probes do both for themselves, as their silence is evidence, and as each of
+//! their tries has a number of its own (`detector/case.rs`). What ends by a deadline alone needs neither.
 
 use crate::config::Config;
 use crate::time::Instant;
 
-/// After so many tries that the host did not take an ask is given up.
+/// So many tries that the host did not take count as not made.
 const MOST_UNSENT: u8 = 12;
+/// Beside their count: the host did not take the latest try.
+const REFUSED: u8 = 1 << 7;
 /// Gaps double no more often.
 const MOST_DOUBLINGS: u8 = 16;
 
@@ -93,7 +96,9 @@ impl Schedule {
 
     /// The gap after so many tries before this one.
     fn gap(self, tries: u8) -> u64 {
-        (self.first << tries.min(MOST_DOUBLINGS)).min(self.most).max(1)
+        // As far as no bit is lost.
+        let doublings = u32::from(tries.min(MOST_DOUBLINGS)).min(self.first.leading_zeros());
+        (self.first << doublings).min(self.most).max(1)
     }
 }
 
@@ -106,7 +111,7 @@ pub(crate) struct Ask {
     pub(crate) number: u32,
     /// How many tries have been made: of more than 255 only whether it is odd, and that they are many.
     pub(crate) tries: u8,
-    /// How many tries the host did not take.
+    /// How many tries the host did not take, and whether the latest is one of them ([`REFUSED`]).
     unsent: u8,
     /// A try waits to be sent.
     pub(crate) owed: bool,
@@ -129,6 +134,7 @@ impl Ask {
         self.next = now.after(schedule.gap(self.tries));
         self.tries = self.tries.checked_add(1).unwrap_or(u8::MAX / 2 + 1);
         (self.owed, self.postponed) = (true, false);
+        self.unsent &= !REFUSED;
     }
 
     /// Begins the gaps anew at `next`, as if nothing had been tried.
@@ -153,18 +159,20 @@ impl Ask {
         }
     }
 
-    /// The host did not take the latest try. The next comes when it would have come anyway. After so many that it did not
-    /// take, they count as made, so that there is an end.
+    /// The host did not take something that was sent where this ask goes: the latest try was not made, whatever else the host
+    /// refuses before the next. That comes when it would have come anyway. After [`MOST_UNSENT`] of them tries count as made
+    /// all the same, so that there is an end.
     pub(crate) fn not_sent(&mut self) {
-        if !self.is_unsendable() {
-            self.tries = self.tries.saturating_sub(1);
-            self.unsent += 1;
+        let counts = self.tries > 0 && self.unsent & REFUSED == 0 && !self.is_unsendable();
+        if counts {
+            self.tries -= 1;
+            self.unsent = (self.unsent + 1) | REFUSED;
         }
     }
 
     /// Whether the host has refused so many tries that there is no use in more.
     pub(crate) fn is_unsendable(&self) -> bool {
-        self.unsent >= MOST_UNSENT
+        self.unsent & !REFUSED >= MOST_UNSENT
     }
 }
 
@@ -188,6 +196,8 @@ mod tests {
             now = ask.next;
         }
         assert_eq!(gaps, [10, 20, 40, 45, 45]);
+        let longest = Schedule { first: 1 << 60, most: u64::MAX };
+        assert_eq!(longest.gap(200), 1 << 63, "no bit is lost");
     }
 
     #[test]
@@ -219,9 +229,15 @@ mod tests {
         for refused in 0..MOST_UNSENT {
             assert!(!ask.is_unsendable(), "after {refused}");
             ask.repeat(GAPS, Instant::ZERO);
+            ask.repeat(GAPS, Instant::ZERO);
             ask.not_sent();
-            assert_eq!(ask.tries, 0);
+            ask.not_sent();
+            assert_eq!(ask.tries, 1, "one try at a time");
+            ask.tries = 0;
         }
         assert!(ask.is_unsendable());
+        ask.repeat(GAPS, Instant::ZERO);
+        ask.not_sent();
+        assert_eq!(ask.tries, 1, "there is an end");
     }
 }

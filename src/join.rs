@@ -428,7 +428,7 @@ pub(crate) fn write_introduce<A: Address, S: Storage>(to: A, core: &Core<A, S>, 
 
 /// The first gap between joins.
 pub(crate) fn least_gap(config: &Config) -> u64 {
-    config.first_retry.saturating_mul(4)
+    Schedule::join(config).first
 }
 
 /// The cookie that proves an address: only this node can compute it, and it need not be remembered. It names the epoch of

@@ -40,15 +40,31 @@ impl<A: Address, S: Storage> Detector<A, S> {
 
     /// Forgets all. In place: [`NEW`](Self::NEW) once more would be another image of it in flash, to be copied from there.
     fn forget(&mut self) {
-        let Detector { next_probe, turn, ring, cases, errands, charges, round_trip, health, next_blame, .. } = self;
+        // All fields by name, so that none is forgotten here.
+        let Detector {
+            next_probe,
+            turn,
+            ring,
+            cases,
+            errands,
+            charges,
+            round_trip,
+            health,
+            next_blame,
+            unanswered,
+            isolated,
+            tries_last,
+            behind,
+            refusing,
+            unreached,
+            hold,
+        } = self;
         cases.clear();
         errands.clear();
-        *charges = Charges::NONE;
-        (*next_probe, *turn, *ring) = (Instant::ZERO, 0, (u32::MAX, 0));
-        (*round_trip, *health, *next_blame) = (RoundTrip::UNKNOWN, 0, Instant::ZERO);
-        self.unanswered.clear();
-        (self.isolated, self.tries_last) = (false, false);
-        (self.behind, self.refusing, self.unreached) = (None, None, None);
-        self.hold = Hold::NONE;
+        unanswered.clear();
+        (*charges, *hold, *round_trip) = (Charges::NONE, Hold::NONE, RoundTrip::UNKNOWN);
+        (*next_probe, *next_blame, *turn, *ring) = (Instant::ZERO, Instant::ZERO, 0, (u32::MAX, 0));
+        (*health, *isolated, *tries_last) = (0, false, false);
+        (*behind, *refusing, *unreached) = (None, None, None);
     }
 }

@@ -34,27 +34,25 @@ impl<A: Address, S: Storage> Detector<A, S> {
         let of_cases = self.cases.iter().enumerate().flat_map(move |(at, case)| {
             let asked = case.jurors.iter().enumerate().filter(|(_, juror)| juror.owed);
             let asks = asked.map(move |(place, juror)| (Seat::Juror(at, place), members.whereabouts(juror.id), true));
-            let ping = (Seat::Case(at), members.whereabouts(case.target), self.may_hear_news(case.target, members));
-            case.tries.ask.owed.then_some(ping).into_iter().chain(asks)
+            let ping = (case.tries.ask.owed).then(|| self.ping(Seat::Case(at), case.target, members));
+            ping.into_iter().chain(asks)
         });
         let of_errands = self.errands.iter().enumerate().flat_map(move |(at, errand)| {
-            let hears = self.may_hear_news(errand.target, members);
-            let ping = (Seat::Errand(at), members.whereabouts(errand.target), hears);
+            let ping = (errand.tries.ask.owed).then(|| self.ping(Seat::Errand(at), errand.target, members));
             let verdict = (errand.heard.is_some() && errand.owed).then(|| {
                 let asker = &errand.asker;
                 (Seat::Answer(at), Some((asker.addr, asker.tag)), is_home(asker.id, asker.addr, members))
             });
-            errand.tries.ask.owed.then_some(ping).into_iter().chain(verdict)
+            ping.into_iter().chain(verdict)
         });
-        let of_charges = self.charges.owed().map(move |(at, accuser)| {
-            (Seat::Charge(at), members.whereabouts(accuser), self.may_hear_news(accuser, members))
-        });
+        let of_charges = self.charges.owed().map(move |(at, accuser)| self.ping(Seat::Charge(at), accuser, members));
         of_cases.chain(of_charges).chain(of_errands)
     }
 
-    /// Somebody else may have brought a probe about, perhaps at an address where nobody wants it.
-    fn may_hear_news(&self, id: NodeId, members: &Members<A, S>) -> bool {
-        self.doubts(id) || members.find(id).is_some_and(|index| members.is_proved(index))
+    /// A probe of this member. Somebody else may have brought it about, perhaps at an address where nobody wants news.
+    fn ping(&self, seat: Seat, of: NodeId, members: &Members<A, S>) -> (Seat, Option<(A, u32)>, bool) {
+        let hears = self.doubts(of) || members.find(of).is_some_and(|index| members.is_proved(index));
+        (seat, members.whereabouts(of), hears)
     }
 
     /// Writes what stands there.

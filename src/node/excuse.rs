@@ -1,7 +1,7 @@
 //! What is nobody's fault: a caller that comes late, and a host that does not take a send.
 //!
-//! Both concern all that is repeated until it is answered, in every service. So each of the two stands here once, and tells
-//! every service; what an ask does with it stands in `src/ask.rs`.
+//! Each of the two stands here once, and tells every service in which a silence counts for something. What an ask does with it
+//! stands in `src/ask.rs`.
 
 use super::Node;
 use crate::member::Address;
