@@ -279,6 +279,7 @@ impl<S: Storage> Log<S> {
     }
 
     /// The next that is found.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn step(&self, search: &mut Search) -> Option<(At, Entry)> {
         loop {

@@ -165,6 +165,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     /// The next slot of a walk. Blocks whose sum is nothing are passed over.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn step_on(&self, walk: &mut Walk) -> Option<(u64, Index)> {
         loop {
