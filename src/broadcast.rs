@@ -3,7 +3,7 @@
 //! A broadcast has a number among those of its origin's life. It goes down the tree of `tree.rs`, to those who listen to
 //! its topic with its payload and to others hollow, so that everybody can tell by the numbers what is missing. Each
 //! member keeps a window of what has come from each origin (`window.rs`), so that every message is told once.
-//! What the tree missed shows in a later number, or in the progress roots of a probe; it is pulled from whoever has it
+//! What the tree missed shows in a later number, or in the roots of positions in a probe; it is pulled from whoever has it
 //! (`broadcast/repair.rs`), until the origin itself says that it is gone. Then, and only then, it is a gap.
 //!
 //! A direct message is sent to its addressee until it is acknowledged (`broadcast/direct.rs`). A question is a message

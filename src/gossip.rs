@@ -3,7 +3,7 @@
 //! What a node is the first to know goes down the relay tree (`relay.rs`). What it learned on some other way, others
 //! may have missed too: that leaves in bursts to a few random members, and fills what room every other datagram has.
 //! The least-sent record goes first. A copy that is heard counts like a copy that was sent, so that what everybody
-//! tells stops by itself; what nobody heard is found by anti-entropy (`sync.rs`).
+//! tells stops by itself; what nobody heard is found by anti-entropy (`walk.rs`).
 
 use crate::config::Config;
 use crate::member::Address;

@@ -241,7 +241,6 @@ mod member;
 mod members;
 mod node;
 mod node_core;
-mod progress;
 mod recent;
 mod relay;
 mod rival;
@@ -254,7 +253,6 @@ pub mod sim;
 mod state;
 mod stats;
 mod storage;
-mod sync;
 mod time;
 mod topic;
 mod tree;
@@ -263,6 +261,7 @@ mod turns;
 #[path = "../tests/unit/mod.rs"]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod unit;
+mod walk;
 mod window;
 mod wire;
 

@@ -9,7 +9,7 @@ mod heard;
 mod maps;
 pub(crate) mod news;
 mod order;
-mod progress;
+mod positions;
 mod slot;
 
 use news::News;
@@ -65,7 +65,7 @@ pub(crate) struct Members<A: Address, S: Storage> {
     /// Some of the dead have been forgotten.
     forgotten: bool,
     root: u64,
-    progress: u64,
+    positions: u64,
     /// Where to look next for those who have been dead for long.
     next_mourned: Index,
     /// Where to look next for the dead who make room.
@@ -107,7 +107,7 @@ impl<A: Address, S: Storage> Members<A, S> {
             refused: false,
             forgotten: false,
             root: 0,
-            progress: 0,
+            positions: 0,
             next_mourned: 0,
             next_dead: 0,
             keeps_windows: true,
@@ -128,7 +128,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.evicted = None;
         self.free = NONE;
         (self.live, self.used, self.heard, self.excused) = (0, 0, 0, 0);
-        (self.root, self.progress) = (0, 0);
+        (self.root, self.positions) = (0, 0);
         (self.next_mourned, self.next_dead) = (0, 0);
         (self.key, self.refused, self.forgotten) = (key, false, false);
         self.untold = (NONE, NONE);
@@ -265,14 +265,14 @@ impl<A: Address, S: Storage> Members<A, S> {
         let is_alive = record.liveness == Liveness::Alive;
         // What stands for how far this node has come does not hang on what else a living member says of itself.
         let counts_anew = reborn != 0 || !(was_alive && is_alive);
-        let before = if counts_anew { self.step(index, &held) } else { 0 };
+        let before = if counts_anew { self.positions_term(index, &held) } else { 0 };
         if reborn != 0 {
             self.reset_window(index);
         }
         self.set_mourned(index, !is_alive);
-        let progress = if counts_anew { self.step(index, &record).wrapping_sub(before) } else { 0 };
+        let positions = if counts_anew { self.positions_term(index, &record).wrapping_sub(before) } else { 0 };
         let living = self.living(&record).wrapping_sub(self.living(&held));
-        self.add(record.id, Terms { living, progress, ..Terms::default() });
+        self.add(record.id, Terms { living, positions, ..Terms::default() });
         self.live = self.live + u32::from(is_alive) - u32::from(was_alive);
         self.refused &= is_alive || !was_alive;
         self.suspect(index, false);

@@ -35,15 +35,14 @@ use crate::join::Seeds;
 use crate::leave::Leave;
 use crate::member::{Address, Member, NodeId};
 use crate::node_core::Core;
-use crate::progress::Comparison;
 use crate::relay::Relays;
 use crate::rival::{Begun, Rival};
 use crate::state::State;
 use crate::stats::{DropReason, Stats};
 use crate::storage::{Bare, Breadth, Fixed, Storage};
-use crate::sync::Sync;
 use crate::time::Instant;
 use crate::turns::Turns;
+use crate::walk::Walk;
 
 use reply::Replies;
 pub use talk::MAX_SPREAD;
@@ -70,10 +69,9 @@ pub struct Node<A: Address, S: Storage> {
     detector: Detector<A, S>,
     gossip: Gossip,
     relays: Relays<S>,
-    sync: Sync,
+    walk: Walk,
     broadcasts: Broadcasts<S>,
     state: State<S>,
-    comparison: Comparison,
     turns: Turns<S>,
     seeds: Seeds<A>,
     challenges: Challenges<A, S>,

@@ -43,7 +43,7 @@ impl<A: Address, S: Storage> Core<A, S> {
     /// This node's roots, mixed with a ping's number.
     pub(crate) fn roots(&self, number: u32) -> Roots {
         let compares = <S::Width as Breadth>::KEEPS_DATA && self.members.keeps_windows;
-        Roots::of(self.members.root(), compares.then(|| self.members.progress()), number)
+        Roots::of(self.members.root(), compares.then(|| self.members.positions()), number)
     }
 
     pub(crate) fn write_ping(&self, number: u32, writer: &mut Writer<'_>) -> Option<()> {

@@ -41,7 +41,7 @@
 //! | `Relays::outbox` | 24 | this node, with what it has believed | nothing: the rest goes by gossip |
 //! | `Recent` numbers of relays, casts, deltas, direct messages | 16 to 128 (8 to 48) | senders of what is taken | nothing: the oldest goes; what comes again after that is taken again |
 //! | `Tree::doubts` | 8 (3) | silent delegates | nothing: the oldest goes, all after 128 first waits |
-//! | `Sync::lanes` | 4 | this node; the answers of those it asked | comparison with others, for five tries of each peer that does not answer; one that answers without end holds it longer |
+//! | `Walk::cursors` | 6 | this node; the answers of those it asked | comparison with others, for five tries of each peer that does not answer; one that answers without end holds it longer |
 //! | `Seeds`, `Leave` | 8; 4 | the caller; this node | not by peers |
 //! | `Sends`, `Questions`, topics, watched prefixes, `Broadcasts::outbox` | 2 to 16 | the application | not by peers |
 //! | legs of casts and deltas | 32, 24 (8, 6) | senders of casts and deltas; this node | the passing on of others, until delegates acknowledge or a leg is given up; senders repeat theirs, or find another |

@@ -3,7 +3,7 @@
 //! Only the owner writes its map, and orders what it writes by a version of its own; no clock is in it. What it writes goes
 //! down the tree of `tree.rs` as *deltas*: the part of a log between two versions, read off the map when the datagram is
 //! written, so that what is written again meanwhile goes once. Who missed one shows by its version, in the answer to the
-//! next delta, or in the progress roots of a probe, and fetches what it lacks from whoever has it (`state/fetch.rs`).
+//! next delta, or in the roots of positions in a probe, and fetches what it lacks from whoever has it (`state/fetch.rs`).
 //!
 //! One datagram can be followed so: `node/replicate.rs` takes the frame, `map.rs` judges by versions alone whether
 //! the chunk may be taken, `state/take.rs` takes it entry by entry (`state/rebuild.rs`, when a log is read again),

@@ -131,16 +131,18 @@ impl Bed {
 
     /// The same as found by anti-entropy: others may have missed them too, so the node gossips about them.
     pub fn found(&self, members: &[Sender]) -> Vec<Vec<u8>> {
-        self.list(forge::kind::RECORDS, members).0
+        self.list(forge::kind::DIFF, members).0
     }
 
     fn list(&self, kind: u8, members: &[Sender]) -> (Vec<Vec<u8>>, usize) {
-        let (mut datagrams, mut body) = (Vec::new(), Vec::new());
+        // Of all of the id space, and nothing is wanted.
+        let head = if kind == forge::kind::DIFF { [&[0; 8][..], &[0xff; 8], &[0]].concat() } else { Vec::new() };
+        let (mut datagrams, mut body) = (Vec::new(), head.clone());
         for member in members {
             let record = record(*member);
             if HEAD + FRAME + body.len() + record.len() > FULL {
                 datagrams.push(self.datagram(&forge::frame(kind, &body)));
-                body.clear();
+                body.clone_from(&head);
             }
             body.extend(record);
         }

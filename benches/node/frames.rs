@@ -140,9 +140,9 @@ impl Cast {
             "ack" => [&number[..], &words(6)].concat(),
             "ask" => [&number[..], &self.other().id.to_le_bytes(), &200_000u32.to_le_bytes()].concat(),
             "verdict" => [&number[..], &self.other().id.to_le_bytes(), &[0]].concat(),
-            "news" | "records" => self.records(most, 0),
+            "news" => self.records(most, 0),
             "list" => [&self.range()[..], &number, &words(most.saturating_sub(20) / 4 * 4)].concat(),
-            "diff" => [&self.range()[..], &self.records(most.saturating_sub(16), 0)].concat(),
+            "diff" => [&self.range()[..], &[8], &[0xff; 8], &self.records(most.saturating_sub(25), 0)].concat(),
             "join" => [&number[..], &words(8), &[1, 1], &record_of(self.peer, 0)].concat(),
             "welcome" => [&number[..], &[1], &words(8), &record_of(self.peer, 0)].concat(),
             "introduce" => words(8),
@@ -151,10 +151,7 @@ impl Cast {
             "relay-ack" | "cast-ack" => [&number[..], &[1]].concat(),
             "leave" | "leave-ack" | "fetched" => number.to_vec(),
             // Of one part, and of as many as there may be.
-            "sums" => [&self.range()[..], &number, &words(if most < 200 { 4 } else { 64 })].concat(),
-            // None of them differs, as far as it depends on the sender, so that all must be looked at.
-            "steps" => [&self.range()[..], &number, &words(if most < 200 { 2 } else { 32 })].concat(),
-            "want" => [&self.range()[..8], &[0xff; 8]].concat(),
+            "sums" => [&[0], &self.range()[..], &number, &words(if most < 200 { 2 } else { 32 })].concat(),
             "parts" => [&self.range()[..], &[5], &[0xff; 4]].concat(),
             "cast" => {
                 let piece = [&self.origin()[..], &[2, form], &words(4), &payload(34)].concat();
@@ -166,7 +163,7 @@ impl Cast {
             }
             "pull" => [&number[..], &self.origin(), &[1, 0, 0, 0], &[0xff; 8]].concat(),
             "lack" => [&number[..], &self.origin(), &[1, 0, 0, 0], &[0xff; 8], &words(8)].concat(),
-            "progress" => {
+            "have" => {
                 let mut body = [&self.range()[..], &[0]].concat();
                 while body.len() + 16 <= most.min(17 + 64 * 14) {
                     body.extend(self.origin());
@@ -291,7 +288,7 @@ pub fn report(sizes: &[usize], budget: Duration) -> Report {
             let shapes = SHAPES.iter().map(|(shape, word, chosen)| {
                 cast.speaks_of_chosen = *chosen;
                 let batch = match KINDS[kind - 1] {
-                    "sums" | "steps" => FEW,
+                    "sums" => FEW,
                     "cast" | "give" | "direct" | "delta" if *shape == Shape::Alone => LONG_RUN,
                     _ => BATCH,
                 };

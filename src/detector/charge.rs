@@ -20,7 +20,8 @@ use crate::wire::Word;
 /// The most that are looked into at once; others come again.
 pub(super) const CHARGES: usize = 2;
 const FEW_CHARGES: usize = 1;
-/// How often one who says so is asked: three questions take no more than thrice the bytes of the smallest charge.
+/// How often one who says so is asked. One who has not proved its address is asked once less: a question takes as many bytes
+/// as the smallest charge, and thrice those of the charge are all that may go to such an address.
 const TRIES: u8 = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,13 +56,12 @@ impl<S: Storage> Charges<S> {
             held.said = held.said.max(said);
             return true;
         }
-        let rank = |id| {
-            let proved = core.members.find(id).is_some_and(|index| core.members.is_proved(index));
-            Claim { peer: id, addr: None::<()>, rank: 1 + u8::from(proved) }
-        };
+        let proved = |id| core.members.find(id).is_some_and(|index| core.members.is_proved(index));
+        let rank = |id| Claim { peer: id, addr: None::<()>, rank: 1 + u8::from(proved(id)) };
         let free = core.now >= self.rests && make_room!(self.open, |held| rank(held.accuser), rank(accuser));
         if free {
-            let ask = Ask::new(core.rng.next_u32(), core.now);
+            let mut ask = Ask::new(core.rng.next_u32(), core.now);
+            ask.tries = u8::from(!proved(accuser));
             must_fit(self.open.push(Charge { accuser, said, ask }));
         }
         free

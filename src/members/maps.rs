@@ -38,12 +38,12 @@ impl<A: Address, S: Storage> Members<A, S> {
         }
         // This node's own is there before its record is.
         let record = self.get(index).copied();
-        let before = record.map_or(0, |record| self.step(index, &record));
+        let before = record.map_or(0, |record| self.positions_term(index, &record));
         if let Some(place) = self.maps.all_mut().get_mut(at) {
             *place = *map;
         }
         if let Some(record) = &record {
-            self.count_progress(index, record, before);
+            self.count_position(index, record, before);
         }
     }
 

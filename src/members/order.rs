@@ -55,7 +55,7 @@ pub(crate) enum Sum {
     /// What stands for the living.
     Living,
     /// What stands for how far this node has come.
-    Progress,
+    Positions,
 }
 
 /// How much of the table one question has looked at. Its ranges follow each other: what stands before one is known from the
@@ -84,7 +84,7 @@ impl Look {
 pub(super) struct Terms {
     pub(super) slots: u32,
     pub(super) living: u64,
-    pub(super) progress: u64,
+    pub(super) positions: u64,
 }
 
 /// How far a walk through the buckets has come.
@@ -139,7 +139,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     /// The same, passing over blocks in which nobody says anything.
     pub(crate) fn telling_from(&self, low: u64) -> impl Iterator<Item = (u64, Index)> {
-        let mut walk = Walk { wanted: Sum::Progress, ..self.walk(low) };
+        let mut walk = Walk { wanted: Sum::Positions, ..self.walk(low) };
         core::iter::from_fn(move || self.step_on(&mut walk))
     }
 
@@ -205,14 +205,7 @@ impl<A: Address, S: Storage> Members<A, S> {
 
     // Sums.
 
-    /// What stands for all living members in a range, both ends included; `None` if more would have to be looked at than is
-    /// left.
-    pub(crate) fn sum(&self, range: (u64, u64), salt: u32, look: &mut Look) -> Option<u32> {
-        let sum = self.within(range, Sum::Living, look)?;
-        Some(if sum == 0 { 0 } else { (mix(sum ^ u64::from(salt)) >> 32) as u32 })
-    }
-
-    /// The sum of what stands in a range, both ends included.
+    /// The sum of what stands in a range, both ends included; `None` if more would have to be looked at than is left.
     pub(crate) fn within(&self, (low, high): (u64, u64), sum: Sum, look: &mut Look) -> Option<u64> {
         let block = |place: u64| self.bucket(place) / BLOCK;
         if self.blocks() == 0 || block(low) == block(high) {
@@ -258,7 +251,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         match sum {
             Sum::Slots => 1,
             Sum::Living => self.living(record),
-            Sum::Progress => self.step(index, record),
+            Sum::Positions => self.positions_term(index, record),
         }
     }
 
@@ -271,7 +264,7 @@ impl<A: Address, S: Storage> Members<A, S> {
         match sum {
             Sum::Slots => u64::from(self.used),
             Sum::Living => self.root,
-            Sum::Progress => self.progress,
+            Sum::Positions => self.positions,
         }
     }
 
@@ -297,12 +290,12 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     fn node(&self, node: usize, sum: Sum) -> u64 {
-        let Some([slots, living, above, progress, over]) = self.words(node) else { return 0 };
+        let Some([slots, living, above, positions, over]) = self.words(node) else { return 0 };
         let wide = |low: Index, high: Index| u64::from(high) << 32 | u64::from(low);
         match sum {
             Sum::Slots => slots.into(),
             Sum::Living => wide(living, above),
-            Sum::Progress => wide(progress, over),
+            Sum::Positions => wide(positions, over),
         }
     }
 
@@ -316,7 +309,7 @@ impl<A: Address, S: Storage> Members<A, S> {
     pub(super) fn add(&mut self, id: NodeId, terms: Terms) {
         self.used = self.used.wrapping_add(terms.slots);
         self.root = self.root.wrapping_add(terms.living);
-        self.progress = self.progress.wrapping_add(terms.progress);
+        self.positions = self.positions.wrapping_add(terms.positions);
         let blocks = self.blocks();
         if blocks == 0 {
             return;
@@ -326,11 +319,11 @@ impl<A: Address, S: Storage> Members<A, S> {
             let of = |sum| self.node(node, sum);
             let slots = (of(Sum::Slots) as u32).wrapping_add(terms.slots);
             let living = of(Sum::Living).wrapping_add(terms.living);
-            let progress = of(Sum::Progress).wrapping_add(terms.progress);
+            let positions = of(Sum::Positions).wrapping_add(terms.positions);
             let at = self.buckets as usize + (node - 1) * NODE;
             if let Some(words) = self.heads.all_mut().get_mut(at..).and_then(|words| words.first_chunk_mut()) {
                 let above = |wide: u64| (wide >> 32) as u32;
-                *words = [slots, living as u32, above(living), progress as u32, above(progress)];
+                *words = [slots, living as u32, above(living), positions as u32, above(positions)];
             }
             node += node & node.wrapping_neg();
         }

@@ -109,7 +109,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.become_member();
             // It may be the one that was asked, and know the others: its own answer was lost.
             if !speaker.head.newcomer {
-                self.sync.pull(newcomer.id, true, self.core.now);
+                self.walk.pull(newcomer.id, true, self.core.now);
             }
         }
         Answer::Admitted
@@ -126,10 +126,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// long enough. What is learned from then on is no longer taken for old.
     pub(super) fn settle_in(&mut self) {
         let Some(until) = self.arrives.filter(|_| self.core.phase == Phase::Member) else { return };
-        let knows = !self.sync.by_newcomer() && (!self.keeps_data() || self.comparison.is_answered());
+        let knows = !self.walk.by_newcomer() && (!self.keeps_data() || self.walk.is_answered());
         if knows || self.core.now >= until {
             self.arrives = None;
-            self.sync.settle();
+            self.walk.settle();
             self.core.notices.raise(Notice::Joined);
         }
     }
@@ -145,7 +145,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 Answer::Taken if introduced => {
                     self.on_taken(record.record(), Witness::Hearsay(Some(speaker.head.sender)));
                 }
-                Answer::Admitted if introduced => self.comparison.note_introduced(speaker.head.sender),
+                Answer::Admitted if introduced => self.walk.note_introduced(speaker.head.sender, self.core.now),
                 _ => self.refuse_unless_asked(introduced),
             };
         };
@@ -193,7 +193,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let own = self.core.members.myself().copied();
                 let noted = own.is_some_and(|own| self.note_life_held(number, (host.id, speaker.addr), own));
                 if self.leave.is_none() && !noted {
-                    self.sync.pull(host.id, newcomer, self.core.now);
+                    self.walk.pull(host.id, newcomer, self.core.now);
                 }
                 // The same again is no answer, or whoever recorded it could have tables compared with each copy.
                 self.seeds.renumber(number, self.core.rng.next_u32() | 1);

@@ -11,12 +11,11 @@ use crate::join::Seeds;
 use crate::member::Address;
 use crate::members::Members;
 use crate::node_core::Core;
-use crate::progress::Comparison;
 use crate::relay::Relays;
 use crate::state::State;
 use crate::storage::{Empty, Fixed, Storage, Width};
-use crate::sync::Sync;
 use crate::turns::Turns;
+use crate::walk::Walk;
 
 #[cfg(feature = "alloc")]
 use crate::storage::{Heap, Limited, Limits};
@@ -63,10 +62,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             detector: Detector::NEW,
             gossip: Gossip::NEW,
             relays: Relays::NONE,
-            sync: Sync::NEW,
+            walk: Walk::NEW,
             broadcasts,
             state,
-            comparison: Comparison::NEW,
             turns: Turns::NEW,
             seeds: Seeds::NONE,
             challenges: Challenges::NONE,

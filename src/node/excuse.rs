@@ -20,7 +20,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             rival.forgive(core.now, &core.config);
         }
         self.relays.postpone(read);
-        self.sync.postpone(read);
+        self.walk.postpone(read);
         if self.keeps_messages() {
             self.broadcasts.tree.postpone(read);
             self.broadcasts.repairs.forgive(late, self.core.now);
@@ -40,7 +40,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let members = &self.core.members;
         let there = |id| members.whereabouts(id).is_some_and(|(addr, _)| addr == to);
         self.relays.not_sent(there);
-        self.sync.not_sent(there);
+        self.walk.not_sent(there);
         if self.keeps_messages() {
             self.broadcasts.tree.not_sent(there);
         }

@@ -9,12 +9,12 @@ use crate::broadcast::{At, Give, Job, MOST_GIVEN, Taken};
 use crate::budget::Class;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
-use crate::progress::{self, MOST_STEPS, Range};
 use crate::share::{Claim, make_room};
 use crate::stats::DropReason;
 use crate::storage::{FewOf, Storage, must_fit};
 use crate::tree::{Share, live_in};
-use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Progress, Pull, Reader};
+use crate::walk::{MOST_POSITIONS, Range};
+use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Position, Pull, Reader};
 
 /// How many members are looked up before the first of what is said of them is taken in.
 const BATCH: usize = 8;
@@ -51,7 +51,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Passes a piece on to all in a share; whether that could be done, or `None` if there is no room to do it now.
     fn pass_on(&mut self, taken: Taken, share: Share, piece: &Piece<'_>) -> Option<bool> {
         // Whoever is new itself knows too few of them, and whoever leaves may be gone before they have it.
-        let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
+        let able = !self.detector.isolated && !self.walk.by_newcomer() && self.leave.is_none();
         if !able || piece.part.bytes.len() + MOST_BEFORE_PAYLOAD > self.core.config.max_datagram() {
             return Some(false);
         }
@@ -162,12 +162,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.note_answer(asked.is_some(), speaker);
     }
 
-    /// How far another member has come with those origins that stand in this range, and some others.
-    pub(super) fn on_progress(
+    /// Another member's positions, of all in this range or the latest.
+    pub(super) fn on_have(
         &mut self,
-        (low, high): (u64, u64),
+        (low, high): Range,
         answer: bool,
-        mut entries: Reader<'_>,
+        mut positions: Reader<'_>,
         speaker: &mut Speaker<A>,
     ) {
         // Nobody is asked for what it is said to have at an address where it may not be. It is told again from there.
@@ -175,29 +175,29 @@ impl<A: Address, S: Storage> Node<A, S> {
             return if answer { self.refuse(DropReason::Stranger) } else { self.respond(speaker, Say::Introduce) };
         }
         let (mut count, mut other_life, mut next) = (0, None, high.saturating_add(1));
-        while !entries.is_empty() {
+        while !positions.is_empty() {
             // As with records, look-ups that need not wait for each other come first.
-            let mut batch = Vec::<(Origin, Progress, Option<u32>), BATCH>::new();
-            while !batch.is_full() && !entries.is_empty() {
+            let mut batch = Vec::<(Origin, Position, Option<u32>), BATCH>::new();
+            while !batch.is_full() && !positions.is_empty() {
                 count += 1;
-                let Some((origin, progress)) = entries.progress().filter(|_| count <= MOST_STEPS) else {
+                let Some((origin, position)) = positions.position().filter(|_| count <= MOST_POSITIONS) else {
                     return self.refuse(DropReason::Malformed);
                 };
                 self.core.members.fetch(origin.id);
-                must_fit(batch.push((origin, progress, None)));
+                must_fit(batch.push((origin, position, None)));
             }
             for (origin, _, index) in &mut batch {
                 *index = self.core.members.find(origin.id);
-                core::hint::black_box(index.map(|index| self.core.members.progress_with(index)));
+                core::hint::black_box(index.map(|index| self.core.members.position_with(index)));
             }
-            for (origin, progress, index) in batch {
+            for (origin, position, index) in batch {
                 let is_it =
                     |index: &u32| self.core.members.get(*index).is_some_and(|record| record.tag() == origin.tag);
                 let Some(index) = index.filter(is_it) else {
                     other_life = other_life.or(index.map(|_| origin.id));
                     continue;
                 };
-                if !self.hear_of_step(index, (origin, progress), speaker.head.sender) {
+                if !self.hear_of_position(index, (origin, position), speaker.head.sender) {
                     // There was no room for it. It is still to be asked for.
                     next = next.min(self.core.members.place(origin.id).max(low));
                 }
@@ -209,47 +209,25 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         // Where this node has come further is said in turn: the roots differ, and the latest may be what the other lacks.
         if !answer {
-            self.respond(speaker, Say::Progress { low, high, answer: true });
+            self.respond(speaker, Say::Have { low, high, answer: true });
         }
-        // It has found a part that differs in the sums that it was sent; behind it there may be others.
-        let found = !answer && low < high;
-        if answer || found {
-            let more = Some(next).filter(|next| found && *next < u64::MAX);
-            self.comparison.note_answer(speaker.head.sender, more);
-        }
+        let more = Some(next).filter(|next| *next < u64::MAX);
+        self.walk.on_have(speaker.head.sender, (low, high), answer, more, self.core.now);
     }
 
     /// How far another has come with one member; whether there was room to note what is missing of its map.
-    fn hear_of_step(&mut self, index: u32, (origin, progress): (Origin, Progress), teller: NodeId) -> bool {
-        let Progress { seen, versions } = progress;
+    fn hear_of_position(&mut self, index: u32, (origin, position): (Origin, Position), teller: NodeId) -> bool {
+        let Position { seen, versions } = position;
         self.core.members.mourn(index, self.core.now);
         let noted = self.hear_of_map(index, versions, teller) != Some(false);
         if seen > self.core.members.window(index).seen() && index != MYSELF {
-            self.hear_of_progress(index, origin, seen, teller);
+            self.hear_of_messages(index, origin, seen, teller);
         }
         noted
     }
 
-    /// Another's sums of how far it has come. Where they differ, it is told, and says so in turn.
-    pub(super) fn on_steps(&mut self, range: Range, salt: u32, sums: Reader<'_>, speaker: &mut Speaker<A>) {
-        if !speaker.home {
-            return self.respond(speaker, Say::Introduce);
-        }
-        if !self.has_turn(speaker) {
-            return self.refuse(DropReason::Busy);
-        }
-        match progress::first_difference(range, salt, sums, &self.core.members) {
-            Err(()) => self.refuse(DropReason::Malformed),
-            // A range that ends where it begins is an answer to one who asks for nothing.
-            Ok(found) => {
-                let (low, high) = found.unwrap_or((0, 0));
-                self.respond(speaker, Say::Progress { low, high, answer: found.is_none() });
-            }
-        }
-    }
-
     /// Another has come further with this origin.
-    pub(super) fn hear_of_progress(&mut self, index: u32, origin: Origin, seen: u32, teller: NodeId) {
+    pub(super) fn hear_of_messages(&mut self, index: u32, origin: Origin, seen: u32, teller: NodeId) {
         if !self.keeps_messages() {
             return self.pass_over(index, seen);
         }

@@ -70,12 +70,12 @@ impl<A: Address, S: Storage> Node<A, S> {
             for (told, place) in &mut batch {
                 *place = self.core.members.find(told.record.id);
                 let known = place.filter(|_| self.keeps_data());
-                core::hint::black_box(known.map(|index| self.core.members.progress_with(index)));
+                core::hint::black_box(known.map(|index| self.core.members.position_with(index)));
             }
             for (told, place) in batch {
                 let index = self.core.members.find_again(told.record.id, place);
                 self.learn_at(told, index, source, teller);
-                self.learn_of_progress(&told, teller);
+                self.learn_of_messages(&told, teller);
             }
         }
         if !sound {
@@ -84,7 +84,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     /// Takes note of how far the teller has come with a member's broadcasts. For the dead nothing else says it.
-    fn learn_of_progress(&mut self, told: &Told<A>, teller: NodeId) {
+    fn learn_of_messages(&mut self, told: &Told<A>, teller: NodeId) {
         let origin = Origin { id: told.record.id, tag: told.record.tag() };
         if told.seen == 0 || told.seen == UNSAID || !self.keeps_data() {
             return;
@@ -92,7 +92,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(index) = self.core.members.find_life(origin.id, origin.tag).filter(|index| *index != MYSELF)
             && self.core.members.window(index).seen() < told.seen
         {
-            self.hear_of_progress(index, origin, told.seen, teller);
+            self.hear_of_messages(index, origin, told.seen, teller);
         }
     }
 
@@ -208,7 +208,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // long as none was forgotten, they are all known.
             (Liveness::Alive, Source::Sync(teller)) if self.core.members.has_forgotten() => {
                 if !self.challenge(record, teller, None) {
-                    self.sync.leave_unfinished(teller, self.core.now, 2 * self.core.config.first_retry);
+                    self.walk.leave_unfinished(teller, self.core.now, 2 * self.core.config.first_retry);
                 }
             }
             (Liveness::Alive, _) => {
@@ -234,7 +234,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// old, and whoever has forgotten members cannot tell; others have missed none but what they are told of.
     fn begin_window(&mut self, id: NodeId, seen: u32) {
         let Some(index) = self.core.members.find(id).filter(|_| self.keeps_data()) else { return };
-        if self.core.phase == Phase::Joining || self.sync.by_newcomer() {
+        if self.core.phase == Phase::Joining || self.walk.by_newcomer() {
             self.core.members.begin_window(index, Some(seen));
         } else if self.core.members.has_forgotten() && seen > 0 {
             self.core.members.begin_window(index, None);
@@ -351,7 +351,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // Whoever leaves is gone before it could tell those whom the tree did not reach.
             Source::News if liveness == Liveness::Left => 0,
             Source::Relay | Source::News => gossip::tail(self.core.members.live()),
-            Source::Sync(_) if self.sync.by_newcomer() => crate::members::news::SILENT,
+            Source::Sync(_) if self.walk.by_newcomer() => crate::members::news::SILENT,
             Source::Sync(_) => gossip::copies(self.core.members.live()) / 2,
         }
     }

@@ -12,13 +12,12 @@ use crate::gossip::{self, Gossip};
 use crate::leave::Leave;
 use crate::member::{Address, Life, Liveness, NodeId, Record};
 use crate::members::MYSELF;
-use crate::progress::Comparison;
 use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::storage::Storage;
-use crate::sync::Sync;
 use crate::time::Instant;
 use crate::turns::Turns;
+use crate::walk::Walk;
 
 /// Of which secrets the buckets of messages and of maps are keyed.
 const MESSAGES: u64 = 0x6c_6f67;
@@ -68,9 +67,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.state.renew(&mut self.core.members);
         }
         self.core.members.announce(MYSELF, gossip::tail(1));
-        (self.gossip, self.relays, self.sync, self.replies) = (Gossip::NEW, Relays::NONE, Sync::NEW, Replies::NONE);
+        (self.gossip, self.relays, self.walk, self.replies) = (Gossip::NEW, Relays::NONE, Walk::NEW, Replies::NONE);
         self.broadcasts.reset(self.core.rng.keyed(MESSAGES, &[]));
-        self.comparison = Comparison::NEW;
         self.turns = Turns::NEW;
         (self.challenges, self.rival) = (Challenges::NONE, None);
         (self.hearsay, self.arrives, self.began) = (None, None, None);

@@ -7,14 +7,13 @@ use crate::detector::{Asked, Asker};
 use crate::event::Phase;
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId};
 use crate::members::{Index, MYSELF};
-use crate::node::learn::Source;
 use crate::node::weigh::UNCONTESTED;
 use crate::relay::Share;
 use crate::rival::Witness;
 use crate::stats::DropReason;
 use crate::storage::{Breadth, Storage};
-use crate::sync;
-use crate::wire::{self, ANYONE, Answer, Foreign, Frame, Head, Passing, Reader, Roots, Seal, Word, kind};
+use crate::walk;
+use crate::wire::{self, ANYONE, Answer, Foreign, Frame, Head, Passing, Reader, Roots, Seal, What, Word, kind};
 
 /// Who a datagram is from.
 #[derive(Clone, Copy)]
@@ -200,23 +199,17 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.note_answer(taken, speaker);
             }
             Frame::List { low, high, salt, shorts } => {
-                let diff = sync::compare(&self.core.members, (low, high), salt, shorts);
+                let diff = walk::compare(&self.core.members, (low, high), salt, shorts);
                 self.answer_comparison(Say::Diff(diff), speaker);
             }
-            Frame::Sums { .. } if !self.has_turn(speaker) => self.refuse(DropReason::Busy),
-            Frame::Sums { low, high, salt, sums } => {
-                match sync::compare_sums(&self.core.members, (low, high), salt, sums) {
-                    Some(parts) => self.respond(speaker, Say::Parts(parts)),
-                    None => self.refuse(DropReason::Malformed),
-                }
+            Frame::Sums { what, low, high, salt, sums } if what == What::Records || self.keeps_data() => {
+                self.on_sums(what, (low, high), salt, sums, speaker);
             }
-            Frame::Diff { low, high, records } => self.on_diff(low, high, records, speaker),
-            Frame::Want { low, wanted } => self.answer_comparison(Say::Wanted { low, wanted }, speaker),
+            Frame::Diff { low, high, wanted, records } => self.on_diff((low, high), wanted, records, speaker),
             Frame::Parts(parts) => {
-                let asked = self.sync.on_parts(speaker.head.sender, &parts, self.core.now);
+                let asked = self.walk.on_parts(speaker.head.sender, &parts, self.core.now);
                 self.refuse_unless_asked(asked);
             }
-            Frame::Records(records) => self.learn_all(records, Source::Sync(speaker.head.sender), speaker.head.sender),
             Frame::Leave { number } => self.on_leave(number, speaker),
             Frame::LeaveAck { number } => {
                 let leave = self.leave.as_mut();
@@ -232,11 +225,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.note_answer(asked, speaker);
             }
             Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
-            Frame::Steps { low, high, salt, sums } if self.keeps_data() => {
-                self.on_steps((low, high), salt, sums, speaker);
-            }
-            Frame::Progress { low, high, answer, entries } if self.keeps_data() => {
-                self.on_progress((low, high), answer, entries, speaker);
+            Frame::Have { low, high, answer, positions } if self.keeps_data() => {
+                self.on_have((low, high), answer, positions, speaker);
             }
             Frame::Cast { number, low, high, piece } if self.keeps_data() => {
                 self.on_cast(number, Share { low, high }, &piece, speaker);
@@ -286,7 +276,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Something that this node does not keep: it says so to whoever waits for an acknowledgement, so that another passes it
     /// on.
     fn decline(&mut self, Foreign { kind, number, piece }: Foreign, speaker: &mut Speaker<A>) {
-        let of_maps = (kind::DELTA..=kind::FETCHED).contains(&kind);
+        let of_maps = matches!(kind, kind::DELTA | kind::DELTA_ACK | kind::FETCH | kind::GIVEN | kind::FETCHED);
         self.refuse(if of_maps { DropReason::StateRoom } else { DropReason::MessageRoom });
         match kind {
             kind::CAST => self.respond(speaker, Say::CastAck { number, passes_on: false }),
@@ -328,7 +318,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn on_ping(&mut self, number: u32, roots: Roots, speaker: &mut Speaker<A>) {
         let own = self.core.roots(number);
         let same_members = roots.membership == own.membership;
-        let differs = !same_members || !roots.same_progress(own);
+        let differs = !same_members || !roots.same_positions(own);
         let lives = speaker.known.is_some_and(|index| self.core.members.is_live(index));
         let introduce = speaker.known.is_none() || !lives && !speaker.home;
         // A member probes it: it may have admitted this node, and the word of it was lost. Anybody may have sent this ping, so
@@ -357,8 +347,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             let own = self.core.roots(number);
             self.compare(from, roots.is_none_or(|roots| roots.membership == own.membership));
             if self.keeps_data() {
-                let equal = roots.is_none_or(|roots| roots.same_progress(own));
-                self.comparison.note_roots(from, equal, self.state.refuses);
+                let equal = roots.is_none_or(|roots| roots.same_positions(own));
+                self.walk.note_roots(from, equal, self.state.refuses, self.core.now);
             }
         }
     }
@@ -372,7 +362,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         let period = self.core.config.probe_period;
         let gap = if self.detector.is_accused() { 4 * period } else { period / 8 };
-        self.sync.compare(peer, equal, self.core.members.root(), self.core.now, (gap, 4 * period));
+        self.walk.compare(peer, equal, self.core.members.root(), self.core.now, (gap, 4 * period));
     }
 
     /// An answer to the question whether a member has moved, or lives anew: from the one or from the other.
@@ -457,13 +447,13 @@ impl<A: Address, S: Storage> Node<A, S> {
 
 /// Whether a frame calls for a look at all members, or at all messages, or for pings to another.
 fn is_laborious(frame: &Frame<'_>) -> bool {
-    let compared = matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Want { .. });
-    let tables = compared || matches!(frame, Frame::Progress { .. } | Frame::Steps { .. });
+    let wants = matches!(frame, Frame::Diff { wanted: 1.., .. });
+    let tables = wants || matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Have { .. });
     let messages = matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. });
     let foreign = matches!(
         frame,
-        Frame::Foreign(Foreign { kind: kind::CAST | kind::PULL | kind::PROGRESS | kind::DIRECT, .. })
-            | Frame::Foreign(Foreign { kind: kind::DELTA | kind::FETCH | kind::STEPS, .. })
+        Frame::Foreign(Foreign { kind: kind::CAST | kind::PULL | kind::HAVE | kind::DIRECT, .. })
+            | Frame::Foreign(Foreign { kind: kind::DELTA | kind::FETCH, .. })
     );
     // It has others sent pings: a datagram pays for one.
     let probes = matches!(frame, Frame::Ask { .. });

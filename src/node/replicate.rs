@@ -61,7 +61,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Passes a log on to all in a share; whether that could be done. If not, another delegate may be less busy.
     fn pass_delta_on(&mut self, log: (Index, bool), versions: (u32, u32), share: Share) -> bool {
         // Whoever is new itself knows too few of them, and whoever leaves may be gone before they have it.
-        if self.detector.isolated || self.sync.by_newcomer() || self.leave.is_some() {
+        if self.detector.isolated || self.walk.by_newcomer() || self.leave.is_some() {
             return false;
         }
         let unit = self.detector.hop(&self.core.config);
@@ -236,10 +236,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             let casts = self.state.casts_due(self.may_begin_casts(), &self.core.members, &self.core.config);
             self.sooner_if_paid(due, Class::State, casts, WakeReason::State);
         }
-        let asks = self.state.fetches.due().min(self.comparison.due());
-        self.sooner_if_paid(due, Class::State, asks, WakeReason::State);
+        self.sooner_if_paid(due, Class::State, self.state.fetches.due(), WakeReason::State);
         if self.may_begin_casts() && self.core.members.others() > 0 {
-            self.sooner_if_paid(due, Class::State, self.comparison.asking_due(), WakeReason::State);
+            self.sooner_if_paid(due, Class::State, self.walk.asking_due(), WakeReason::State);
         }
         // Otherwise it goes out with this very call.
         if self.state.owed_gives().next().is_some() && !self.may_send(Class::State) {
@@ -264,12 +263,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.detector.probe_now(given_up, &mut self.core);
             self.state.tick_fetches(unit, &mut self.core);
         }
-        if may_begin && self.core.now >= self.comparison.asking_due() {
+        if may_begin && self.core.now >= self.walk.asking_due() {
             self.ask_for_all();
-        }
-        self.comparison.tick(self.core.now);
-        if self.state.fetches.has_room() {
-            self.comparison.go_on();
         }
     }
 
@@ -295,7 +290,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         let any = any.or_else(|| self.core.members.random_live(&mut self.core.rng, |_| true));
         let any = any.and_then(|index| self.core.members.get(index));
         if let Some(peer) = any.map(|record| record.id) {
-            self.comparison.ask(peer, self.core.now, 4 * self.detector.hop(&self.core.config));
+            self.walk.ask_for_all(peer, self.core.now, 4 * self.detector.hop(&self.core.config));
         }
     }
 

@@ -10,12 +10,11 @@ use crate::challenge::denial;
 use crate::join::{write_introduce, write_join};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF};
-use crate::progress;
 use crate::share::{Claim, make_room};
 use crate::stats::DropReason;
 use crate::storage::{Few, FewOf, Storage, must_fit};
-use crate::sync::{self, Diff};
 use crate::time::Instant;
+use crate::walk::{self, Diff};
 use crate::wire::{Answer, Parts, Passing, Word, Writer, kind, write_verdict};
 
 /// How many answers are remembered until they are sent.
@@ -99,10 +98,6 @@ pub(super) enum Say {
     },
     Diff(Diff),
     Parts(Parts),
-    Wanted {
-        low: u64,
-        wanted: u64,
-    },
     LeaveAck {
         number: u32,
     },
@@ -111,8 +106,8 @@ pub(super) enum Say {
         number: u32,
         passes_on: bool,
     },
-    /// How far I have come with those in that range; and you, if this is not the answer to that already?
-    Progress {
+    /// My positions in that range; and yours, if this is not the answer to that already?
+    Have {
         low: u64,
         high: u64,
         answer: bool,
@@ -151,7 +146,7 @@ impl<A: Address> Reply<A> {
 impl Say {
     /// Whether it is a step of a comparison of tables, which can wait, as whoever asked asks again.
     pub(super) fn is_comparison(&self) -> bool {
-        matches!(self, Say::Diff(_) | Say::Parts(_) | Say::Wanted { .. } | Say::Progress { .. })
+        matches!(self, Say::Diff(_) | Say::Parts(_) | Say::Have { .. })
     }
 }
 
@@ -246,15 +241,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Elsewhere(_) => None,
             Say::Diff(diff) => diff.write(writer, &self.core.members),
             Say::Parts(parts) => parts.write(writer),
-            Say::Wanted { low, wanted } => sync::write_wanted(low, wanted, writer, &self.core.members),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
             Say::CastAck { number, passes_on } => writer.frame(kind::CAST_ACK, |body| {
                 body.u32(number)?;
                 body.u8(u8::from(passes_on))
             }),
-            Say::Progress { low, high, answer } if self.keeps_data() => {
-                let parts = (&self.broadcasts, &self.state);
-                progress::write_range(((low, high), answer), parts, &self.core.members, writer)
+            Say::Have { low, high, answer } if self.keeps_data() => {
+                walk::write_have((low, high), answer, (&self.broadcasts, &self.state), &self.core.members, writer)
             }
             Say::DeltaAck { number, passing, have } => {
                 writer.frame(kind::DELTA_ACK, |body| body.delta_ack(number, passing, have))
@@ -265,7 +258,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 body.u8(u8::from(taken))
             }),
             // Whoever compares nothing does not answer comparisons.
-            Say::Progress { .. } => None,
+            Say::Have { .. } => None,
             Say::RelayAck { number, passes_on, introduce } => {
                 writer.frame(kind::RELAY_ACK, |body| {
                     body.u32(number)?;

@@ -18,16 +18,17 @@ use crate::member::{Address, NodeId};
 use crate::members::Index;
 use crate::stats::DropReason;
 use crate::storage::Storage;
+use crate::walk::{self, LATEST_ONLY};
 use crate::wire::{self, ANYONE, Head, Seal, Writer, kind};
 
 /// The most that can be owed at once: what each table holds, and one each of what there is one of.
 const MOST_OWED: usize = {
     let of_members =
         crate::detector::MOST_OWED + crate::challenge::MOST_OWED + crate::join::MOST_OWED + crate::leave::WITNESSES;
-    let of_tables = crate::relay::LEGS + crate::sync::LANES;
+    let of_tables = crate::relay::LEGS + crate::walk::CURSORS;
     let of_data = crate::broadcast::MOST_OWED + crate::state::MOST_OWED;
-    // A rival, a comparison and a burst of news.
-    REPLIES + of_members + of_tables + of_data + 3
+    // A rival and a burst of news.
+    REPLIES + of_members + of_tables + of_data + 2
 };
 
 /// What waits to be sent: in which table, and at which place there.
@@ -54,10 +55,8 @@ pub(super) enum What {
     Fetch(usize),
     /// What an asker is to be given of maps.
     Maps(usize),
-    /// How far this node has come.
-    Compare,
-    /// A question about a range.
-    Sync(usize),
+    /// A question about a range, or the latest positions.
+    Walk(usize),
     News(Index),
 }
 
@@ -203,9 +202,9 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Some(pending);
         }
         if self.may_send(Class::Sync)
-            && let Some((at, id)) = behind(self.sync.owed(), passed)
+            && let Some((at, id)) = behind(self.walk.owed(self.detector.isolated), passed)
         {
-            return Some(self.pays(What::Sync(at), id, Class::Sync));
+            return Some(self.pays(What::Walk(at), id, Class::Sync));
         }
         let burst = self.gossip.target(&self.core.members).filter(|_| self.may_send(Class::News));
         let index = behind(burst.into_iter(), passed)?;
@@ -265,16 +264,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             What::Seed(at) => self.seeds.sent(at),
             What::Leave(at) => self.leave.as_mut().is_some_and(|leave| leave.sent(at)),
             What::Relay(at) => self.relays.sent(at),
-            What::Sync(at) if pending.to.is_none() => self.sync.give_up(at),
-            What::Sync(at) => {
-                self.core.stats.syncs = self.core.stats.syncs.wrapping_add(1);
-                self.sync.sent(at)
+            What::Walk(at) if pending.to.is_none() => self.walk.give_up(at),
+            What::Walk(at) => {
+                let counts = u64::from(self.walk.is_of_records(at));
+                self.core.stats.syncs = self.core.stats.syncs.wrapping_add(counts);
+                self.walk.sent(at)
             }
             What::News(index) if sent => self.gossip.sent(index),
             What::News(_) => self.gossip.stop(),
-            What::Compare => {
-                self.keeps_data() && self.comparison.sent(self.core.now, 2 * self.detector.hop(&self.core.config))
-            }
             What::Delta(at) => self.keeps_maps() && self.state.tree.sent(at),
             What::Fetch(at) => self.keeps_maps() && self.state.fetches.sent(at),
             What::Maps(at) => self.keeps_maps() && self.state.settle_give(at),
@@ -331,15 +328,18 @@ impl<A: Address, S: Storage> Node<A, S> {
             What::Seed(at) => self.seeds.write(at, &self.core, writer),
             What::Leave(_) => self.leave.as_ref()?.write(&self.core, writer),
             What::Relay(at) => self.write_parcel(at, writer),
-            What::Sync(at) => {
+            What::Walk(at) if self.walk.is_of_latest(at) => {
+                let parts = (&self.broadcasts, &self.state);
+                walk::write_have(LATEST_ONLY, false, parts, &self.core.members, writer)
+            }
+            What::Walk(at) => {
                 // Drawn only if it is used: a buffer that is too small changes nothing.
                 let mut rng = self.core.rng.clone();
-                self.sync.write(at, rng.next_u32(), writer, &self.core.members)?;
+                self.walk.write(at, rng.next_u32(), writer, &self.core.members)?;
                 self.core.rng = rng;
                 Some(())
             }
             What::News(_) => Some(()),
-            What::Compare if self.keeps_data() => self.write_comparison(writer),
             What::Delta(at) if self.keeps_maps() => self.state.write_delta(at, &self.core.members, writer),
             What::Fetch(at) if self.keeps_maps() => self.state.write_fetch(at, &self.core.members, writer),
             What::Maps(at) if self.keeps_maps() => {
@@ -356,16 +356,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             _ => None,
         }
-    }
-
-    /// Writes how far this node has come, or sums of it.
-    fn write_comparison(&mut self, writer: &mut Writer<'_>) -> Option<()> {
-        // Drawn only if it is used: a buffer that is too small changes nothing.
-        let mut rng = self.core.rng.clone();
-        let parts = (&self.broadcasts, &self.state);
-        self.comparison.write(rng.next_u32(), parts, &self.core.members, writer)?;
-        self.core.rng = rng;
-        Some(())
     }
 
     /// Writes as many of a parcel's records as fit. All do, unless the buffer is too small or datagrams have been longer

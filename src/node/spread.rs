@@ -11,7 +11,8 @@ use crate::members::Index;
 use crate::relay::{self, PARCEL, Share};
 use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::wire::Reader;
+use crate::walk::{self, Diff, Range};
+use crate::wire::{Reader, What};
 
 /// An answer to a question about tables that must be shorter than this is not worth giving.
 const LEAST_ANSWER: usize = 250;
@@ -55,7 +56,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.learn_all(records, Source::Relay, speaker.head.sender);
         let (held, believed) = self.held_of(records);
         // Whoever is new itself knows too few of those who are to be told, and whoever leaves may be gone before they are.
-        let able = !self.detector.isolated && !self.sync.by_newcomer() && self.leave.is_none();
+        let able = !self.detector.isolated && !self.walk.by_newcomer() && self.leave.is_none();
         let able = able && believed && held.len() <= relay::capacity::<A>(&self.core.config);
         let mut parcel = held;
         parcel.retain(|index| self.core.members.is_news(*index));
@@ -110,10 +111,40 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// What a list of ours lacks. What it says is believed no more than any hearsay, asked for or not.
-    pub(super) fn on_diff(&mut self, low: u64, high: u64, records: Reader<'_>, speaker: &Speaker<A>) {
+    /// Another's sums of its records, or of its positions. Of positions it is told the first that differ.
+    pub(super) fn on_sums(&mut self, what: What, range: Range, salt: u32, sums: Reader<'_>, speaker: &mut Speaker<A>) {
+        if what == What::Positions && !speaker.home {
+            return self.respond(speaker, Say::Introduce);
+        }
+        if !self.has_turn(speaker) {
+            return self.refuse(DropReason::Busy);
+        }
+        let Some(parts) = walk::compare_sums(&self.core.members, what, range, salt, sums) else {
+            return self.refuse(DropReason::Malformed);
+        };
+        self.respond(
+            speaker,
+            match (what, parts.first_meant()) {
+                (What::Records, _) => Say::Parts(parts),
+                (What::Positions, Some((low, high))) => Say::Have { low, high, answer: false },
+                // Nothing differs up to the end, and nothing is to be told in turn.
+                (What::Positions, None) => Say::Have { low: range.1, high: range.1, answer: true },
+            },
+        );
+    }
+
+    /// What a list of ours lacks, or what we wanted of another's. What it says is believed no more than any hearsay, asked
+    /// for or not.
+    pub(super) fn on_diff(&mut self, range: Range, wanted: u64, records: Reader<'_>, speaker: &mut Speaker<A>) {
         let before = self.core.members.root();
         self.learn_all(records, Source::Sync(speaker.head.sender), speaker.head.sender);
+        if wanted != 0 {
+            self.answer_comparison(Say::Diff(Diff::of_wanted(range, wanted)), speaker);
+        }
+        if !self.walk.on_page(speaker.head.sender, range, &mut self.core) {
+            return;
+        }
+        self.detector.answered(&mut self.core);
         if self.core.members.root() != before {
             // Where something was missing, more may be.
             let any = self
@@ -122,10 +153,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 .random_live(&mut self.core.rng, |_| true)
                 .and_then(|index| self.core.members.get(index));
             let peer = any.map_or(speaker.head.sender, |record| record.id);
-            self.sync.leave_unfinished(peer, self.core.now, self.core.config.probe_period / 4);
-        }
-        if self.sync.on_page(speaker.head.sender, (low, high), &mut self.core) {
-            self.detector.answered(&mut self.core);
+            self.walk.leave_unfinished(peer, self.core.now, self.core.config.probe_period / 4);
         }
     }
 }

@@ -252,7 +252,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether own broadcasts can be handed out: a newcomer knows too few of those who are to hear them.
     pub(super) fn may_begin_casts(&self) -> bool {
-        self.core.phase != crate::Phase::Joining && !self.sync.by_newcomer()
+        self.core.phase != crate::Phase::Joining && !self.walk.by_newcomer()
     }
 
     pub(super) fn messages_due(&self, due: &mut Deadline) {
@@ -272,8 +272,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.sooner_if_paid(due, Class::Sync, self.broadcasts.repairs.due(), WakeReason::Repair);
         }
         // Otherwise it goes out with this very call.
-        let owes = self.broadcasts.owed_gives().next().is_some() || self.comparison.owed().is_some();
-        if owes && !self.may_send(Class::Sync) {
+        if self.broadcasts.owed_gives().next().is_some() && !self.may_send(Class::Sync) {
             self.sooner_if_paid(due, Class::Sync, self.core.now, WakeReason::Repair);
         }
     }
@@ -310,13 +309,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     // What is owed.
 
     pub(super) fn owed_message(&self, passed: &mut usize) -> Option<Pending<A>> {
-        if self.detector.isolated || !self.keeps_data() {
+        if self.detector.isolated || !self.keeps_messages() || self.broadcasts.is_quiet() {
             return None;
         }
-        if self.broadcasts.is_quiet() && self.comparison.owed().is_none() {
-            return None;
-        }
-        if self.may_send(Class::Casts) && self.keeps_messages() {
+        if self.may_send(Class::Casts) {
             if let Some((at, leg)) = behind(self.broadcasts.tree.owed(), passed) {
                 return Some(self.pays(What::Cast(at), leg.delegate, Class::Casts));
             }
@@ -327,15 +323,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !self.may_send(Class::Sync) {
             return None;
         }
-        if self.keeps_messages() {
-            if let Some((at, to)) = behind(self.broadcasts.repairs.owed(&self.core.members), passed) {
-                return Some(self.pays(What::Pull(at), to, Class::Sync));
-            }
-            if let Some((at, to)) = behind(self.broadcasts.owed_gives(), passed) {
-                return Some(self.pays(What::Give(at), to, Class::Sync));
-            }
+        if let Some((at, to)) = behind(self.broadcasts.repairs.owed(&self.core.members), passed) {
+            return Some(self.pays(What::Pull(at), to, Class::Sync));
         }
-        behind(self.comparison.owed().into_iter(), passed).map(|to| self.pays(What::Compare, to, Class::Sync))
+        behind(self.broadcasts.owed_gives(), passed).map(|(at, to)| self.pays(What::Give(at), to, Class::Sync))
     }
 
     pub(super) fn write_cast(&self, at: usize, writer: &mut Writer<'_>) -> Option<()> {

@@ -35,7 +35,11 @@ impl<A: Address, S: Storage> Node<A, S> {
             let tells = self.gossip.due(&self.core.members, &self.core.config).min(self.relays.due(&self.core.config));
             self.sooner_if_paid(&mut due, Class::News, tells, WakeReason::Gossip);
         }
-        self.sooner_if_paid(&mut due, Class::Sync, self.sync.due(), WakeReason::Sync);
+        self.sooner_if_paid(&mut due, Class::Sync, self.walk.due(), WakeReason::Sync);
+        // Otherwise it goes out with this very call.
+        if self.walk.owed(self.detector.isolated).next().is_some() && !self.may_send(Class::Sync) {
+            self.sooner_if_paid(&mut due, Class::Sync, self.core.now, WakeReason::Sync);
+        }
         self.messages_due(&mut due);
         self.state_due(&mut due);
         if self.core.phase == Phase::Member {
@@ -94,16 +98,24 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             self.seeds.tick_visit(self.detector.isolated, &mut self.core);
         }
-        let syncs = self.no_sooner(Class::Sync, self.sync.due());
-        if self.core.now >= syncs {
-            self.sync.tick(self.core.config.first_retry, &mut self.core);
-        }
         self.settle_in();
         self.contest();
         // It may begin another life, which is news.
         self.tick_state();
         self.tell();
         self.tick_messages();
+        self.tick_walk();
+    }
+
+    /// Comes last: what the others have found to ask about is asked at once.
+    fn tick_walk(&mut self) {
+        if self.state.fetches.has_room() {
+            self.walk.go_on(self.core.now);
+        }
+        if self.core.now >= self.no_sooner(Class::Sync, self.walk.due()) {
+            let hop = self.detector.hop(&self.core.config);
+            self.walk.tick((self.core.config.first_retry, hop), &mut self.core);
+        }
     }
 
     /// Whether all that this node says has been acknowledged, or given up.

@@ -14,7 +14,7 @@ use crate::member::{Certificate, Life, Liveness, MAX_JUMP, Member, NodeId, Recor
 use crate::node::Node;
 use crate::storage::Storage;
 use crate::wire::{
-    self, Frame, Head, Lack, Origin, Part, Piece, Progress, Pull, Reader, Roots, Seal, Writer, kind, write_frame,
+    self, Frame, Head, Lack, Origin, Part, Piece, Position, Pull, Reader, Roots, Seal, Writer, kind, write_frame,
     write_part, write_piece,
 };
 
@@ -210,11 +210,11 @@ impl Forger {
     pub fn progress<A: HostAddress, S: Storage>(&self, member: &Node<A, S>, seen: u32) -> Vec<u8> {
         let Some(record) = member.own_record() else { return Vec::new() };
         self.write(|writer| {
-            write_frame(kind::PROGRESS, writer, |body| {
+            write_frame(kind::HAVE, writer, |body| {
                 body.u64(0)?;
                 body.u64(u64::MAX)?;
                 body.u8(0)?;
-                body.progress(Origin { id: record.id, tag: record.tag() }, Progress { seen, versions: [0; 2] })
+                body.position(Origin { id: record.id, tag: record.tag() }, Position { seen, versions: [0; 2] })
             })
         })
     }
@@ -229,7 +229,7 @@ impl Forger {
 
     /// A ping, with roots of its own.
     pub fn ping(&self) -> Vec<u8> {
-        let roots = Roots { membership: FORGED, progress: 1 };
+        let roots = Roots { membership: FORGED, positions: 1 };
         self.write(|writer| writer.frame(kind::PING, |body| body.u32(FORGED).and(body.roots(roots))))
     }
 
@@ -303,7 +303,7 @@ impl Forger {
 
 fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) -> Option<()> {
     let any = rng.draw();
-    let roots = Roots { membership: any as u32, progress: (any >> 32) as u16 };
+    let roots = Roots { membership: any as u32, positions: (any >> 32) as u16 };
     let numbered = |number: u32, rng: &mut SimRng| if rng.chance(0.7) { number } else { rng.draw() as u32 };
     match frame {
         Frame::Ping { number, .. } => writer.frame(kind::PING, |body| {
@@ -329,22 +329,24 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
         }),
         Frame::News(records) => twist_list::<A>(kind::NEWS, |_| Some(()), records, writer, rng),
         Frame::List { low, high, mut shorts, .. } | Frame::Sums { low, high, sums: mut shorts, .. } => {
-            let kind = if rng.chance(0.5) { kind::LIST } else { kind::SUMS };
-            let frame = writer.begin(kind)?;
+            let list = rng.chance(0.5);
+            let frame = writer.begin(if list { kind::LIST } else { kind::SUMS })?;
+            if !list {
+                writer.u8((any >> 32) as u8 & 1)?;
+            }
             writer.u64(low).and(writer.u64(high)).and(writer.u32(any as u32))?;
             while let Some(short) = shorts.u32() {
                 writer.u32(short ^ rng.below(2) as u32)?;
             }
             writer.end(frame)
         }
-        Frame::Want { low, .. } => writer.frame(kind::WANT, |body| body.u64(low).and(body.u64(any))),
         Frame::Parts(parts) => {
             let log = rng.below(8) as u8;
             wire::Parts { meant: any as u32, log, ..parts }.write(writer)
         }
-        Frame::Records(records) => twist_list::<A>(kind::RECORDS, |_| Some(()), records, writer, rng),
-        Frame::Diff { low, high, records } => {
-            twist_list::<A>(kind::DIFF, |body| body.u64(low).and(body.u64(high)), records, writer, rng)
+        Frame::Diff { low, high, records, .. } => {
+            let head = |body: &mut Writer<'_>| body.u64(low).and(body.u64(high)).and(body.bits(any));
+            twist_list::<A>(kind::DIFF, head, records, writer, rng)
         }
         Frame::Relay { number, low, high, records } => {
             let share = |body: &mut Writer<'_>| body.u32(number).and(body.u32(low)).and(body.u32(high));
@@ -405,16 +407,16 @@ fn twist_message(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) ->
             let lack = Lack { pull, oldest: rng.draw() as u32, newest: rng.draw() as u32 };
             writer.frame(kind::LACK, |body| lack.write(body))
         }
-        Frame::Progress { low, high, answer, mut entries } => write_frame(kind::PROGRESS, writer, |body| {
+        Frame::Have { low, high, answer, mut positions } => write_frame(kind::HAVE, writer, |body| {
             body.u64(low).and(body.u64(high)).and(body.u8(u8::from(answer)))?;
-            while let Some((origin, Progress { seen, versions })) = entries.progress() {
+            while let Some((origin, Position { seen, versions })) = positions.position() {
                 let seen = if rng.chance(0.2) { u32::MAX } else { seen.wrapping_add(rng.below(200) as u32) };
                 let versions = versions.map(|version| match rng.below(8) {
                     0 => u32::MAX,
                     1 => version.saturating_add(1 << 16),
                     more => version.saturating_add(more as u32 / 4),
                 });
-                body.progress(origin, Progress { seen, versions })?;
+                body.position(origin, Position { seen, versions })?;
             }
             Some(())
         }),

@@ -38,13 +38,13 @@
 //!
 //! | kind | frame | body |
 //! |---|---|---|
-//! | 1 | ping | number 4, membership root 4, progress root 2 |
+//! | 1 | ping | number 4, membership root 4, root of positions 2 |
 //! | 2 | ack | number 4, then both roots if the sender's differ |
 //! | 3 | ask | question 4, target id 8, microseconds 4: probe it for me, and answer within that time; about the sender: do you hold me for gone? |
 //! | 4 | verdict | question 4, target id 8, word 1: silent 0, heard 1, too busy to probe it 2 |
 //! | 5 | news | records |
 //! | 6 | list | low 8, high 8, salt 4, short ids 4 of all the sender's records in that range of the id space, in order |
-//! | 7 | diff | low 8, high 8, all records in that range which the list of the other side lacks |
+//! | 7 | diff | low 8, high 8, how many bytes 1, bits: which of the list that began there the sender lacks; all records in that range which the list of the other side lacks, or which were wanted of it |
 //! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record. In a visit to one of the dead bit 7 of the oldest version is set, and the id of that one is in place of the cookie until there is one: only who knows that id answers |
 //! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record or the one that stands in the way |
 //! | 10 | leave | number 4; behind news that the sender has left |
@@ -53,24 +53,21 @@
 //! | 13 | claim | record: this is said of you, and I do not believe it while you answer. Who does not say this in its life acknowledges the ping before it under the number whose lowest bit is another |
 //! | 14 | relay | number 4, low 4, high 4, records, 24 at most: pass these on to all between, in units of 2^32 of the id space |
 //! | 15 | relay ack | number 4, passes it on 1 |
-//! | 16 | sums | low 8, high 8, salt 4, sums 4 of as many equal parts of that range: a power of two, at most 16 |
-//! | 17 | want | low 8, bits 8: which of the list that began there the sender lacks |
-//! | 18 | records | records that were wanted |
-//! | 19 | parts | low 8, high 8, logarithm of how many parts 1, bits 4: which of the sums of that range differ |
+//! | 16 | sums | of what 1 (records 0, positions 1), low 8, high 8, salt 4, sums 2 of as many equal parts of that range: a power of two, at most 16 |
+//! | 17 | given | a chunk that was asked for |
+//! | 18 | fetched | number 4: that is all for now |
+//! | 19 | parts | low 8, high 8, logarithm of how many parts 1, bits 4: which of the sums of the records in that range differ |
 //! | 20 | cast | number 4, low 4, high 4, piece: pass it on to all between, in units of 2^32 of the id space |
 //! | 21 | cast ack | number 4, passes it on 1 |
 //! | 22 | pull | number 4, origin 8, tag 3, first 4, bits 8: which broadcasts from there on the sender lacks |
 //! | 23 | give | a piece that was pulled; in one datagram those of one origin, 16 at most |
 //! | 24 | lack | number 4, origin 8, tag 3, first 4, bits 8: which of those the sender has not; oldest 4, newest 4: what there is, from the origin itself |
-//! | 25 | progress | low 8, high 8, answer 1, then id 8, tag 3, three varints: how far the sender has come with the broadcasts, the bulk and the vital log of all in that range and of some others, of 48 at most |
+//! | 25 | have | low 8, high 8, answer 1, positions, 48 at most: those of all in that range; the latest, if it is 0 to 0. Each is id 8, tag 3, three varints: how far the sender has come with that member's broadcasts, the bulk and the vital log |
 //! | 26 | direct | number 4, form 1, topic 4, part, payload |
 //! | 27 | direct ack | number 4, piece 1, taken 1 |
 //! | 28 | delta | number 4, low 4, high 4, chunk: pass it on to all between, in units of 2^32 of the id space |
 //! | 29 | delta ack | number 4, passes it on 1 (no 0, yes 1, it does not reach back to what is here 2), version that is here varint |
 //! | 30 | fetch | number 4, then id 8, tag 3, flags 1, and for both logs, bulk and vital: version varint; if its flag is set, of which value there are pieces, varint, and bits 8 for those: what the sender has of 16 maps at most |
-//! | 31 | given | a chunk that was asked for |
-//! | 32 | fetched | number 4: that is all for now |
-//! | 33 | steps | low 8, high 8, salt 4, sums 2 of as many equal parts of that range, a power of two, at most 16: how far the sender has come |
 //!
 //! ```text
 //! piece      +--------+-----+--------+------+-------+------+---------
@@ -167,23 +164,20 @@ pub(crate) mod kind {
     pub(crate) const RELAY: u8 = 14;
     pub(crate) const RELAY_ACK: u8 = 15;
     pub(crate) const SUMS: u8 = 16;
-    pub(crate) const WANT: u8 = 17;
-    pub(crate) const RECORDS: u8 = 18;
+    pub(crate) const GIVEN: u8 = 17;
+    pub(crate) const FETCHED: u8 = 18;
     pub(crate) const PARTS: u8 = 19;
     pub(crate) const CAST: u8 = 20;
     pub(crate) const CAST_ACK: u8 = 21;
     pub(crate) const PULL: u8 = 22;
     pub(crate) const GIVE: u8 = 23;
     pub(crate) const LACK: u8 = 24;
-    pub(crate) const PROGRESS: u8 = 25;
+    pub(crate) const HAVE: u8 = 25;
     pub(crate) const DIRECT: u8 = 26;
     pub(crate) const DIRECT_ACK: u8 = 27;
     pub(crate) const DELTA: u8 = 28;
     pub(crate) const DELTA_ACK: u8 = 29;
     pub(crate) const FETCH: u8 = 30;
-    pub(crate) const GIVEN: u8 = 31;
-    pub(crate) const FETCHED: u8 = 32;
-    pub(crate) const STEPS: u8 = 33;
 }
 
 /// The most bytes that a record takes, with its extension and its certificate.
@@ -196,20 +190,27 @@ pub(crate) const fn most_of_record<A: Address>() -> usize {
 pub(crate) struct Roots {
     pub(crate) membership: u32,
     /// 0 of a node that keeps neither messages nor maps, and has nothing to compare.
-    pub(crate) progress: u16,
+    pub(crate) positions: u16,
 }
 
 impl Roots {
-    pub(crate) fn of(membership: u64, progress: Option<u64>, number: u32) -> Self {
+    pub(crate) fn of(membership: u64, positions: Option<u64>, number: u32) -> Self {
         let salt = u64::from(number) << 32;
-        let progress = progress.map_or(0, |progress| ((mix(progress ^ !salt) >> 48) as u16).max(1));
-        Roots { membership: (mix(membership ^ salt) >> 32) as u32, progress }
+        let positions = positions.map_or(0, |positions| ((mix(positions ^ !salt) >> 48) as u16).max(1));
+        Roots { membership: (mix(membership ^ salt) >> 32) as u32, positions }
     }
 
     /// Whether two have come equally far, or one of them does not go there.
-    pub(crate) fn same_progress(self, other: Self) -> bool {
-        self.progress == other.progress || self.progress == 0 || other.progress == 0
+    pub(crate) fn same_positions(self, other: Self) -> bool {
+        self.positions == other.positions || self.positions == 0 || other.positions == 0
     }
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum What {
+    Records = 0,
+    Positions = 1,
 }
 
 /// A range cut into equal parts, and which of them are meant.
@@ -234,7 +235,7 @@ pub(crate) struct Told<A> {
 
 /// How far a node has come with what one member says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct Position {
     /// The last of its broadcasts.
     pub(crate) seen: u32,
     /// Of both logs of its map: bulk and vital.
@@ -286,7 +287,7 @@ pub(crate) enum Frame<'d> {
     Verdict { question: u32, target: NodeId, word: Word },
     News(Reader<'d>),
     List { low: u64, high: u64, salt: u32, shorts: Reader<'d> },
-    Diff { low: u64, high: u64, records: Reader<'d> },
+    Diff { low: u64, high: u64, wanted: u64, records: Reader<'d> },
     Join { number: u32, cookie: u64, sought: Option<NodeId>, speaks: bool, record: Reader<'d> },
     Welcome { number: u32, answer: Answer, record: Reader<'d> },
     Leave { number: u32 },
@@ -295,16 +296,14 @@ pub(crate) enum Frame<'d> {
     Claim(Reader<'d>),
     Relay { number: u32, low: u32, high: u32, records: Reader<'d> },
     RelayAck { number: u32, passes_on: bool },
-    Sums { low: u64, high: u64, salt: u32, sums: Reader<'d> },
-    Want { low: u64, wanted: u64 },
-    Records(Reader<'d>),
+    Sums { what: What, low: u64, high: u64, salt: u32, sums: Reader<'d> },
     Parts(Parts),
     Cast { number: u32, low: u32, high: u32, piece: Piece<'d> },
     CastAck { number: u32, passes_on: bool },
     Pull(Pull),
     Give(Piece<'d>),
     Lack(Lack),
-    Progress { low: u64, high: u64, answer: bool, entries: Reader<'d> },
+    Have { low: u64, high: u64, answer: bool, positions: Reader<'d> },
     Direct { number: u32, part: Part<'d> },
     DirectAck { number: u32, piece: u8, taken: bool },
     Delta { number: u32, low: u32, high: u32, chunk: Chunk<'d> },
@@ -312,7 +311,6 @@ pub(crate) enum Frame<'d> {
     Fetch { number: u32, wants: Reader<'d> },
     Given(Chunk<'d>),
     Fetched { number: u32 },
-    Steps { low: u64, high: u64, salt: u32, sums: Reader<'d> },
     Foreign(Foreign),
 }
 
@@ -323,7 +321,7 @@ pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason
 
 /// The same, and without `DATA` no more of what is about messages and maps than it takes to decline it.
 pub(crate) fn decode_for<const DATA: bool>(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
-    if !(kind::PING..=kind::STEPS).contains(&kind) {
+    if !(kind::PING..=kind::FETCH).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
     decode_known::<DATA>(kind, body).ok_or(DropReason::Malformed)
@@ -331,7 +329,9 @@ pub(crate) fn decode_for<const DATA: bool>(kind: u8, body: Reader<'_>) -> Result
 
 fn decode_known<const DATA: bool>(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
     Some(match kind {
-        kind::CAST..=kind::STEPS if !DATA => Frame::Foreign(message::foreign(kind, body)?),
+        kind::GIVEN | kind::FETCHED | kind::CAST..=kind::FETCH if !DATA => {
+            Frame::Foreign(message::foreign(kind, body)?)
+        }
         kind::PING => Frame::Ping { number: body.u32()?, roots: body.roots()? },
         kind::ACK => {
             let number = body.u32()?;
@@ -352,22 +352,20 @@ fn decode_known<const DATA: bool>(kind: u8, mut body: Reader<'_>) -> Option<Fram
             Frame::Verdict { question, target, word }
         }
         kind::NEWS => Frame::News(body),
-        kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS | kind::PROGRESS | kind::STEPS => {
+        kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS | kind::HAVE => {
+            let what = if kind == kind::SUMS && body.bool()? { What::Positions } else { What::Records };
             let (low, high) = (body.u64()?, body.u64()?);
             if low > high {
                 return None;
             }
             match kind {
                 kind::LIST => Frame::List { low, high, salt: body.u32()?, shorts: body },
-                kind::SUMS => Frame::Sums { low, high, salt: body.u32()?, sums: body },
-                kind::STEPS => Frame::Steps { low, high, salt: body.u32()?, sums: body },
-                kind::PROGRESS => Frame::Progress { low, high, answer: body.bool()?, entries: body },
+                kind::SUMS => Frame::Sums { what, low, high, salt: body.u32()?, sums: body },
+                kind::HAVE => Frame::Have { low, high, answer: body.bool()?, positions: body },
                 kind::PARTS => Frame::Parts(Parts { low, high, log: body.u8()?, meant: body.u32()? }),
-                _ => Frame::Diff { low, high, records: body },
+                _ => Frame::Diff { low, high, wanted: body.bits()?, records: body },
             }
         }
-        kind::WANT => Frame::Want { low: body.u64()?, wanted: body.u64()? },
-        kind::RECORDS => Frame::Records(body),
         kind::JOIN => {
             let (number, cookie, oldest) = (body.u32()?, body.u64()?, body.u8()?);
             let speaks = (oldest & !SEEKS..=body.u8()?).contains(&VERSION);

@@ -1,6 +1,6 @@
 //! Fields, records and frames off the front of a datagram, borrowing from it.
 
-use super::{Origin, Progress, Roots, Told};
+use super::{Origin, Position, Roots, Told};
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
 use crate::stats::DropReason;
 
@@ -59,6 +59,14 @@ impl<'d> Reader<'d> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// Bits, 64 at most, behind the number of their bytes.
+    pub(super) fn bits(&mut self) -> Option<u64> {
+        let len = self.u8()?;
+        let mut bytes = [0; 8];
+        bytes.get_mut(..len.into())?.copy_from_slice(self.take(len.into())?);
+        Some(u64::from_le_bytes(bytes))
+    }
+
     pub(super) fn id(&mut self) -> Option<NodeId> {
         self.u64().map(NodeId::new)
     }
@@ -82,13 +90,13 @@ impl<'d> Reader<'d> {
     }
 
     pub(super) fn roots(&mut self) -> Option<Roots> {
-        Some(Roots { membership: self.u32()?, progress: self.u16()? })
+        Some(Roots { membership: self.u32()?, positions: self.u16()? })
     }
 
     /// How far another has come with an origin.
-    pub(crate) fn progress(&mut self) -> Option<(Origin, Progress)> {
+    pub(crate) fn position(&mut self) -> Option<(Origin, Position)> {
         let origin = Origin { id: self.id()?, tag: self.u24()? };
-        Some((origin, Progress { seen: self.varint()?, versions: [self.varint()?, self.varint()?] }))
+        Some((origin, Position { seen: self.varint()?, versions: [self.varint()?, self.varint()?] }))
     }
 
     /// The next record; `None` if what is left is none.

@@ -1,7 +1,7 @@
 //! A datagram into the caller's buffer.
 
 use super::{
-    FULL, HEAD_BEFORE_CHECK, HEAD_WITH_CHECK, Head, NEWCOMER, OPEN, Origin, Progress, Roots, Seal, VERSION, Word, kind,
+    FULL, HEAD_BEFORE_CHECK, HEAD_WITH_CHECK, Head, NEWCOMER, OPEN, Origin, Position, Roots, Seal, VERSION, Word, kind,
 };
 use crate::bytes::copy;
 use crate::member::{Address, Certificate, Liveness, NodeId, Record};
@@ -107,6 +107,13 @@ impl<'b> Writer<'b> {
         self.put(&value.to_le_bytes())
     }
 
+    /// Bits, without the bytes at the end that have none, behind the number of the others.
+    pub(crate) fn bits(&mut self, bits: u64) -> Option<()> {
+        let len = (u64::BITS - bits.leading_zeros()).div_ceil(8);
+        self.u8(len as u8)?;
+        self.put(bits.to_le_bytes().get(..len as usize)?)
+    }
+
     pub(crate) fn id(&mut self, id: NodeId) -> Option<()> {
         self.u64(id.get())
     }
@@ -121,7 +128,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Adds how far this node has come with an origin's broadcasts and with both logs of its map, or nothing.
-    pub(crate) fn progress(&mut self, origin: Origin, Progress { seen, versions }: Progress) -> Option<()> {
+    pub(crate) fn position(&mut self, origin: Origin, Position { seen, versions }: Position) -> Option<()> {
         let start = self.len;
         let write = |writer: &mut Self| {
             writer.id(origin.id)?;
@@ -139,7 +146,7 @@ impl<'b> Writer<'b> {
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn roots(&mut self, roots: Roots) -> Option<()> {
         self.u32(roots.membership)?;
-        self.put(&roots.progress.to_le_bytes())
+        self.put(&roots.positions.to_le_bytes())
     }
 
     /// Adds a record, or nothing.

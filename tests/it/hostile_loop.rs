@@ -53,7 +53,7 @@ fn ask(question: u32, target: u64, within: u32) -> Vec<u8> {
 }
 
 fn want(low: u64, wanted: u64) -> Vec<u8> {
-    forge::frame(17, &[low.to_le_bytes(), wanted.to_le_bytes()].concat())
+    forge::frame(kind::DIFF, &[&low.to_le_bytes()[..], &[0xff; 8], &[8], &wanted.to_le_bytes()].concat())
 }
 
 fn parcel(number: u32, records: &[Vec<u8>]) -> Vec<u8> {
@@ -135,7 +135,7 @@ fn what_does_not_fit_a_buffer_is_passed_over_and_kept() {
     assert!(node.stats().dropped(DropReason::SmallBuffer) > 0, "it is counted");
     let due = node.poll_timeout();
     let later: Vec<_> = polled(&mut node, 1_200).iter().map(|bytes| first_kind(bytes)).collect();
-    assert_eq!((later.first(), node.poll_timeout()), (Some(&kind::RECORDS), due));
+    assert_eq!((later.first(), node.poll_timeout()), (Some(&kind::DIFF), due));
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl Story {
 fn least(kind: &str) -> usize {
     match kind {
         "list" => 24,
-        "diff" => 17,
+        "diff" => 18,
         _ => 0,
     }
 }

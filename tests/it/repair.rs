@@ -124,8 +124,13 @@ fn who_was_cut_off_for_longer_than_messages_are_tried_is_given_what_peers_still_
         let mut sim = cluster(5, seed, |_| listener(Config::LAN, 50, ROOM));
         sim.set_conditions(Conditions::LAN.with_loss(0.4));
         for number in 0..40u8 {
-            assert!(say(&mut sim, 1, &[number]), "seed {seed}");
-            sim.run_for(Duration::from_millis(5));
+            // Under such loss the places for handoffs run out at times: the sender waits for one.
+            let said = (0..20).any(|_| {
+                let said = say(&mut sim, 1, &[number]);
+                sim.run_for(Duration::from_millis(5));
+                said
+            });
+            assert!(said, "seed {seed}: message {number} finds no place within 100 ms");
         }
         sim.set_plugged(4, false);
         sim.set_conditions(Conditions::LAN);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tidings::sim::{Conditions, HostAddress, Machine, Report, Sim, SimRng, TOPIC};
 use tidings::{
-    Bare, Config, FixedNode, HeapNode, Instant, Limits, Node, NodeId, Phase, SendError, Stats, Status, Storage,
+    Bare, Config, DropReason, FixedNode, HeapNode, Instant, Limits, Node, NodeId, Phase, SendError, Stats, Status,
+    Storage,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -208,10 +209,18 @@ fn a_bare_node_refuses_what_it_cannot_keep_and_says_so() {
             assert_eq!(node.get(wide, "key"), None);
         });
     });
+    let refused = |sim: &Sim<AnyNode>| {
+        let stats = machine(sim, 2).stats();
+        (stats.dropped(DropReason::MessageRoom), stats.dropped(DropReason::StateRoom))
+    };
+    assert_eq!(refused(&sim), (0, 0));
+    sim.with(0, |it, now| each!(it, node => _ = node.set(now, "key", b"value").expect("there is room")));
+    sim.run_for(SECOND);
+    let (of_messages, of_maps) = refused(&sim);
+    assert!(of_messages == 0 && of_maps > 0, "a part of a map is counted as one: {:?}", refused(&sim));
     sim.with(0, |it, now| each!(it, node => _ = node.send(now, bare, TOPIC, b"hello").expect("it lives")));
     sim.run_for(20 * SECOND);
-    let refused = machine(&sim, 2).stats().dropped(tidings::DropReason::MessageRoom);
-    assert!(refused > 0, "counted by reason");
+    assert!(refused(&sim).0 > 0, "and so is a message");
     assert_eq!(machine(&sim, 0).status(bare), Some(Status::Alive), "and nobody takes it for dead");
 }
 

@@ -180,7 +180,7 @@ fn what_cannot_be_read_is_refused_by_its_reason() {
     talk.tell(&[forge::frame(forge::kind::PING, &[1, 2])]);
     assert_eq!(talk.dropped(DropReason::Malformed), 1, "a ping too short");
     for (count, number) in [0, 3, 33, 64].into_iter().zip(2..) {
-        let sums = [&[0; 8][..], &[0xff; 8], &[0; 4], &vec![0; 4 * count]].concat();
+        let sums = [&[0; 9][..], &[0xff; 8], &[0; 4], &vec![0; 2 * count]].concat();
         assert_eq!(talk.tell(&[forge::frame(forge::kind::SUMS, &sums)]), [], "{count} sums");
         assert_eq!(talk.dropped(DropReason::Malformed), number, "{count} sums");
     }
@@ -259,7 +259,7 @@ fn a_diff_is_believed_no_more_than_any_hearsay_asked_for_or_not() {
     let invented = forge::record(0, Sender { id: 600, ..talk.stranger }, 60);
     let certified = forge::certified(1, known, &forge::varint(50), [77, 1], 5);
     let range = [[0; 8], [0xff; 8]].concat();
-    talk.tell(&[forge::frame(forge::kind::DIFF, &[range, invented, certified].concat())]);
+    talk.tell(&[forge::frame(forge::kind::DIFF, &[range, vec![0], invented, certified].concat())]);
     let status = |id| talk.node.member(NodeId::new(id)).map(|member| member.status());
     assert_eq!(status(600), Some(Status::Alive), "who is said to live may be asked");
     assert_ne!(status(500), Some(Status::Down), "what is dug up kills nobody, whoever is said to witness it");
@@ -269,7 +269,7 @@ fn a_diff_is_believed_no_more_than_any_hearsay_asked_for_or_not() {
 fn whoever_wants_nothing_that_there_is_gets_other_answers_all_the_same() {
     for wanted in [0u64, 1 << 63] {
         let mut talk = Talk::new().join();
-        talk.tell(&[forge::frame(17, &[[0; 8], wanted.to_le_bytes()].concat())]);
+        talk.tell(&[forge::frame(forge::kind::DIFF, &[&[0; 8][..], &[0xff; 8], &[8], &wanted.to_le_bytes()].concat())]);
         let answers = talk.tell(&[forge::ping(5, [0; 6])]);
         assert!(answers.iter().any(|(_, bytes)| bytes[19] == forge::kind::ACK), "{wanted:x}");
         assert_eq!(talk.dropped(DropReason::SmallBuffer), 0);
@@ -291,7 +291,8 @@ fn claims_and_answers_beyond_what_there_is_room_for_are_counted() {
     let members: Vec<Sender> = (500..510).map(|id| Sender { id, generation: 0, nonce: 1, incarnation: 0 }).collect();
     let all = |flags| members.iter().flat_map(|of| forge::record(flags, *of, of.id as u16)).collect::<Vec<u8>>();
     talk.tell(&[forge::frame(forge::kind::NEWS, &all(0))]);
-    talk.tell(&[forge::frame(forge::kind::RECORDS, &all(1))]);
+    let found = [&[0; 8][..], &[0xff; 8], &[0], &all(1)].concat();
+    talk.tell(&[forge::frame(forge::kind::DIFF, &found)]);
     assert_eq!(talk.dropped(DropReason::TooManyClaims), 4, "six of ten are looked into");
     assert!(talk.node.members().all(|member| member.status() != Status::Down), "and none is believed at once");
     let tag = of(&talk.node).tag();
@@ -386,8 +387,9 @@ fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
     let join = || forge::join(9, 0, &forge::record(0, Sender { id: 88, ..Talk::new().stranger }, SPOOFED));
     let list = |count: usize| forge::list(5, &vec![9; count]);
     let all = [[0; 8], [0xff; 8]].concat();
-    let sums = |count: usize| forge::frame(forge::kind::SUMS, &[&all[..], &[0; 4], &vec![1; 4 * count]].concat());
-    let want = || forge::frame(17, &all);
+    let sums =
+        |count: usize| forge::frame(forge::kind::SUMS, &[&[0][..], &all[..], &[0; 4], &vec![1; 2 * count]].concat());
+    let want = || forge::frame(forge::kind::DIFF, &[&all[..], &[8], &[0xff; 8]].concat());
     let news = forge::record(0, Sender { id: 600, ..Talk::new().stranger }, 60);
     let relay =
         |number: u8| forge::frame(forge::kind::RELAY, &[&[number, 0, 0, 0], &[0; 4], &[0xff; 4], &news[..]].concat());

@@ -173,7 +173,6 @@ pub mod kind {
     pub const WELCOME: u8 = 9;
     pub const RELAY: u8 = 14;
     pub const SUMS: u8 = 16;
-    pub const RECORDS: u8 = 18;
     pub const DELTA: u8 = 28;
 }
 
@@ -208,7 +207,7 @@ pub fn cookie(datagram: &[u8]) -> Option<u64> {
 }
 
 /// All kinds of frames, by number from 1 on.
-pub const KINDS: [&str; 33] = [
+pub const KINDS: [&str; 30] = [
     "ping",
     "ack",
     "ask",
@@ -225,23 +224,20 @@ pub const KINDS: [&str; 33] = [
     "relay",
     "relay-ack",
     "sums",
-    "want",
-    "records",
+    "given",
+    "fetched",
     "parts",
     "cast",
     "cast-ack",
     "pull",
     "give",
     "lack",
-    "progress",
+    "have",
     "direct",
     "direct-ack",
     "delta",
     "delta-ack",
     "fetch",
-    "given",
-    "fetched",
-    "steps",
 ];
 
 /// A datagram in words: the kinds of its frames, and its length.

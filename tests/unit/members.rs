@@ -376,7 +376,7 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
     /// The sums of ranges are those of their members one by one, whatever is kept of blocks of them.
     fn compare_sums(&self) {
         let sum = |range, of| self.table.within(range, of, &mut Look::FREE.clone()).expect("it may look at all");
-        let alone = |place: u64| [Sum::Slots, Sum::Living, Sum::Progress].map(|of| sum((place, place), of));
+        let alone = |place: u64| [Sum::Slots, Sum::Living, Sum::Positions].map(|of| sum((place, place), of));
         let terms: BTreeMap<u64, [u64; 3]> = self.model.members.keys().map(|place| (*place, alone(*place))).collect();
         let mut rng = SimRng::new(self.key);
         let mut cuts: Vec<u64> = (0..24).map(|_| rng.next_u64()).chain([0, u64::MAX]).collect();
@@ -386,12 +386,12 @@ impl<S: Storage, F: Fn() -> Members<u16, S>> Play<S, F> {
                 let added = terms
                     .range(low..=high)
                     .fold([0u64; 3], |sums, (_, terms)| [0, 1, 2].map(|at: usize| sums[at].wrapping_add(terms[at])));
-                let sums = [Sum::Slots, Sum::Living, Sum::Progress].map(|of| sum((*low, *high), of));
+                let sums = [Sum::Slots, Sum::Living, Sum::Positions].map(|of| sum((*low, *high), of));
                 assert_eq!(sums, added, "from {low} to {high}: slots, the living, progress");
             }
         }
-        let whole = [Sum::Slots, Sum::Living, Sum::Progress].map(|of| sum((0, u64::MAX), of));
-        let held = [self.model.members.len() as u64, self.table.root(), self.table.progress()];
+        let whole = [Sum::Slots, Sum::Living, Sum::Positions].map(|of| sum((0, u64::MAX), of));
+        let held = [self.model.members.len() as u64, self.table.root(), self.table.positions()];
         assert_eq!(whole, held, "of all: slots, the living, progress");
         let tells = |of: &(u64, Index)| self.table.counts(of.1);
         for low in &cuts {

@@ -25,8 +25,8 @@ mod relay;
 #[cfg(test)]
 mod share;
 #[cfg(test)]
-mod sync;
-#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod turns;
+#[cfg(test)]
+mod walk;

@@ -74,7 +74,6 @@ impl Reading {
             Frame::News(records) => self.add_records::<A>(records, "news"),
             Frame::Relay { records, .. } => self.add_records::<A>(records, "relay"),
             Frame::RelayAck { .. } => "relay-ack",
-            Frame::Records(records) => self.add_records::<A>(records, "records"),
             Frame::Diff { records, .. } => self.add_records::<A>(records, "diff"),
             Frame::Join { record, .. } => self.add_records::<A>(record, "join"),
             Frame::Welcome { record, .. } => self.add_records::<A>(record, "welcome"),

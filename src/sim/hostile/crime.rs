@@ -330,19 +330,21 @@ impl<A: HostAddress> Blow<'_, A> {
     /// All of a list that begins behind everybody, or anywhere.
     fn want(&mut self) -> Vec<u8> {
         let low = if self.rng.chance(0.5) { u64::MAX - 1 } else { self.rng.draw() };
-        self.forger(&self.names[0])
-            .write(|writer| writer.frame(kind::WANT, |body| body.u64(low).and(body.u64(u64::MAX))))
+        self.forger(&self.names[0]).write(|writer| {
+            writer.frame(kind::DIFF, |body| body.u64(low).and(body.u64(u64::MAX)).and(body.bits(u64::MAX)))
+        })
     }
 
     fn sums(&mut self) -> Vec<u8> {
         let (salt, wrong) = (self.rng.draw() as u32, self.rng.draw());
-        let steps = self.rng.chance(0.5);
+        let of_positions = u8::from(self.rng.chance(0.5));
         self.forger(&self.names[0]).write(|writer| {
-            writer.frame(if steps { kind::STEPS } else { kind::SUMS }, |body| {
+            writer.frame(kind::SUMS, |body| {
+                body.u8(of_positions)?;
                 body.u64(0)?;
                 body.u64(u64::MAX)?;
                 body.u32(salt)?;
-                // Four parts of 2 bytes each, or two of 4.
+                // Four parts of 2 bytes each.
                 body.u64(wrong)
             })
         })
@@ -370,7 +372,7 @@ impl<A: HostAddress> Blow<'_, A> {
 
     fn ping(&mut self) -> Vec<u8> {
         let (number, any) = (self.rng.below(8) as u32, self.rng.draw());
-        let roots = Roots { membership: any as u32, progress: (any >> 32) as u16 };
+        let roots = Roots { membership: any as u32, positions: (any >> 32) as u16 };
         self.forger(&self.names[0])
             .write(|writer| writer.frame(kind::PING, |body| body.u32(number).and(body.roots(roots))))
     }

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::sim::network::SimRng;
 use crate::storage::Storage;
 use crate::wire::{
-    Chunk, ChunkHead, Frame, Had, HadOf, Origin, Passing, Progress, Span, Writer, Written, kind, write_frame,
+    Chunk, ChunkHead, Frame, Had, HadOf, Origin, Passing, Position, Span, Writer, Written, kind, write_frame,
 };
 
 impl Forger {
@@ -55,11 +55,11 @@ impl Forger {
         let Some(record) = member.own_record() else { return Vec::new() };
         let origin = Origin { id: record.id, tag: record.tag() };
         self.write(|writer| {
-            write_frame(kind::PROGRESS, writer, |body| {
+            write_frame(kind::HAVE, writer, |body| {
                 body.u64(0)?;
                 body.u64(u64::MAX)?;
                 body.u8(0)?;
-                body.progress(origin, Progress { seen: 0, versions: [version; 2] })
+                body.position(origin, Position { seen: 0, versions: [version; 2] })
             })
         })
     }

@@ -149,12 +149,16 @@ impl<'d> Scan<'d> {
                 self.small(8, "target");
                 self.small(1, "word");
             }
-            "news" | "records" | "claim" => self.records(),
+            "news" | "claim" => self.records(),
             "list" => self.sums(4, "short id"),
-            "sums" => self.sums(4, "sum"),
-            "steps" => self.sums(2, "sum"),
+            "sums" => {
+                self.small(1, "of what");
+                self.sums(2, "sum");
+            }
             "diff" => {
                 self.range();
+                let len = self.small(1, "bytes of bits");
+                self.raw(len as usize, "bits");
                 self.records();
             }
             "join" => {
@@ -184,10 +188,6 @@ impl<'d> Scan<'d> {
                 self.raw(4, "number");
                 self.small(1, "passes it on");
             }
-            "want" => {
-                self.raw(8, "low");
-                self.raw(8, "bits");
-            }
             "parts" => {
                 self.range();
                 self.small(1, "logarithm of the parts");
@@ -210,7 +210,7 @@ impl<'d> Scan<'d> {
                 self.small(4, "oldest");
                 self.small(4, "newest");
             }
-            "progress" => {
+            "have" => {
                 self.range();
                 self.small(1, "answer");
                 while !self.rest.is_empty() {

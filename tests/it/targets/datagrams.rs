@@ -343,10 +343,11 @@ fn record_frame(kind: u8, subject: &Member<u16>, script: &mut Script<'_>) -> Vec
     };
     let addr = if change & 0x80 == 0 { subject.addr() } else { u16::from(script.byte()) };
     let front: &[u8] = match kind & 31 {
-        // Anti-entropy over the whole id space; the record is short ids or sums, or the bits of what is wanted.
-        6 | 16 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4],
-        7 | 19 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
-        17 => &[0, 0, 0, 0, 0, 0, 0, 0],
+        // Anti-entropy over the whole id space; the record is short ids or sums, or what of a list is wanted.
+        16 => &[0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4],
+        7 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0xff],
+        6 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4],
+        19 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
         // The numbers and the cookie of a join, a welcome.
         8 => &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
         9 => &[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],

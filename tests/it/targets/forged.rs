@@ -23,7 +23,7 @@ pub fn datagram(cluster: &str, addressee: u32, members: &[Member<u16>], script: 
 
 /// A frame of one of these kinds.
 fn frame(kind: u8, about: u64, script: &mut Script<'_>) -> Vec<u8> {
-    const KINDS: [u8; 12] = [1, 2, 3, 3, 3, 4, 10, 11, 15, 17, 17, 16];
+    const KINDS: [u8; 12] = [1, 2, 3, 3, 3, 4, 10, 11, 15, 7, 7, 16];
     let kind = KINDS[usize::from(kind) % KINDS.len()];
     let number = u32::from(script.byte() & 3).to_le_bytes();
     let about = about.to_le_bytes();
@@ -34,8 +34,11 @@ fn frame(kind: u8, about: u64, script: &mut Script<'_>) -> Vec<u8> {
         4 => [&number[..], &about, &[script.byte() % 3]].concat(),
         15 => [&number[..], &[script.byte() & 1]].concat(),
         // What of a list is wanted, from anywhere in the id space on, where there may be nothing.
-        17 => [(script.number(1) << 56).to_le_bytes(), (script.number(2) * 0x1_0001_0001).to_le_bytes()].concat(),
-        16 => [&[0; 8][..], &[0xff; 8], &number, script.bytes(4), &number].concat(),
+        7 => {
+            let (low, bits) = (script.number(1) << 56, script.number(2) * 0x1_0001_0001);
+            [&low.to_le_bytes()[..], &[0xff; 8], &[8], &bits.to_le_bytes()].concat()
+        }
+        16 => [&[number[0] & 1][..], &[0; 8], &[0xff; 8], &number, script.bytes(4), &number].concat(),
         _ => number.to_vec(),
     };
     forge::frame(kind, &body)

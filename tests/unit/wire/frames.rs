@@ -11,8 +11,8 @@ use crate::stats::DropReason;
 use crate::unit::forge::{self, Sender};
 use crate::unit::property::check;
 use crate::wire::{
-    ANYONE, Answer, Frame, Head, MAX_ADDR, MOST_BEFORE_RECORDS, Parts, Reader, Roots, Seal, Word, Writer, decode, kind,
-    most_of_record, open,
+    ANYONE, Answer, Frame, Head, MAX_ADDR, MOST_BEFORE_RECORDS, Parts, Reader, Roots, Seal, What, Word, Writer, decode,
+    kind, most_of_record, open,
 };
 
 const FROM: Sender = Sender { id: 7, generation: 1, nonce: 2, incarnation: 3 };
@@ -328,16 +328,20 @@ pub(super) fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, Drop
         let records =
             |mut records: Reader<'_>| -> Vec<Said<u16>> { core::iter::from_fn(|| next(&mut records)).collect() };
         let numbers = |mut numbers: Reader<'_>| -> Vec<u32> { core::iter::from_fn(|| numbers.u32()).collect() };
+        let halves = |mut numbers: Reader<'_>| -> Vec<u16> { core::iter::from_fn(|| numbers.u16()).collect() };
         decode(kind, body).map(|frame| match frame {
             Frame::News(list) => std::format!("news {:?}", records(list)),
             Frame::Claim(list) => std::format!("claim {:?}", records(list)),
             Frame::List { low, high, salt, shorts } => std::format!("list {low} {high} {salt} {:?}", numbers(shorts)),
-            Frame::Sums { low, high, salt, sums } => std::format!("sums {low} {high} {salt} {:?}", numbers(sums)),
-            Frame::Records(list) => std::format!("records {:?}", records(list)),
+            Frame::Sums { what, low, high, salt, sums } => {
+                std::format!("sums {what:?} {low} {high} {salt} {:?}", halves(sums))
+            }
             Frame::Relay { number, low, high, records: list } => {
                 std::format!("relay {number} {low} {high} {:?}", records(list))
             }
-            Frame::Diff { low, high, records: list } => std::format!("diff {low} {high} {:?}", records(list)),
+            Frame::Diff { low, high, wanted, records: list } => {
+                std::format!("diff {low} {high} {wanted} {:?}", records(list))
+            }
             Frame::Join { number, cookie, sought, speaks, record } => {
                 std::format!("join {number} {cookie} {sought:?} {speaks} {:?}", records(record))
             }
@@ -355,8 +359,8 @@ pub(super) type Example = (u8, Vec<u8>, std::string::String, usize);
 /// Bodies by hand.
 fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
     let n = number.to_le_bytes();
-    let (id, roots) = (NodeId::new(long), Roots { membership: !number, progress: number as u16 });
-    let six = [&roots.membership.to_le_bytes()[..], &roots.progress.to_le_bytes()].concat();
+    let (id, roots) = (NodeId::new(long), Roots { membership: !number, positions: number as u16 });
+    let six = [&roots.membership.to_le_bytes()[..], &roots.positions.to_le_bytes()].concat();
     let (low, high) = (long / 2, long);
     // One that rests on nothing, and one that does and comes with all else that there may be.
     let certificate = Certificate { jurors: [NodeId::new(low), id], question: !number };
@@ -370,6 +374,12 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
     let with_numbers = |kind, said: &str| {
         let numbers: Vec<u8> = shorts.iter().flat_map(|short| short.to_le_bytes()).collect();
         (kind, [&mixed[..], &numbers].concat(), std::format!("{said} {low} {high} {number} {shorts:?}"), numbers.len())
+    };
+    let halves = [number as u16, !number as u16];
+    let with_sums = |of: u8, what: What| {
+        let sums: Vec<u8> = halves.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        let said = std::format!("sums {what:?} {low} {high} {number} {halves:?}");
+        (16, [&[of][..], &mixed, &sums].concat(), said, sums.len())
     };
     let (bits, log) = (number.wrapping_add(1), number as u8);
     let (from, to) = (number / 2, number);
@@ -398,7 +408,17 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         ),
         with_record(5, Vec::new(), std::format!("news {records:?}")),
         with_numbers(6, "list"),
-        with_record(7, le(&[low, high]), std::format!("diff {low} {high} {records:?}")),
+        with_record(7, [le(&[low, high]), std::vec![0]].concat(), std::format!("diff {low} {high} 0 {records:?}")),
+        with_record(
+            7,
+            [le(&[low, high]), std::vec![4], n.to_vec()].concat(),
+            std::format!("diff {low} {high} {number} {records:?}")
+        ),
+        with_record(
+            7,
+            [le(&[low, high]), std::vec![8], le(&[long])].concat(),
+            std::format!("diff {low} {high} {long} {records:?}")
+        ),
         with_record(
             8,
             [&n[..], &le(&[long]), &[1, 1]].concat(),
@@ -440,9 +460,8 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         ),
         whole(15, [&n[..], &[0]].concat(), std::format!("{:?}", Frame::RelayAck { number, passes_on: false })),
         whole(15, [&n[..], &[1]].concat(), std::format!("{:?}", Frame::RelayAck { number, passes_on: true })),
-        with_numbers(16, "sums"),
-        whole(17, le(&[low, high]), std::format!("{:?}", Frame::Want { low, wanted: high })),
-        with_record(18, Vec::new(), std::format!("records {records:?}")),
+        with_sums(0, What::Records),
+        with_sums(1, What::Positions),
         whole(
             19,
             [le(&[low, high]), std::vec![log], bits.to_le_bytes().to_vec()].concat(),
@@ -472,15 +491,17 @@ fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     assert_eq!(decoded(4, &[&number[..], &le(&[9]), &[3]].concat()), malformed, "a fourth word");
     assert_eq!(decoded(9, &[&number[..], &[5], &le(&[9])].concat()), malformed, "a sixth answer");
     assert_eq!(decoded(15, &[&number[..], &[2]].concat()), malformed, "it is passed on or not");
-    for kind in [6, 7, 16, 19] {
-        let of_range = |low: u64, high: u64| decoded(kind, &[le(&[low, high]), std::vec![0; 5]].concat());
+    for (kind, before) in [(6, &[][..]), (7, &[]), (16, &[0]), (16, &[1]), (19, &[])] {
+        let of_range = |low: u64, high: u64| decoded(kind, &[before, &le(&[low, high]), &[0; 5]].concat());
         assert_eq!(of_range(10, 9), malformed, "a range that ends before it begins");
         assert!(of_range(9, 9).is_ok(), "a range of one place");
     }
     let relay = |low: u32, high: u32| decoded(14, &[number, low.to_le_bytes(), high.to_le_bytes()].concat());
     assert_eq!(relay(10, 9), malformed, "a share that ends before it begins");
     assert!(relay(9, 9).is_ok(), "a share of one cell");
-    for kind in [0, 34, 35, 255] {
+    assert_eq!(decoded(7, &[&le(&[9, 9])[..], &[9], &[0; 9]].concat()), malformed, "more bits than a list has ids");
+    assert_eq!(decoded(16, &[&[2][..], &le(&[9, 9]), &[0; 4]].concat()), malformed, "sums of something else");
+    for kind in [0, 31, 32, 255] {
         assert_eq!(decoded(kind, &[0; 40]), Err(DropReason::UnknownFrame), "kind {kind}");
     }
     for (oldest, newest, speaks) in [(0, 0, false), (0, 1, true), (1, 9, true), (2, 9, false), (2, 1, false)] {
@@ -576,7 +597,7 @@ fn a_hole_is_filled_in_place_and_numbers_are_little_endian() {
         writer.u32(0x0203_0405)?;
         writer.fill(hole, 0x1112_1314_1516_1718)?;
         writer.id(NodeId::new(9))?;
-        writer.roots(Roots { membership: 0x0a0b_0c0d, progress: 0x0e0f })?;
+        writer.roots(Roots { membership: 0x0a0b_0c0d, positions: 0x0e0f })?;
         writer.time(0x1_0000_0000)?;
         writer.time(0x0102)
     });
@@ -593,10 +614,10 @@ fn roots_that_collide_under_one_number_differ_under_the_next() {
         let under = |number: u32| (Roots::of(mine, Some(mine), number), Roots::of(theirs, Some(theirs), number));
         let ((a, b), (c, d)) = (under(number), under(number ^ 1));
         assert!(mine == theirs || a != b || c != d, "{mine:x} and {theirs:x} under {number:x}");
-        assert!(a.membership != c.membership && a.progress != c.progress, "the number is mixed into both");
+        assert!(a.membership != c.membership && a.positions != c.positions, "the number is mixed into both");
     });
     let mixed = Roots::of(0x0123_4567_89ab_cdef, Some(0x1111_2222_3333_4444), 0x0102_0304);
-    assert_eq!(mixed, Roots { membership: 0xa0c6_2e60, progress: 0x80e1 }, "all members must mix alike");
+    assert_eq!(mixed, Roots { membership: 0xa0c6_2e60, positions: 0x80e1 }, "all members must mix alike");
 }
 
 #[test]

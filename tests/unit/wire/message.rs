@@ -11,7 +11,7 @@ use crate::stats::DropReason;
 use crate::unit::forge;
 use crate::unit::property::check;
 use crate::wire::{
-    Frame, HOLLOW, Head, Lack, MOST_BEFORE_PAYLOAD, Origin, PART, Part, Piece, Progress, Pull, Writer, kind,
+    Frame, HOLLOW, Head, Lack, MOST_BEFORE_PAYLOAD, Origin, PART, Part, Piece, Position, Pull, Writer, kind,
     write_part, write_piece,
 };
 
@@ -168,42 +168,42 @@ fn shares_and_ranges_that_end_before_they_begin_are_malformed() {
         |low: u32, high: u32| decoded(20, &[&[9; 4], &low.to_le_bytes()[..], &high.to_le_bytes(), &whole].concat());
     assert!(cast(5, 5).is_ok());
     assert_eq!(cast(6, 5).err(), MALFORMED);
-    let progress = |low: u64, high: u64, answer: u8| decoded(25, &[&le(&[low, high])[..], &[answer]].concat());
-    assert!(progress(5, 5, 0).is_ok() && progress(5, 6, 1).is_ok());
-    assert_eq!(progress(6, 5, 0).err(), MALFORMED);
-    assert_eq!(progress(5, 5, 2).err(), MALFORMED, "it is an answer or not");
+    let have = |low: u64, high: u64, answer: u8| decoded(25, &[&le(&[low, high])[..], &[answer]].concat());
+    assert!(have(5, 5, 0).is_ok() && have(5, 6, 1).is_ok());
+    assert_eq!(have(6, 5, 0).err(), MALFORMED);
+    assert_eq!(have(5, 5, 2).err(), MALFORMED, "it is an answer or not");
 }
 
 /// How far somebody has come, as it is told and by hand.
-fn steps() -> impl Strategy<Value = (Origin, Progress)> {
-    (origins(), number(), [number(), number()]).prop_map(|(of, seen, versions)| (of, Progress { seen, versions }))
+fn positions() -> impl Strategy<Value = (Origin, Position)> {
+    (origins(), number(), [number(), number()]).prop_map(|(of, seen, versions)| (of, Position { seen, versions }))
 }
 
-fn step_by_hand((of, progress): &(Origin, Progress)) -> Vec<u8> {
-    let [bulk, vital] = progress.versions.map(forge::varint);
-    [origin_by_hand(*of), forge::varint(progress.seen), bulk, vital].concat()
+fn position_by_hand((of, position): &(Origin, Position)) -> Vec<u8> {
+    let [bulk, vital] = position.versions.map(forge::varint);
+    [origin_by_hand(*of), forge::varint(position.seen), bulk, vital].concat()
 }
 
 #[test]
-fn progress_is_written_step_by_step_and_read_back() {
-    check(100, vec(steps(), 0..12), |steps| {
-        let bytes: Vec<u8> = steps.iter().flat_map(step_by_hand).collect();
-        let (done, written) = write(500, |writer| steps.iter().try_for_each(|(of, step)| writer.progress(*of, *step)));
+fn positions_are_written_one_by_one_and_read_back() {
+    check(100, vec(positions(), 0..12), |all| {
+        let bytes: Vec<u8> = all.iter().flat_map(position_by_hand).collect();
+        let (done, written) = write(500, |writer| all.iter().try_for_each(|(of, one)| writer.position(*of, *one)));
         assert_eq!((done, &written), (Some(()), &around(&bytes)));
         let body = [&le(&[1, 2])[..], &[0], &bytes].concat();
         super::frames::read(&forge::frame(25, &body), |mut reader| {
             let (kind, body) = reader.frame().expect("it is whole");
-            let Ok(Frame::Progress { low: 1, high: 2, answer: false, mut entries }) = crate::wire::decode(kind, body)
+            let Ok(Frame::Have { low: 1, high: 2, answer: false, mut positions }) = crate::wire::decode(kind, body)
             else {
-                panic!("it is a frame of progress");
+                panic!("it is a frame of positions");
             };
-            let read: Vec<(Origin, Progress)> = core::iter::from_fn(|| entries.progress()).collect();
-            assert_eq!((read, entries.is_empty()), (steps.clone(), true));
+            let read: Vec<(Origin, Position)> = core::iter::from_fn(|| positions.position()).collect();
+            assert_eq!((read, positions.is_empty()), (all.clone(), true));
         });
-        if let Some(step) = steps.first() {
-            for room in 0..step_by_hand(step).len() {
-                let (done, written) = write(HEAD_LEN + room, |writer| writer.progress(step.0, step.1));
-                assert_eq!((done, written), (None, around(&[])), "a step that does not fit is not begun");
+        if let Some(one) = all.first() {
+            for room in 0..position_by_hand(one).len() {
+                let (done, written) = write(HEAD_LEN + room, |writer| writer.position(one.0, one.1));
+                assert_eq!((done, written), (None, around(&[])), "a position that does not fit is not begun");
             }
         }
     });

@@ -9,8 +9,8 @@ mod by_hand;
 mod stretch;
 
 use crate::wire::{
-    self, Answer, Frame, Had, Head, Lack, Origin, Part, Parts, Passing, Piece, Progress, Pull, Reader, Roots, Seal,
-    Word, Writer, kind, write_part, write_piece,
+    self, Answer, Frame, Had, Head, Lack, Origin, Part, Parts, Passing, Piece, Position, Pull, Reader, Roots, Seal,
+    What, Word, Writer, kind, write_part, write_piece,
 };
 use by_hand::by_hand;
 use stretch::Stretch;
@@ -25,14 +25,14 @@ const ADDRESSEE: u32 = 0xabcdef;
 
 /// The widths of what comes before the records, the numbers, the steps or the piece in each kind of frame, from 1 on.
 /// Both roots are one field here.
-const FIELDS: [&[usize]; 33] = [
+const FIELDS: [&[usize]; 30] = [
     &[4, 6],
     &[4],
     &[4, 8, 4],
     &[4, 8, 1],
     &[],
     &[8, 8, 4],
-    &[8, 8],
+    &[8, 8, BITS],
     &[4, 8, 1, 1],
     &[4, 1, 8],
     &[4],
@@ -41,9 +41,9 @@ const FIELDS: [&[usize]; 33] = [
     &[],
     &[4, 4, 4],
     &[4, 1],
-    &[8, 8, 4],
-    &[8, 8],
+    &[1, 8, 8, 4],
     &[],
+    &[4],
     &[8, 8, 1, 4],
     &[4, 4, 4],
     &[4, 1],
@@ -56,12 +56,11 @@ const FIELDS: [&[usize]; 33] = [
     &[4, 4, 4],
     &[4, 1, VARINT],
     &[4],
-    &[],
-    &[4],
-    &[8, 8, 4],
 ];
 /// The width of what has none.
 const VARINT: usize = 0;
+/// The width of bits behind the number of their bytes.
+const BITS: usize = 9;
 /// The most bytes of an extension: its length, topics, and how far the sender has come.
 const EXTENSION: usize = 1 + 4 + 5;
 /// The bytes of a certificate.
@@ -137,8 +136,8 @@ struct Said<A> {
     records: Vec<Told<A>>,
     /// Short ids, or sums.
     numbers: Vec<u32>,
-    /// How far the sender has come: with whom, in which life, and to where.
-    steps: Vec<Step>,
+    /// With whom, in which life, and to where.
+    positions: Vec<Place>,
     /// Of a broadcast or a direct message.
     piece: Option<Sent>,
     /// Of a member's map.
@@ -150,7 +149,7 @@ struct Said<A> {
 }
 
 /// A member, the tag of its life, and how far the sender has come with its broadcasts and both logs of its map.
-type Step = (u64, u32, [u32; 3]);
+type Place = (u64, u32, [u32; 3]);
 
 /// A record, how far its sender has come with the member's broadcasts, and what it rests on.
 type Told<A> = (Record<A>, u32, Option<Certificate>);
@@ -196,7 +195,7 @@ enum Rest<'d> {
     Records(Reader<'d>),
     Numbers(Reader<'d>),
     Halves(Reader<'d>),
-    Steps(Reader<'d>),
+    Positions(Reader<'d>),
     Piece(Sent),
     Chunk(Stretch),
     Hads(Reader<'d>),
@@ -220,8 +219,8 @@ fn read<A: Address>(datagram: &[u8]) -> Opened<A> {
 
 impl<A: Address> Said<A> {
     fn plain(kind: u8, fields: Vec<u64>) -> Self {
-        let (records, numbers, steps, hads) = Default::default();
-        Said { kind, fields, records, numbers, steps, piece: None, chunk: None, hads, whole: true }
+        let (records, numbers, positions, hads) = Default::default();
+        Said { kind, fields, records, numbers, positions, piece: None, chunk: None, hads, whole: true }
     }
 
     fn of(frame: Frame<'_>) -> Self {
@@ -243,13 +242,13 @@ impl<A: Address> Said<A> {
                 let numbers: Vec<u32> = std::iter::from_fn(|| reader.u16().map(u32::from)).collect();
                 Said { numbers, whole: reader.is_empty(), ..plain }
             }
-            Rest::Steps(mut reader) => {
-                let mut steps = Vec::new();
-                while let Some((origin, Progress { seen, versions: [bulk, vital] })) = { reader }.progress() {
-                    reader.progress();
-                    steps.push((origin.id.get(), origin.tag, [seen, bulk, vital]));
+            Rest::Positions(mut reader) => {
+                let mut positions = Vec::new();
+                while let Some((origin, Position { seen, versions: [bulk, vital] })) = { reader }.position() {
+                    reader.position();
+                    positions.push((origin.id.get(), origin.tag, [seen, bulk, vital]));
                 }
-                Said { steps, whole: reader.is_empty(), ..plain }
+                Said { positions, whole: reader.is_empty(), ..plain }
             }
             Rest::Piece(sent) => Said { piece: Some(sent), ..plain },
             Rest::Chunk(stretch) => Said { chunk: Some(stretch), ..plain },
@@ -268,7 +267,7 @@ impl<A: Address> Said<A> {
 /// The kind of a frame, its fields, and what stands behind them.
 fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
     let n = |number: u32| u64::from(number);
-    let of_roots = |roots: Roots| u64::from(roots.progress) << 32 | n(roots.membership);
+    let of_roots = |roots: Roots| u64::from(roots.positions) << 32 | n(roots.membership);
     match frame {
         Frame::Ping { number, roots } => (kind::PING, vec![n(number), of_roots(roots)], Rest::Nothing),
         Frame::Ack { number, roots } => {
@@ -285,7 +284,7 @@ fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         }
         Frame::News(records) => (kind::NEWS, vec![], Rest::Records(records)),
         Frame::List { low, high, salt, shorts } => (kind::LIST, vec![low, high, n(salt)], Rest::Numbers(shorts)),
-        Frame::Diff { low, high, records } => (kind::DIFF, vec![low, high], Rest::Records(records)),
+        Frame::Diff { low, high, wanted, records } => (kind::DIFF, vec![low, high, wanted], Rest::Records(records)),
         Frame::Join { number, cookie, sought, speaks, record } => {
             let named = sought.map_or(cookie, |id| id.get());
             let seeks = u64::from(sought.is_some()) << 7;
@@ -309,9 +308,10 @@ fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
             (kind::RELAY, vec![n(number), n(low), n(high)], Rest::Records(records))
         }
         Frame::RelayAck { number, passes_on } => (kind::RELAY_ACK, vec![n(number), passes_on.into()], Rest::Nothing),
-        Frame::Sums { low, high, salt, sums } => (kind::SUMS, vec![low, high, n(salt)], Rest::Numbers(sums)),
-        Frame::Want { low, wanted } => (kind::WANT, vec![low, wanted], Rest::Nothing),
-        Frame::Records(records) => (kind::RECORDS, vec![], Rest::Records(records)),
+        Frame::Sums { what, low, high, salt, sums } => {
+            let what = u64::from(what == What::Positions);
+            (kind::SUMS, vec![what, low, high, n(salt)], Rest::Halves(sums))
+        }
         Frame::Parts(Parts { low, high, log, meant }) => {
             (kind::PARTS, vec![low, high, log.into(), n(meant)], Rest::Nothing)
         }
@@ -336,8 +336,8 @@ fn message_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         Frame::Lack(Lack { pull, oldest, newest }) => {
             (kind::LACK, [&of_pull(pull)[..], &[n(oldest), n(newest)]].concat(), Rest::Nothing)
         }
-        Frame::Progress { low, high, answer, entries } => {
-            (kind::PROGRESS, vec![low, high, answer.into()], Rest::Steps(entries))
+        Frame::Have { low, high, answer, positions } => {
+            (kind::HAVE, vec![low, high, answer.into()], Rest::Positions(positions))
         }
         Frame::Direct { number, part } => (kind::DIRECT, vec![n(number)], Rest::Piece(Sent::of(&part))),
         Frame::DirectAck { number, piece, taken } => {
@@ -365,7 +365,6 @@ fn map_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         Frame::Fetch { number, wants } => (kind::FETCH, vec![n(number)], Rest::Hads(wants)),
         Frame::Given(chunk) => (kind::GIVEN, vec![], Rest::Chunk(Stretch::of(chunk))),
         Frame::Fetched { number } => (kind::FETCHED, vec![n(number)], Rest::Nothing),
-        Frame::Steps { low, high, salt, sums } => (kind::STEPS, vec![low, high, n(salt)], Rest::Halves(sums)),
         other => unreachable!("{other:?} is about members"),
     }
 }
@@ -383,7 +382,7 @@ fn read_records<A: Address>(mut reader: Reader<'_>) -> (Vec<Told<A>>, bool) {
     (records, true)
 }
 
-// As a node writes (see `src/node/send.rs`, `src/gossip.rs` and `src/sync.rs`).
+// As a node writes (see `src/node/send.rs`, `src/gossip.rs` and `src/walk.rs`).
 
 /// Writes the frames for which there is room; the datagram's length, and what it says.
 fn write<A: Address>(buf: &mut [u8], head: Head, said: &[Said<A>]) -> Option<(usize, Vec<Said<A>>)> {
@@ -391,13 +390,9 @@ fn write<A: Address>(buf: &mut [u8], head: Head, said: &[Said<A>]) -> Option<(us
     let mut written = Vec::new();
     for said in said {
         let done = match said.kind {
-            kind::NEWS..=kind::DIFF
-            | kind::RELAY
-            | kind::SUMS
-            | kind::RECORDS
-            | kind::PROGRESS
-            | kind::STEPS
-            | kind::FETCH => write_list(&mut writer, said),
+            kind::NEWS..=kind::DIFF | kind::RELAY | kind::SUMS | kind::HAVE | kind::FETCH => {
+                write_list(&mut writer, said)
+            }
             kind::CAST | kind::GIVE | kind::DIRECT | kind::DELTA | kind::GIVEN => write_sent(&mut writer, said),
             _ => write_frame(&mut writer, said).map(|()| Said { whole: true, ..said.clone() }),
         };
@@ -453,7 +448,8 @@ fn write_field(writer: &mut Writer<'_>, value: u64, width: usize) -> Option<()> 
     match width {
         1 => writer.u8(value as u8),
         4 => writer.u32(value as u32),
-        6 => writer.roots(Roots { membership: value as u32, progress: (value >> 32) as u16 }),
+        BITS => writer.bits(value),
+        6 => writer.roots(Roots { membership: value as u32, positions: (value >> 32) as u16 }),
         _ => writer.u64(value),
     }
 }
@@ -465,7 +461,7 @@ fn write_list<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<Sai
         let mut bound = None;
         for (at, (value, width)) in said.fields.iter().zip(FIELDS[usize::from(said.kind) - 1]).enumerate() {
             // How far it goes is known only when it is written.
-            if at == 1 && matches!(said.kind, kind::LIST | kind::DIFF | kind::PROGRESS) {
+            if at == 1 && matches!(said.kind, kind::LIST | kind::DIFF | kind::HAVE) {
                 bound = Some((writer.hole()?, *value));
             } else {
                 write_field(writer, *value, *width)?;
@@ -474,20 +470,20 @@ fn write_list<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<Sai
         let fits = |(record, seen, found): &&Told<A>| writer.told(record, *seen, found.as_ref()).is_some();
         let records: Vec<Told<A>> = said.records.iter().take_while(fits).copied().collect();
         let fits = |number: &&u32| match said.kind {
-            kind::STEPS => writer.u16(**number as u16).is_some(),
+            kind::SUMS => writer.u16(**number as u16).is_some(),
             _ => writer.u32(**number).is_some(),
         };
         let numbers: Vec<u32> = said.numbers.iter().take_while(fits).copied().collect();
-        let fits = |&&(id, tag, [seen, bulk, vital]): &&Step| {
-            let progress = Progress { seen, versions: [bulk, vital] };
-            writer.progress(Origin { id: NodeId::new(id), tag }, progress).is_some()
+        let fits = |&&(id, tag, [seen, bulk, vital]): &&Place| {
+            let position = Position { seen, versions: [bulk, vital] };
+            writer.position(Origin { id: NodeId::new(id), tag }, position).is_some()
         };
-        let steps: Vec<Step> = said.steps.iter().take_while(fits).copied().collect();
+        let positions: Vec<Place> = said.positions.iter().take_while(fits).copied().collect();
         let hads: Vec<Had> = said.hads.iter().take_while(|had| writer.had(had).is_some()).copied().collect();
         if let Some((bound, high)) = bound {
             writer.fill(bound, high)?;
         }
-        Some(Said { records, numbers, steps, hads, whole: true, ..said.clone() })
+        Some(Said { records, numbers, positions, hads, whole: true, ..said.clone() })
     };
     match fill(writer) {
         Some(written) => writer.end(frame).map(|()| written),

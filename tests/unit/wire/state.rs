@@ -13,7 +13,7 @@ use crate::unit::forge;
 use crate::unit::property::check;
 use crate::wire::{
     ChunkHead, Frame, Had, HadOf, Head, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_OF_SPAN, Origin,
-    Passing, ValuePiece, Writer, Written, decode, kind, written_len,
+    Passing, ValuePiece, What, Writer, Written, decode, kind, written_len,
 };
 use crate::wire::{MAX_KEY, MOST_VERSION, Span};
 
@@ -265,15 +265,21 @@ fn answers_to_deltas_and_ends_of_what_was_given_are_written_as_they_are_read() {
 }
 
 #[test]
-fn steps_are_a_range_a_salt_and_sums_of_two_bytes() {
-    let body = [&le(&[5, 9])[..], &7u32.to_le_bytes(), &[1, 2, 3, 4, 5]].concat();
-    read(&forge::frame(kind::STEPS, &body), |mut reader| {
+fn sums_say_of_what_they_are_before_a_range_a_salt_and_sums_of_two_bytes() {
+    let body = [&[1][..], &le(&[5, 9]), &7u32.to_le_bytes(), &[1, 2, 3, 4, 5]].concat();
+    read(&forge::frame(kind::SUMS, &body), |mut reader| {
         let (kind, body) = reader.frame().expect("it is whole");
-        let Ok(Frame::Steps { low: 5, high: 9, salt: 7, mut sums }) = decode(kind, body) else { panic!("steps") };
+        let Ok(Frame::Sums { what: What::Positions, low: 5, high: 9, salt: 7, mut sums }) = decode(kind, body) else {
+            panic!("sums of positions")
+        };
         assert_eq!((sums.u16(), sums.u16(), sums.u16(), sums.len()), (Some(0x201), Some(0x403), None, 1));
     });
-    let backwards = [&le(&[9, 5])[..], &7u32.to_le_bytes()].concat();
-    assert_eq!(decoded(kind::STEPS, &backwards).err(), MALFORMED);
+    let headed = |what: u8, low: u64, high: u64| {
+        decoded(kind::SUMS, &[&[what][..], &le(&[low, high]), &7u32.to_le_bytes()].concat())
+    };
+    assert!(headed(0, 5, 9).is_ok() && headed(1, 9, 9).is_ok());
+    assert_eq!(headed(1, 9, 5).err(), MALFORMED, "backwards");
+    assert_eq!(headed(2, 5, 9).err(), MALFORMED, "of something else");
 }
 
 /// Writes a delta whose head and counters are the longest into a buffer of this size; its length.

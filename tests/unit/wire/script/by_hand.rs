@@ -4,7 +4,7 @@
 use std::string::String;
 use std::vec::Vec;
 
-use super::{ADDRESSEE, CLUSTER, FIELDS, Opened, Said, Script, Sent, Step, Stretch, Told, VARINT, forge};
+use super::{ADDRESSEE, BITS, CLUSTER, FIELDS, Opened, Place, Said, Script, Sent, Stretch, Told, VARINT, forge};
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
 use crate::stats::DropReason;
 use crate::wire::{ChunkHead, Had, HadOf, Head, Origin, Span, kind};
@@ -53,14 +53,14 @@ fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropR
     make_sense(kind, &mut fields)?;
     let mut said = Said::plain(kind, fields);
     match kind {
-        kind::NEWS | kind::DIFF | kind::JOIN | kind::WELCOME | kind::CLAIM | kind::RELAY | kind::RECORDS => {
+        kind::NEWS | kind::DIFF | kind::JOIN | kind::WELCOME | kind::CLAIM | kind::RELAY => {
             (said.records, said.whole) = all(body, record_by_hand);
         }
-        kind::LIST | kind::SUMS => {
+        kind::LIST => {
             (said.numbers, said.whole) = all(body, |rest| number(rest, 4).map(|number| number as u32));
         }
-        kind::STEPS => (said.numbers, said.whole) = all(body, |rest| number(rest, 2).map(|number| number as u32)),
-        kind::PROGRESS => (said.steps, said.whole) = all(body, step_by_hand),
+        kind::SUMS => (said.numbers, said.whole) = all(body, |rest| number(rest, 2).map(|number| number as u32)),
+        kind::HAVE => (said.positions, said.whole) = all(body, position_by_hand),
         kind::FETCH => (said.hads, said.whole) = all(body, had_by_hand),
         kind::DELTA | kind::GIVEN => said.chunk = Some(chunk_by_hand(body).ok_or(DropReason::Malformed)?),
         kind::CAST | kind::GIVE | kind::DIRECT => {
@@ -87,13 +87,16 @@ fn all<T>(mut bytes: &[u8], next: impl Fn(&mut &[u8]) -> Option<T>) -> (Vec<T>, 
 fn make_sense(kind: u8, fields: &mut [u64]) -> Result<(), DropReason> {
     match (kind, &mut *fields) {
         (kind::VERDICT, [_, _, word]) if *word > 2 => return Err(DropReason::Malformed),
-        (kind::LIST | kind::DIFF | kind::SUMS | kind::PARTS | kind::PROGRESS | kind::STEPS, [low, high, ..])
+        (kind::LIST | kind::DIFF | kind::PARTS | kind::HAVE, [low, high, ..])
+        | (kind::SUMS, [_, low, high, ..])
         | (kind::RELAY | kind::CAST | kind::DELTA, [_, low, high])
             if *low > *high =>
         {
             return Err(DropReason::Malformed);
         }
-        (kind::RELAY_ACK | kind::CAST_ACK | kind::DIRECT_ACK | kind::PROGRESS, [.., yes]) if *yes > 1 => {
+        (kind::RELAY_ACK | kind::CAST_ACK | kind::DIRECT_ACK | kind::HAVE, [.., yes]) | (kind::SUMS, [yes, ..])
+            if *yes > 1 =>
+        {
             return Err(DropReason::Malformed);
         }
         (kind::DELTA_ACK, [_, passing, _]) if *passing > 2 => return Err(DropReason::Malformed),
@@ -116,7 +119,7 @@ fn origin_by_hand(bytes: &mut &[u8]) -> Option<(u64, u32, u32)> {
 }
 
 /// The same with two more numbers, of both logs of its map.
-fn step_by_hand(bytes: &mut &[u8]) -> Option<Step> {
+fn position_by_hand(bytes: &mut &[u8]) -> Option<Place> {
     let (id, tag, seen) = origin_by_hand(bytes)?;
     Some((id, tag, [seen, varint(bytes)?, varint(bytes)?]))
 }
@@ -251,7 +254,11 @@ fn take<'d>(bytes: &mut &'d [u8], len: usize) -> Option<&'d [u8]> {
 }
 
 fn field(bytes: &mut &[u8], width: usize) -> Option<u64> {
-    if width == VARINT { varint(bytes).map(u64::from) } else { number(bytes, width) }
+    match width {
+        VARINT => varint(bytes).map(u64::from),
+        BITS => number(bytes, 1).filter(|len| *len <= 8).and_then(|len| number(bytes, len as usize)),
+        width => number(bytes, width),
+    }
 }
 
 fn number(bytes: &mut &[u8], len: usize) -> Option<u64> {

@@ -8,7 +8,7 @@ use crate::member::{Address, Liveness, Record};
 use crate::storage::{List, Storage};
 use crate::time::Instant;
 use crate::window::Window;
-use crate::wire::{Progress, UNSAID};
+use crate::wire::{Position, UNSAID};
 
 /// How long after its death a member's broadcasts are still compared, in microseconds.
 const MOURNING: u64 = 600_000_000;
@@ -52,8 +52,8 @@ impl<A: Address, S: Storage> Members<A, S> {
     /// What stands for how far this node has come with all members who have broadcast, or have a map, and are alive or died
     /// not long ago: a wrapping sum of a keyed hash for each. What the dead said shortly before is owed to all who outlive
     /// them.
-    pub(crate) fn progress(&self) -> u64 {
-        self.progress
+    pub(crate) fn positions(&self) -> u64 {
+        self.positions
     }
 
     /// Whether a member counts in that sum.
@@ -64,8 +64,8 @@ impl<A: Address, S: Storage> Members<A, S> {
     }
 
     /// How far this node has come with what a member says.
-    pub(crate) fn progress_with(&self, index: Index) -> Progress {
-        Progress { seen: self.window(index).seen(), versions: self.map(index).versions() }
+    pub(crate) fn position_with(&self, index: Index) -> Position {
+        Position { seen: self.window(index).seen(), versions: self.map(index).versions() }
     }
 
     /// Others count a member still that died not long ago, as far as this node knows.
@@ -119,23 +119,23 @@ impl<A: Address, S: Storage> Members<A, S> {
             }
         }
         let Some(record) = self.get(index).copied() else { return };
-        let before = self.step(index, &record);
+        let before = self.positions_term(index, &record);
         if let Some(place) = self.windows.all_mut().get_mut(at) {
             *place = *window;
         }
-        self.count_progress(index, &record, before);
+        self.count_position(index, &record, before);
     }
 
     /// Counts what this node has come to with a member, in place of what stood for that before.
-    pub(super) fn count_progress(&mut self, index: Index, record: &Record<A>, before: u64) {
-        let progress = self.step(index, record).wrapping_sub(before);
-        if progress != 0 {
-            self.add(record.id, Terms { progress, ..Terms::default() });
+    pub(super) fn count_position(&mut self, index: Index, record: &Record<A>, before: u64) {
+        let positions = self.positions_term(index, record).wrapping_sub(before);
+        if positions != 0 {
+            self.add(record.id, Terms { positions, ..Terms::default() });
         }
     }
 
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-    pub(super) fn step(&self, index: Index, record: &Record<A>) -> u64 {
+    pub(super) fn positions_term(&self, index: Index, record: &Record<A>) -> u64 {
         let window = self.window(index);
         let (seen, [bulk, vital]) = (window.seen(), self.map(index).versions());
         if seen | bulk | vital == 0 || record.liveness != Liveness::Alive && !window.mourned {

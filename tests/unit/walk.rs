@@ -1,5 +1,7 @@
 //! Two tables and the datagrams between them: whatever they hold, each learns what the other knows better.
 
+mod positions;
+
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
@@ -14,16 +16,18 @@ use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
-use crate::sync::{Sync, compare, compare_sums, write_wanted};
 use crate::time::Instant;
 use crate::unit::property::check;
-use crate::wire::{Frame, Head, Parts, Reader, Seal, Writer, decode, kind, open};
+use crate::walk::{Diff, Walk, compare, compare_sums};
+use crate::wire::{Frame, Head, Parts, Reader, Seal, What, Writer, decode, kind, open};
 
 const SEAL: Seal = Seal { cluster: 7, addressee: 9 };
 const HEAD: Head = Head { sender: NodeId::new(0), tag: 5, incarnation: 0, open: false, full: false, newcomer: false };
 const KEY: u64 = 3;
 const PEER: NodeId = NodeId::new(2);
 const GAP: u64 = 1_000;
+/// Of questions for positions.
+const HOP: u64 = 300;
 /// What most datagrams may have.
 const AMPLE: usize = 1_200;
 /// How many one list may name.
@@ -130,7 +134,7 @@ fn records(mut records: Reader<'_>) -> Vec<Record<u16>> {
 struct Talk {
     asker: Table,
     other: Table,
-    sync: Sync,
+    walk: Walk,
     rng: Rng,
     now: Instant,
     /// The most bytes of a datagram.
@@ -143,13 +147,13 @@ struct Talk {
 
 impl Talk {
     fn new(asker: Table, other: Table, size: usize, loss: u32) -> Self {
-        let (sync, rng, now) = (Sync::NEW, Rng::seeded(&mut SimRng::new(1)), Instant::from_millis(1));
-        Talk { asker, other, sync, rng, now, size, loss, questions: 0, told: 0 }
+        let (walk, rng, now) = (Walk::NEW, Rng::seeded(&mut SimRng::new(1)), Instant::from_millis(1));
+        Talk { asker, other, walk, rng, now, size, loss, questions: 0, told: 0 }
     }
 
     fn tick(&mut self) {
         self.asker.core.now = self.now;
-        self.sync.tick(GAP, &mut self.asker.core);
+        self.walk.tick((GAP, HOP), &mut self.asker.core);
     }
 
     fn is_lost(&mut self) -> bool {
@@ -158,17 +162,17 @@ impl Talk {
 
     /// The next question, once it is time for it.
     fn question(&mut self) -> Option<(NodeId, Vec<u8>)> {
-        while self.sync.owed().next().is_none() {
-            if self.sync.due() == Instant::FAR_FUTURE {
+        while self.walk.owed(false).next().is_none() {
+            if self.walk.due() == Instant::FAR_FUTURE {
                 return None;
             }
-            self.now = self.now.max(self.sync.due());
+            self.now = self.now.max(self.walk.due());
             self.tick();
         }
-        let (at, peer) = self.sync.owed().next()?;
+        let (at, peer) = self.walk.owed(false).next()?;
         let (salt, members) = (self.rng.next_u32(), &self.asker.core.members);
-        let question = datagram(self.size, |writer| self.sync.write(at, salt, writer, members));
-        assert!(self.sync.sent(at));
+        let question = datagram(self.size, |writer| self.walk.write(at, salt, writer, members));
+        assert!(self.walk.sent(at));
         self.questions += 1;
         assert!(self.questions < 20_000, "it comes to an end");
         Some((peer, question.expect("every question fits")))
@@ -176,7 +180,7 @@ impl Talk {
 
     /// One table asks the other until there is nothing more to ask.
     fn ask_all(&mut self, newcomer: bool) {
-        self.sync.pull(PEER, newcomer, self.now);
+        self.walk.pull(PEER, newcomer, self.now);
         while let Some((peer, question)) = self.question() {
             if self.is_lost() {
                 continue;
@@ -196,8 +200,9 @@ impl Talk {
                     assert!(shorts.len() <= 4 * LOOK);
                     compare(members, (low, high), salt, shorts).write(writer, members)
                 }
-                Frame::Sums { low, high, salt, sums } => {
-                    compare_sums(members, (low, high), salt, sums).expect("as many as a power of two").write(writer)
+                Frame::Sums { what: What::Records, low, high, salt, sums } => {
+                    let parts = compare_sums(members, What::Records, (low, high), salt, sums);
+                    parts.expect("as many as a power of two").write(writer)
                 }
                 other => panic!("not a question: {other:?}"),
             });
@@ -207,25 +212,32 @@ impl Talk {
 
     fn hear(&mut self, peer: NodeId, answer: &[u8]) {
         each_frame(answer, |frame| match frame {
-            Frame::Diff { low, high, records: list } => {
+            Frame::Diff { low, high, wanted, records: list } => {
                 for record in records(list) {
                     self.asker.learn(record);
                     self.told += 1;
                 }
                 self.asker.core.now = self.now;
-                assert!(self.sync.on_page(peer, (low, high), &mut self.asker.core), "it was asked");
+                assert!(self.walk.on_page(peer, (low, high), &mut self.asker.core), "it was asked");
+                self.give((low, high), wanted);
             }
-            Frame::Parts(parts) => assert!(self.sync.on_parts(peer, &parts, self.now), "it was asked"),
-            Frame::Want { low, wanted } => {
-                let members = &self.asker.core.members;
-                let found = datagram(self.size, |writer| write_wanted(low, wanted, writer, members));
-                let Some(found) = found.filter(|_| !self.is_lost()) else { return };
-                each_frame(&found, |frame| {
-                    let Frame::Records(list) = frame else { panic!("not what was wanted: {frame:?}") };
-                    records(list).into_iter().for_each(|record| self.other.learn(record));
-                });
-            }
+            Frame::Parts(parts) => assert!(self.walk.on_parts(peer, &parts, self.now), "it was asked"),
             other => panic!("not an answer: {other:?}"),
+        });
+    }
+
+    /// What was wanted of a list goes to whoever wanted it.
+    fn give(&mut self, range: (u64, u64), bits: u64) {
+        if bits == 0 {
+            return;
+        }
+        let members = &self.asker.core.members;
+        let found = datagram(self.size, |writer| Diff::of_wanted(range, bits).write(writer, members));
+        let Some(found) = found.filter(|_| !self.is_lost()) else { return };
+        each_frame(&found, |frame| {
+            let Frame::Diff { low, high, wanted: 0, records: list } = frame else { panic!("not wanted: {frame:?}") };
+            assert!(low == range.0 && high <= range.1, "no more than was compared");
+            records(list).into_iter().for_each(|record| self.other.learn(record));
         });
     }
 
@@ -312,24 +324,19 @@ fn diff_of(table: &Table, range: (u64, u64), salt: u32, shorts: &[u32]) -> (u64,
     assert!(list.is_some(), "a list of nothing");
     let bytes: Vec<u8> = shorts.iter().flat_map(|short| short.to_le_bytes()).collect();
     let numbers = datagram(9_000, |writer| {
-        let frame = writer.begin(kind::RECORDS)?;
+        let frame = writer.begin(kind::NEWS)?;
         bytes.iter().try_for_each(|byte| writer.u8(*byte))?;
         writer.end(frame)
     });
     let (mut said, mut wanted) = (None, 0);
     each_frame(&numbers.expect("it fits"), |frame| {
-        let Frame::Records(shorts) = frame else { panic!("just written") };
+        let Frame::News(shorts) = frame else { panic!("just written") };
         let diff = compare(&table.core.members, range, salt, shorts);
         let answer = datagram(9_000, |writer| diff.write(writer, &table.core.members));
         each_frame(&answer.expect("it fits"), |frame| match frame {
-            Frame::Diff { low, high, records: list } => {
+            Frame::Diff { low, high, wanted: bits, records: list } => {
                 assert_eq!(low, range.0);
-                said = Some((high, records(list)));
-            }
-            Frame::Want { low, wanted: bits } => {
-                assert_eq!(low, range.0);
-                assert_ne!(bits, 0, "nothing is not wanted");
-                wanted = bits;
+                (said, wanted) = (Some((high, records(list))), bits);
             }
             other => panic!("not an answer: {other:?}"),
         });
@@ -387,19 +394,19 @@ fn parts_of(low: u64, high: u64, log: u8) -> Vec<(u64, u64)> {
 }
 
 /// What is asked of a peer that has said that these parts differ: the ranges of the lists that follow.
-fn asked_after(sync: &Sync, parts: Parts) -> Vec<(u64, u64)> {
+fn asked_after(walk: &Walk, parts: Parts) -> Vec<(u64, u64)> {
     let table = Table::new(1, []);
-    let mut talk = Talk { sync: sync.clone(), ..Talk::new(table.clone(), table, AMPLE, 0) };
-    assert!(talk.sync.on_parts(PEER, &parts, talk.now), "it was asked");
+    let mut talk = Talk { walk: walk.clone(), ..Talk::new(table.clone(), table, AMPLE, 0) };
+    assert!(talk.walk.on_parts(PEER, &parts, talk.now), "it was asked");
     talk.tick();
     let mut asked = Vec::new();
-    while let Some((at, _)) = { talk.sync.owed().next() } {
-        let question = datagram(AMPLE, |writer| talk.sync.write(at, 5, writer, &talk.asker.core.members));
+    while let Some((at, _)) = { talk.walk.owed(false).next() } {
+        let question = datagram(AMPLE, |writer| talk.walk.write(at, 5, writer, &talk.asker.core.members));
         each_frame(&question.expect("it fits"), |frame| {
             let Frame::List { low, high, .. } = frame else { panic!("there is little to compare: {frame:?}") };
             asked.push((low, high));
         });
-        assert!(talk.sync.sent(at));
+        assert!(talk.walk.sent(at));
     }
     asked
 }
@@ -408,13 +415,13 @@ fn asked_after(sync: &Sync, parts: Parts) -> Vec<(u64, u64)> {
 fn the_parts_of_a_range_cover_it_without_gap_or_overlap() {
     // From all of the id space down to a few places, or one.
     check(40, vec((1..=4u8, any::<u32>()), 1..20), |path| {
-        let mut sync = Sync::NEW;
-        sync.pull(PEER, false, Instant::ZERO);
+        let mut walk = Walk::NEW;
+        walk.pull(PEER, false, Instant::ZERO);
         let (mut low, mut high) = (0, u64::MAX);
         for (log, choice) in path {
             let meaning = |meant: u32| Parts { low, high, log, meant };
             let each = (0..1 << log).flat_map(|at| {
-                let asked = asked_after(&sync, meaning(1 << at));
+                let asked = asked_after(&walk, meaning(1 << at));
                 assert!(asked.len() <= 1, "one part is asked about at once");
                 asked
             });
@@ -422,10 +429,10 @@ fn the_parts_of_a_range_cover_it_without_gap_or_overlap() {
             assert_eq!(parts, parts_of(low, high, log), "equal parts of {low:x} to {high:x}");
             assert_eq!((parts[0].0, parts[parts.len() - 1].1), (low, high), "from end to end");
             assert!(parts.windows(2).all(|pair| pair[0].1.checked_add(1) == Some(pair[1].0)), "without a gap");
-            assert_eq!(asked_after(&sync, meaning(u32::MAX)), [(low, high)], "neighbours are asked about together");
-            assert_eq!(asked_after(&sync, meaning(0)), [], "nothing, if nothing differs");
+            assert_eq!(asked_after(&walk, meaning(u32::MAX)), [(low, high)], "neighbours are asked about together");
+            assert_eq!(asked_after(&walk, meaning(0)), [], "nothing, if nothing differs");
             let chosen = choice as usize % parts.len();
-            assert!(sync.on_parts(PEER, &meaning(1 << chosen), Instant::ZERO));
+            assert!(walk.on_parts(PEER, &meaning(1 << chosen), Instant::ZERO));
             (low, high) = parts[chosen];
         }
     });
@@ -434,9 +441,9 @@ fn the_parts_of_a_range_cover_it_without_gap_or_overlap() {
 #[test]
 fn all_parts_that_differ_are_asked_about_in_at_most_four_ranges() {
     check(200, any::<u32>(), |meant| {
-        let mut sync = Sync::NEW;
-        sync.pull(PEER, false, Instant::ZERO);
-        let asked = asked_after(&sync, Parts { low: 0, high: u64::MAX, log: 4, meant });
+        let mut walk = Walk::NEW;
+        walk.pull(PEER, false, Instant::ZERO);
+        let asked = asked_after(&walk, Parts { low: 0, high: u64::MAX, log: 4, meant });
         assert!(asked.len() <= 4);
         for (at, (low, high)) in parts_of(0, u64::MAX, 4).into_iter().enumerate() {
             let inside = asked.iter().filter(|(from, to)| *from <= low && high <= *to).count();
@@ -455,16 +462,16 @@ fn the_parts_said_to_differ_are_those_whose_living_members_do() {
             let liveness = if choice % 2 == 0 { Liveness::Down } else { Liveness::Alive };
             other.learn(record(*id, 1 + choice % 3, liveness));
         }
-        let mut sync = Sync::NEW;
-        sync.pull(PEER, false, Instant::ZERO);
+        let mut walk = Walk::NEW;
+        walk.pull(PEER, false, Instant::ZERO);
         for size in [crate::MIN_DATAGRAM, 150, AMPLE] {
-            let sums = datagram(size, |writer| sync.write(0, salt, writer, &one.core.members)).expect("it fits");
+            let sums = datagram(size, |writer| walk.write(0, salt, writer, &one.core.members)).expect("it fits");
             each_frame(&sums, |frame| {
-                let Frame::Sums { low, high, salt, sums } = frame else { panic!("there is much: {frame:?}") };
-                let same = compare_sums(&one.core.members, (low, high), salt, sums).expect("a power of two");
+                let Frame::Sums { what, low, high, salt, sums } = frame else { panic!("there is much: {frame:?}") };
+                let same = compare_sums(&one.core.members, what, (low, high), salt, sums).expect("a power of two");
                 assert_eq!(same.meant, 0, "a table is as itself");
-                let parts = compare_sums(&other.core.members, (low, high), salt, sums).expect("a power of two");
-                assert_eq!((parts.low, parts.high, 4 << parts.log), (0, u64::MAX, sums.len()));
+                let parts = compare_sums(&other.core.members, what, (low, high), salt, sums).expect("a power of two");
+                assert_eq!((parts.low, parts.high, 2 << parts.log), (0, u64::MAX, sums.len()));
                 for (at, (low, high)) in parts_of(0, u64::MAX, parts.log).into_iter().enumerate() {
                     let differs = one.living_within(low, high) != other.living_within(low, high);
                     assert_eq!(parts.meant >> at & 1 == 1, differs, "part {at}");
@@ -479,26 +486,26 @@ fn sums_that_are_not_as_many_as_a_power_of_two_up_to_16_are_refused() {
     let table = Table::new(1, []);
     for count in 0..=130usize {
         let sums = datagram(AMPLE, |writer| {
-            let frame = writer.begin(kind::RECORDS)?;
-            (0..count).try_for_each(|_| writer.u32(1))?;
+            let frame = writer.begin(kind::NEWS)?;
+            (0..count).try_for_each(|_| writer.u16(1))?;
             writer.end(frame)
         });
         each_frame(&sums.expect("it fits"), |frame| {
-            let Frame::Records(sums) = frame else { panic!("just written") };
-            let parts = compare_sums(&table.core.members, (0, u64::MAX), 5, sums);
+            let Frame::News(sums) = frame else { panic!("just written") };
+            let parts = compare_sums(&table.core.members, What::Records, (0, u64::MAX), 5, sums);
             assert_eq!(parts.is_some(), [1, 2, 4, 8, 16].contains(&count), "{count} sums");
         });
     }
 }
 
-// Lanes.
+// Cursors.
 
 #[test]
 fn whoever_does_not_answer_is_asked_five_times_and_a_newcomer_asks_four_peers() {
     for (newcomer, expected) in [(false, 5), (true, 20)] {
         let everybody = || (10..60).map(|id| record(id, 0, Liveness::Alive));
         let mut talk = Talk::new(Table::new(1, everybody()), Table::new(2, everybody()), AMPLE, 0);
-        talk.sync.pull(PEER, newcomer, talk.now);
+        talk.walk.pull(PEER, newcomer, talk.now);
         let mut asked = Vec::new();
         while let Some((peer, _)) = talk.question() {
             asked.push((talk.now, peer));
@@ -509,7 +516,7 @@ fn whoever_does_not_answer_is_asked_five_times_and_a_newcomer_asks_four_peers() 
             let gaps: Vec<u64> = turn.windows(2).map(|pair| pair[1].0.since(pair[0].0)).collect();
             assert_eq!(gaps, [2 * GAP, 4 * GAP, 8 * GAP, 16 * GAP], "at gaps that double");
         }
-        assert_eq!(talk.sync.due(), Instant::FAR_FUTURE);
+        assert_eq!(talk.walk.due(), Instant::FAR_FUTURE);
     }
 }
 
@@ -518,8 +525,8 @@ fn a_newcomer_divides_what_is_left_among_four_peers() {
     let everybody = (10..250u64).map(|id| record(id, 0, Liveness::Alive));
     // So few in a page that there is much more to come.
     let mut talk = Talk::new(Table::new(1, []), Table::new(2, everybody), 300, 0);
-    talk.sync.pull(PEER, true, talk.now);
-    assert!(talk.sync.by_newcomer());
+    talk.walk.pull(PEER, true, talk.now);
+    assert!(talk.walk.by_newcomer());
     let (peer, first) = talk.question().expect("it asks");
     let page = talk.answer(&first);
     talk.hear(peer, &page);
@@ -527,14 +534,14 @@ fn a_newcomer_divides_what_is_left_among_four_peers() {
     let last = *known.keys().rfind(|place| talk.other.by_place().contains_key(place)).expect("a page");
     let mut starts = Vec::new();
     talk.tick();
-    while let Some((at, peer)) = { talk.sync.owed().next() } {
+    while let Some((at, peer)) = { talk.walk.owed(false).next() } {
         assert!(peer == PEER || talk.asker.core.members.find(peer).is_some(), "it knows whom it asks");
-        let question = datagram(AMPLE, |writer| talk.sync.write(at, 5, writer, &talk.asker.core.members));
+        let question = datagram(AMPLE, |writer| talk.walk.write(at, 5, writer, &talk.asker.core.members));
         each_frame(&question.expect("it fits"), |frame| {
             let Frame::List { low, .. } = frame else { panic!("a newcomer lists: {frame:?}") };
             starts.push(low);
         });
-        assert!(talk.sync.sent(at));
+        assert!(talk.walk.sent(at));
     }
     starts.sort_unstable();
     assert_eq!(starts.len(), 4);
@@ -546,26 +553,26 @@ fn a_newcomer_divides_what_is_left_among_four_peers() {
 #[test]
 fn answers_to_no_question_change_nothing() {
     let mut talk = Talk::new(Table::new(1, []), Table::new(2, []), AMPLE, 0);
-    talk.sync.pull(PEER, false, talk.now);
-    let before = talk.sync.clone();
+    talk.walk.pull(PEER, false, talk.now);
+    let before = talk.walk.clone();
     let (stranger, middle) = (NodeId::new(9), 1 << 63);
-    let Talk { asker: Table { core }, now, sync, .. } = &mut talk;
+    let Talk { asker: Table { core }, now, walk, .. } = &mut talk;
     core.now = *now;
-    assert!(!sync.on_page(stranger, (0, middle), core), "from somebody else");
-    assert!(!sync.on_page(PEER, (1, middle), core), "of another page");
+    assert!(!walk.on_page(stranger, (0, middle), core), "from somebody else");
+    assert!(!walk.on_page(PEER, (1, middle), core), "of another page");
     let parts = Parts { low: 0, high: u64::MAX, log: 3, meant: 5 };
-    assert!(!sync.on_parts(stranger, &parts, *now), "from somebody else");
-    assert!(!sync.on_parts(PEER, &Parts { low: 1, ..parts }, *now), "of another range");
-    assert!(!sync.on_parts(PEER, &Parts { high: middle, ..parts }, *now), "of less");
-    assert!(*sync == before);
+    assert!(!walk.on_parts(stranger, &parts, *now), "from somebody else");
+    assert!(!walk.on_parts(PEER, &Parts { low: 1, ..parts }, *now), "of another range");
+    assert!(!walk.on_parts(PEER, &Parts { high: middle, ..parts }, *now), "of less");
+    assert!(*walk == before);
 }
 
 // What does not hold yet.
 
 #[test]
 fn the_only_part_of_all_of_the_id_space_is_all_of_it() {
-    let mut sync = Sync::NEW;
-    sync.pull(PEER, false, Instant::ZERO);
+    let mut walk = Walk::NEW;
+    walk.pull(PEER, false, Instant::ZERO);
     let whole = Parts { low: 0, high: u64::MAX, log: 0, meant: 1 };
-    assert_eq!(asked_after(&sync, whole), [(0, u64::MAX)]);
+    assert_eq!(asked_after(&walk, whole), [(0, u64::MAX)]);
 }
