@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs one node of a cluster, with a page of its health at an address of its own, until Ctrl-C.
 #[derive(Parser)]
-#[command(name = "health", after_help = EXAMPLES)]
+#[command(name = "health", max_term_width = 80, after_help = EXAMPLES)]
 struct Options {
     #[command(flatten)]
     place: Place,

@@ -27,7 +27,7 @@ The examples `cluster`, with --bind, and `tokio` join the same cluster with the 
 
 /// Runs several nodes of a cluster on one thread, until Ctrl-C.
 #[derive(Parser)]
-#[command(name = "poll", after_help = EXAMPLES)]
+#[command(name = "poll", max_term_width = 80, after_help = EXAMPLES)]
 struct Options {
     /// How many nodes, 1 to 16
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u8).range(1..=16))]

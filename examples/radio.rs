@@ -29,7 +29,11 @@ const KEY: &str = "reading";
 
 /// Bytes per hour and airtime of a cluster on IEEE 802.15.4. The same arguments give the same figures, on every machine.
 #[derive(Parser)]
-#[command(name = "radio", after_help = "Nodes have the settings `Config::LOW_POWER`: a probe a minute each.")]
+#[command(
+    name = "radio",
+    max_term_width = 80,
+    after_help = "Nodes have the settings `Config::LOW_POWER`: a probe a minute each."
+)]
 struct Options {
     /// How many nodes
     #[arg(long, default_value_t = 32, value_parser = value_parser!(u32).range(8..=32))]

@@ -30,7 +30,11 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Runs a sensor that sleeps, among nodes that do not, in simulated time. Then its battery is empty.
 #[derive(Parser)]
-#[command(name = "sensor", after_help = "Try --patience 0: the others take a sleeper for dead, again and again.")]
+#[command(
+    name = "sensor",
+    max_term_width = 80,
+    after_help = "Try --patience 0: the others take a sleeper for dead, again and again."
+)]
 struct Options {
     /// Seconds between two probes, which the sensor sleeps through
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = value_parser!(u64).range(8..=3_600))]

@@ -27,7 +27,7 @@ The examples `cluster`, with --bind, and `poll` join the same cluster with the s
 
 /// Runs one node of a cluster in a tokio task, until Ctrl-C.
 #[derive(Parser)]
-#[command(name = "tokio", after_help = EXAMPLES)]
+#[command(name = "tokio", max_term_width = 80, after_help = EXAMPLES)]
 struct Options {
     #[command(flatten)]
     place: Place,

@@ -64,7 +64,7 @@ Examples, each after `cargo run --release --example agent --`:
 
 /// Runs one node of a cluster on a real socket, with commands to talk to the others.
 #[derive(Parser)]
-#[command(name = "agent", after_help = AFTER_HELP.replace("{commands}", command::HELP))]
+#[command(name = "agent", max_term_width = 80, after_help = AFTER_HELP.replace("{commands}", command::HELP))]
 struct Options {
     #[command(flatten)]
     place: Place,

@@ -35,7 +35,7 @@ Examples, each after `cargo run --release --example cluster --`:
 
 /// Runs a cluster of nodes on loopback and checks what they see; with --bind, runs one node among others until Ctrl-C.
 #[derive(Parser)]
-#[command(name = "cluster", after_help = EXAMPLES)]
+#[command(name = "cluster", max_term_width = 80, after_help = EXAMPLES)]
 #[command(mut_arg("join", |join| join.requires("bind").help_heading(single::HEADING)))]
 #[command(mut_arg("advertise", |advertise| advertise.requires("bind")))]
 #[command(mut_arg("name", |name| name.requires("bind")))]

@@ -80,7 +80,7 @@ impl What {
             What::Isolated => format!("{subjects} {is} isolated: nobody answers; cut off, or the last one alive"),
             What::Reconnected => format!("{subjects} {is} no longer isolated"),
             What::IdTaken => format!("{subjects} found {its} id taken"),
-            What::Gone => format!("{subjects} {is} gone"),
+            What::Gone => format!("{subjects} {has} finished leaving"),
             What::Refused(reason) => format!("{subjects} refused a datagram: {reason}"),
             What::Broadcast => format!("{subjects} {has} broadcast"),
             What::Heard(origin) => format!("{subjects} {has} heard {}", name(origin)),

@@ -31,7 +31,7 @@ use tidings::{Config, HeapNode, Instant, Limits};
 /// The network takes 1 to 5 ms each way; nodes have the settings `Config::LAN`; bytes are UDP payload. Where several
 /// values can be given, separate them by commas: each combination is a row. Runs take the seeds 1, 2, 3 ...
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, max_term_width = 80, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     experiment: Experiment,

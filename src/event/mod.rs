@@ -65,7 +65,8 @@ pub enum Event<'n, A> {
     /// other down after three suspicions, unless [`Config::with_last_verdict`](crate::Config::with_last_verdict) says
     /// otherwise.
     Isolated,
-    /// Somebody answers again, or nobody is left who could.
+    /// This node is no longer isolated: a member answers again, or the last other is declared down, so that nobody is left
+    /// who could answer.
     Reconnected,
     /// Another live node has this node's id and keeps it. This node has fallen silent and is idle; `start` it with
     /// another id. The last event of this life.
