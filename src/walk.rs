@@ -9,7 +9,8 @@
 //!
 //! - *Records.* The answer says which parts differ (PARTS). Where a part that differs holds little, and from the beginning
 //!   where the whole table does, the asker lists the short ids of what it holds there (LIST). The other answers with the
-//!   records that the list lacks, and says which of the listed it lacks itself (DIFF), which are sent in turn (DIFF).
+//!   records that the list lacks, and says which of the listed it lacks itself (DIFF), which are sent in turn (DIFF). Only
+//!   the former has a range: the latter answers no list, so that no cursor of its receiver may go on by it.
 //! - *Positions.* The answer has the positions in the first parts that differ, as many as fit (HAVE), and is told those of
 //!   the asker in turn. The cursor goes on behind them as soon as what was found missing can be asked for. Roots that
 //!   differ once are most often those of what is on its way: then only the latest is told, and no cursor begins.
@@ -37,7 +38,7 @@ use crate::ask::{Ask, Schedule};
 use crate::member::{Address, NodeId};
 use crate::members::Members;
 use crate::node_core::Core;
-use crate::storage::Storage;
+use crate::storage::{FewOf, Storage};
 use crate::time::Instant;
 use crate::wire::{Parts, What, Writer};
 use records::{LOOK, write_list};
@@ -164,7 +165,7 @@ impl Walk {
         if cursor.is_of_latest() {
             // Whoever is told is asked nothing. To be told once more is marked, so that it is not for ever.
             self.told = Some(cursor.peer).filter(|_| !cursor.listed);
-            self.cursors.swap_remove(at);
+            self.end(at);
         }
         owed
     }
@@ -214,6 +215,10 @@ impl Walk {
     fn push(&mut self, cursor: Cursor) {
         let pushed = self.cursors.push(cursor);
         debug_assert!(pushed.is_ok(), "there is a place for each cursor");
+    }
+
+    fn end(&mut self, at: usize) -> Option<Cursor> {
+        self.cursors.swap_take(at)
     }
 
     // Records.
@@ -287,7 +292,7 @@ impl Walk {
             .find(|(cursor, _)| (cursor.what, cursor.low, cursor.peer) == (What::Records, low, peer));
         let Some((cursor, at)) = asked else { return false };
         if high >= cursor.high {
-            self.cursors.swap_remove(at);
+            self.end(at);
             if self.newcomer && !self.is_under_way() {
                 // What came to the others meanwhile may have passed it by.
                 let any = core.members.random_live(&mut core.rng, |_| true).and_then(|index| core.members.get(index));
@@ -306,7 +311,7 @@ impl Walk {
 
     /// Divides the only cursor of records into four equal ones, with as many peers.
     fn divide<A: Address, S: Storage>(&mut self, at: usize, core: &mut Core<A, S>) {
-        let Cursor { peer: host, low, high, .. } = self.cursors.swap_remove(at);
+        let Some(Cursor { peer: host, low, high, .. }) = self.end(at) else { return };
         let quarters = Parts { low, high, log: OF_RECORDS.ilog2() as u8, meant: u32::MAX };
         for range in quarters.ranges() {
             let other = core.members.random_live(&mut core.rng, |_| low > 0).and_then(|index| core.members.get(index));
@@ -322,7 +327,7 @@ impl Walk {
         let same = |cursor: &Cursor| (cursor.low, cursor.high) == range;
         let asked = self.cursor(What::Records, peer, range);
         let Some(at) = asked.filter(|at| self.cursors.get(*at).is_some_and(same)) else { return false };
-        self.cursors.swap_remove(at);
+        self.end(at);
         let free = OF_RECORDS.saturating_sub(self.of_records().count());
         let mut runs = Vec::<Cursor, OF_RECORDS>::new();
         for (low, high) in parts.meant() {
@@ -407,7 +412,7 @@ impl Walk {
                 }
                 cursor.ask.next = Instant::FAR_FUTURE;
             }
-            _ => drop(self.cursors.swap_remove(at)),
+            _ => drop(self.end(at)),
         }
     }
 

@@ -20,7 +20,12 @@ pub(crate) struct Diff {
     pub(crate) high: u64,
     pub(crate) needed: u64,
     pub(crate) wanted: u64,
+    /// It answers a list, so that the asker goes on behind its range. What was wanted is no page of a list.
+    of_list: bool,
 }
+
+/// The range of records that were wanted: no cursor begins there but one that is at its end.
+const NOWHERE: Range = (u64::MAX, u64::MAX);
 
 /// Compares a list of short ids with the own records in its range.
 pub(crate) fn compare<A: Address, S: Storage>(
@@ -34,7 +39,7 @@ pub(crate) fn compare<A: Address, S: Storage>(
     while let Some(short) = rest.u32().filter(|_| !listed.is_full()) {
         let _ = listed.push(short);
     }
-    let mut diff = Diff { low, high, needed: 0, wanted: 0 };
+    let mut diff = Diff { low, high, needed: 0, wanted: 0, of_list: true };
     // Both are in order, so what they share is found by looking ahead; what is passed over is theirs alone.
     let (mut at, mut limited) = (0, false);
     let own = members.ordered_from(low).take_while(|(place, _)| *place <= high);
@@ -70,7 +75,7 @@ impl Diff {
     /// The records that were wanted of a list, by their place in it, behind this range too. If others have come between since,
     /// those are sent that stand there now, and the next comparison finds the rest.
     pub(crate) fn of_wanted((low, high): Range, wanted: u64) -> Self {
-        Diff { low, high, needed: wanted, wanted: 0 }
+        Diff { low, high, needed: wanted, wanted: 0, of_list: false }
     }
 
     /// Writes what of the other's list is wanted, if there is room for that beside a record, and what it lacks.
@@ -80,7 +85,7 @@ impl Diff {
         let frame = writer.begin(kind::DIFF)?;
         let (mut high, mut any) = (self.high, false);
         let fill = |writer: &mut Writer<'_>| {
-            writer.u64(self.low)?;
+            writer.u64(if self.of_list { self.low } else { NOWHERE.0 })?;
             let bound = writer.hole()?;
             // What does not fit is wanted still when tables are compared the next time.
             let fits = self.needed == 0 || writer.room() > most_of_record::<A>() + size_of::<u64>();
@@ -93,7 +98,7 @@ impl Diff {
                 }
                 any = true;
             }
-            writer.fill(bound, high)
+            writer.fill(bound, if self.of_list { high } else { NOWHERE.1 })
         };
         match fill(writer) {
             // What was needed is here no more: there is nothing to say.

@@ -44,7 +44,7 @@
 //! | 4 | verdict | question 4, target id 8, word 1: silent 0, heard 1, too busy to probe it 2 |
 //! | 5 | news | records |
 //! | 6 | list | low 8, high 8, salt 4, short ids 4 of all the sender's records in that range of the id space, in order |
-//! | 7 | diff | low 8, high 8, how many bytes 1, bits: which of the list that began there the sender lacks; all records in that range which the list of the other side lacks, or which were wanted of it |
+//! | 7 | diff | low 8, high 8, how many bytes 1, bits: which of the list that began there the sender lacks; all records in that range which the list of the other side lacks. Where records answer what was wanted, low and high are the last place |
 //! | 8 | join | number 4, cookie 8, oldest and newest wire version 1 + 1, the sender's record. In a visit to one of the dead bit 7 of the oldest version is set, and the id of that one is in place of the cookie until there is one: only who knows that id answers |
 //! | 9 | welcome | number 4, answer 1, cookie 8, the sender's record or the one that stands in the way |
 //! | 10 | leave | number 4; behind news that the sender has left |

@@ -61,10 +61,9 @@ impl<'d> Reader<'d> {
 
     /// Bits, 64 at most, behind the number of their bytes.
     pub(super) fn bits(&mut self) -> Option<u64> {
-        let len = self.u8()?;
-        let mut bytes = [0; 8];
-        bytes.get_mut(..len.into())?.copy_from_slice(self.take(len.into())?);
-        Some(u64::from_le_bytes(bytes))
+        let len = self.u8().filter(|len| *len <= 8)?;
+        let bytes = self.take(len.into())?;
+        Some(bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
     }
 
     pub(super) fn id(&mut self) -> Option<NodeId> {

@@ -236,7 +236,9 @@ impl Talk {
         let Some(found) = found.filter(|_| !self.is_lost()) else { return };
         each_frame(&found, |frame| {
             let Frame::Diff { low, high, wanted: 0, records: list } = frame else { panic!("not wanted: {frame:?}") };
-            assert!(low == range.0 && high <= range.1, "no more than was compared");
+            let mut asks_too = Walk::NEW;
+            asks_too.pull(PEER, false, self.now);
+            assert!(!asks_too.on_page(PEER, (low, high), &mut self.other.core), "what was wanted is no page of a list");
             records(list).into_iter().for_each(|record| self.other.learn(record));
         });
     }
