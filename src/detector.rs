@@ -460,6 +460,11 @@ impl<A: Address, S: Storage> Detector<A, S> {
     pub(crate) fn is_idle(&self) -> bool {
         self.cases.is_empty() && self.errands.is_empty() && self.charges.due() == Instant::FAR_FUTURE
     }
+
+    /// Whether it does nothing before it is due again. It judges silences, its own among them, whenever it is asked.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_idle() && !self.isolated && self.refusing.is_none()
+    }
 }
 
 /// Whether a member is allowed a longer silence than it has kept.

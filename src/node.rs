@@ -46,6 +46,7 @@ use crate::walk::Walk;
 
 use reply::Replies;
 pub use talk::MAX_SPREAD;
+use tick::Idle;
 
 #[cfg(feature = "alloc")]
 use crate::storage::Heap;
@@ -85,6 +86,7 @@ pub struct Node<A: Address, S: Storage> {
     began: Option<Begun>,
     leave: Option<Leave>,
     replies: Replies<A, S>,
+    idle: Idle,
     /// The last, as its counters are the last thing that a node hashes: the model of three nodes leaves them out.
     core: Core<A, S>,
 }
@@ -128,9 +130,15 @@ impl<A: Address, S: Storage> Node<A, S> {
     ///
     /// Deadlines that have passed are served first, so that a flood of datagrams does not hold up the timers.
     pub fn handle_datagram(&mut self, now: Instant, from: A, datagram: &mut [u8]) {
-        self.advance(now);
-        self.receive(from, datagram);
-        self.act();
+        let idle = self.is_idle_at(now);
+        if idle {
+            self.tell_time(now);
+        } else {
+            self.advance(now);
+        }
+        if self.receive(from, datagram) || !idle {
+            self.act();
+        }
     }
 
     /// Does what is due at `now`. Calling it early or more often than needed changes nothing.

@@ -156,12 +156,13 @@ impl Bed {
         self.datagram(&forge::ping(number, forge::roots(self.node.fingerprint(), number)))
     }
 
-    /// A ping from the peer, which compares nothing but members.
-    pub fn quiet_ping(&self) -> Vec<u8> {
+    /// A ping from the peer, which compares nothing but members, with news of nobody: after a ping alone the node would not
+    /// look what it has to do, as it does after all other datagrams.
+    pub fn busy_ping(&self) -> Vec<u8> {
         let number = 0x0bad_cafe;
         let mut roots = forge::roots(self.node.fingerprint(), number);
         roots[4..].fill(0);
-        self.datagram(&forge::ping(number, roots))
+        self.datagram(&[forge::ping(number, roots), forge::frame(forge::kind::NEWS, &[])].concat())
     }
 
     /// A datagram of the peer's with this frame.

@@ -64,6 +64,11 @@ impl<A: Address, S: Storage> Members<A, S> {
         self.slot(index).is_some_and(|slot| slot.marks & SEEN != 0)
     }
 
+    /// Whether the member itself was heard in its present life, and nobody doubts it.
+    pub(crate) fn is_well(&self, index: Index) -> bool {
+        self.slot(index).is_some_and(|slot| slot.marks & (SEEN | SUSPECT | EXCUSED) == SEEN)
+    }
+
     /// How long nothing was heard of a member: since it was last heard itself, or since this node learned of it.
     pub(crate) fn quiet(&self, index: Index, now: Instant) -> u64 {
         self.slot(index).map_or(0, |slot| u64::from(coarse(now).wrapping_sub(slot.seen)) << 10)

@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::reply::Replies;
+use super::tick::Idle;
 use crate::broadcast::Broadcasts;
 use crate::challenge::Challenges;
 use crate::config::Config;
@@ -74,6 +75,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             began: None,
             leave: None,
             replies: Replies::NONE,
+            idle: Idle::UNKNOWN,
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Speaker<A> {
     pub(super) known: Option<Index>,
     /// It is a member, has shown that it is at its address, and this came from there.
     pub(super) home: bool,
+    /// Something may be to be done, beside an answer.
+    pub(super) eventful: bool,
     /// It has been given an answer. Elsewhere than at home it gets one a datagram: it may not be where it says.
     pub(super) answered: bool,
     /// It has asked for something that takes a look at a whole table, or brought what does: one a datagram, as our own have.
@@ -35,25 +37,33 @@ pub(super) struct Speaker<A> {
 }
 
 impl<A: Address, S: Storage> Node<A, S> {
-    pub(super) fn receive(&mut self, from: A, datagram: &[u8]) {
+    /// Takes in a datagram. Whether anything may be to be done now, beside an answer: not after a ping of a member that is
+    /// known to be well, and whose view is the same. Of all datagrams most are such pings.
+    pub(super) fn receive(&mut self, from: A, datagram: &[u8]) -> bool {
         self.core.stats.datagrams_in = self.core.stats.datagrams_in.wrapping_add(1);
         self.core.stats.bytes_in = self.core.stats.bytes_in.wrapping_add(datagram.len() as u64);
         if !self.is_running() {
-            return self.receive_no_more(from, datagram);
+            self.receive_no_more(from, datagram);
+            return true;
         }
-        let Some(myself) = self.core.members.myself().copied() else { return };
+        let Some(myself) = self.core.members.myself().copied() else { return true };
         let seal = Seal { cluster: self.core.config.cluster, addressee: myself.tag() };
         let (head, frames) = match wire::open(datagram, seal) {
             Ok(opened) => opened,
-            Err(reason) => return self.turn_away(from, datagram, reason),
+            Err(reason) => {
+                self.turn_away(from, datagram, reason);
+                return true;
+            }
         };
         let was_isolated = self.detector.isolated;
-        if head.sender == myself.id {
+        let eventful = if head.sender == myself.id {
             self.hear_own_id(from, head, frames, myself.tag());
+            true
         } else {
-            self.hear(from, head, frames, datagram.len());
-        }
+            self.hear(from, head, frames, datagram.len())
+        };
         self.note_isolation(was_isolated);
+        eventful || was_isolated
     }
 
     /// Something that this node cannot take. Whoever sent it to anyone at this address may join in vain: it is told in less
@@ -88,7 +98,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>, len: usize) {
+    /// Takes in what another says; whether anything may be to be done now, beside an answer.
+    fn hear(&mut self, from: A, head: Head, mut frames: Reader<'_>, len: usize) -> bool {
         if let Some(rival) = self.rival.as_mut().filter(|_| !head.open) {
             rival.note_contact(self.core.now);
         }
@@ -106,12 +117,14 @@ impl<A: Address, S: Storage> Node<A, S> {
             if kind != 0 && !head.open {
                 self.reply(Reply { to: from, tag: head.tag, home: false, most: 3 * len, say });
             }
-            return;
+            return true;
         }
         let (known, held) = if leaps { (None, None) } else { (known, held) };
         let there = held.is_some_and(|record| record.addr == from);
         let home = there && known.is_some_and(|index| self.core.members.is_proved(index));
-        let mut speaker = Speaker { addr: from, head, known, home, answered: false, busied: false, gives: None, len };
+        let eventful = self.rival.is_some() || !there;
+        let mut speaker =
+            Speaker { addr: from, head, known, home, eventful, answered: false, busied: false, gives: None, len };
         // Whoever sends to "anyone" has not shown that it is where it says: it is no evidence of life.
         if let Some(index) = known.filter(|_| !head.open) {
             self.first_hand(index, kind, &mut speaker);
@@ -122,13 +135,15 @@ impl<A: Address, S: Storage> Node<A, S> {
                 Ok(frame) => self.on_frame(frame, &mut speaker),
                 Err(reason) => {
                     self.refuse(reason);
+                    speaker.eventful = true;
                     // Behind a broken length there is nothing to find.
                     if reason == DropReason::Truncated {
-                        return;
+                        return true;
                     }
                 }
             }
         }
+        speaker.eventful
     }
 
     /// A datagram from a member itself, which begins with this kind of frame, meant for this life of ours: it lives.
@@ -145,6 +160,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             // From elsewhere it may be somebody else.
             Liveness::Alive if record.addr != speaker.addr => {}
             Liveness::Alive => {
+                speaker.eventful |= !self.core.members.is_well(index);
                 self.core.members.see(index, self.core.now);
                 // Left over from when this node was cut off. Where a case is open, only an answer closes it.
                 if !self.detector.doubts(head.sender) {
@@ -168,6 +184,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 
     fn on_frame(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
+        speaker.eventful |= !matches!(frame, Frame::Ping { .. });
         match frame {
             // It looks for one who was here, and is of another cluster that has the same name.
             Frame::Join { sought: Some(id), .. } if !self.may_answer_for(id) => self.refuse(DropReason::Stranger),
@@ -324,6 +341,7 @@ impl<A: Address, S: Storage> Node<A, S> {
         // A member probes it: it may have admitted this node, and the word of it was lost. Anybody may have sent this ping, so
         // the member is asked, where it is known to be.
         let asks = !introduce && !speaker.head.newcomer && self.core.phase == Phase::Joining;
+        speaker.eventful |= differs || introduce || asks;
         if let Some(home) = speaker.known.filter(|_| asks).and_then(|index| self.core.members.get(index)) {
             self.seeds.call_again(home.addr, self.core.rng.next_u32() | 1, self.core.now);
         }

@@ -118,7 +118,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         let mut sent = None;
         for turn in 0..=MOST_OWED {
             debug_assert!(turn < MOST_OWED || self.next_pending(kept).is_none(), "more is owed than can be");
-            let Some(pending) = self.next_pending(kept) else { break };
+            let Some(pending) = self.next_pending(kept) else {
+                if kept == 0 {
+                    self.note_idle();
+                }
+                break;
+            };
             match self.turn(pending, buf) {
                 Some(Turn::Sent(to, len)) => {
                     sent = Some((to, len));
@@ -186,7 +191,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             let class = comparison.then(|| self.pays_for_answers().unwrap_or(Class::Sync));
             return Some(Pending { what: What::Reply(at), to: Some((reply.to, reply.tag)), hears: reply.home, class });
         }
-        if !self.is_running() {
+        if !self.is_running() || self.is_idle() {
             return None;
         }
         if let Some(pending) = self.next_of_membership(passed) {

@@ -8,7 +8,69 @@ use crate::node_core::Deadline;
 use crate::storage::Storage;
 use crate::time::Instant;
 
+/// Until when a node has nothing to do, and nothing to send but answers; zero while that is not known. Of all datagrams
+/// most are pings of members that are well, and to look what is due costs more than to answer one. It follows from the
+/// rest of the node, so that it makes no difference between two.
+#[derive(Clone, Copy)]
+pub(super) struct Idle(Instant);
+
+impl Idle {
+    pub(super) const UNKNOWN: Idle = Idle(Instant::ZERO);
+}
+
+impl PartialEq for Idle {
+    fn eq(&self, _: &Idle) -> bool {
+        true
+    }
+}
+
+impl Eq for Idle {}
+
+impl core::hash::Hash for Idle {
+    fn hash<H: core::hash::Hasher>(&self, _: &mut H) {}
+}
+
 impl<A: Address, S: Storage> Node<A, S> {
+    /// Whether nothing will be due at this time, as far as is known.
+    pub(super) fn is_idle_at(&self, now: Instant) -> bool {
+        debug_assert!(!self.is_idle() || self.idle.0 <= self.idle_until(), "nothing is due sooner");
+        now < self.idle.0
+    }
+
+    /// Whether nothing but answers is to be sent, as far as is known.
+    pub(super) fn is_idle(&self) -> bool {
+        self.idle.0 > Instant::ZERO
+    }
+
+    /// Takes note that there is nothing to send.
+    pub(super) fn note_idle(&mut self) {
+        // Under a byte budget what is due then is an estimate.
+        let settled =
+            self.core.phase == Phase::Member && self.detector.is_settled() && self.core.config.byte_budget == 0;
+        if settled && !self.is_idle() {
+            self.idle = Idle(self.idle_until());
+        }
+    }
+
+    /// Looks at everything the next time; whether it would not have.
+    #[cfg(test)]
+    pub(crate) fn forget_idle(&mut self) -> bool {
+        let idle = self.is_idle();
+        self.idle = Idle::UNKNOWN;
+        idle
+    }
+
+    fn idle_until(&self) -> Instant {
+        let mut until = self.poll_timeout();
+        if self.keeps_data() {
+            until = until.min(self.broadcasts.next_mourning);
+        }
+        if self.keeps_maps() {
+            until = until.min(self.state.next_look);
+        }
+        until
+    }
+
     /// Whether seeds should be asked: until one has answered, and when nobody else is alive.
     pub(super) fn wants_seeds(&self) -> bool {
         match self.core.phase {
@@ -55,6 +117,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Lets time pass up to `now`, and serves what is due. An older `now` counts as the newest seen (law 2).
     pub(super) fn advance(&mut self, now: Instant) {
+        self.idle = Idle::UNKNOWN;
         let (due, before) = (self.poll_timeout(), self.core.now);
         self.tell_time(now);
         if self.core.now < due {
@@ -76,6 +139,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Serves whatever is due now. Everything that a node does of its own accord begins here.
     pub(super) fn act(&mut self) {
+        self.idle = Idle::UNKNOWN;
         if !self.is_running() {
             return;
         }

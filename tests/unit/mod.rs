@@ -15,6 +15,8 @@ mod budget;
 #[cfg(test)]
 mod gossip;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod member;
 #[cfg(test)]
 mod members;
