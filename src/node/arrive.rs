@@ -145,7 +145,9 @@ impl<A: Address, S: Storage> Node<A, S> {
                 Answer::Taken if introduced => {
                     self.on_taken(record.record(), Witness::Hearsay(Some(speaker.head.sender)));
                 }
-                Answer::Admitted if introduced => self.walk.note_introduced(speaker.head.sender, self.core.now),
+                Answer::Admitted if introduced && self.keeps_data() => {
+                    self.walk.note_introduced(speaker.head.sender, self.core.now);
+                }
                 _ => self.refuse_unless_asked(introduced),
             };
         };

@@ -333,7 +333,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             What::Seed(at) => self.seeds.write(at, &self.core, writer),
             What::Leave(_) => self.leave.as_ref()?.write(&self.core, writer),
             What::Relay(at) => self.write_parcel(at, writer),
-            What::Walk(at) if self.walk.is_of_latest(at) => {
+            What::Walk(at) if self.keeps_data() && self.walk.is_of_latest(at) => {
                 let parts = (&self.broadcasts, &self.state);
                 walk::write_have(LATEST_ONLY, false, parts, &self.core.members, writer)
             }

@@ -81,12 +81,19 @@ pub(crate) fn compare_sums<A: Address, S: Storage>(
 impl Parts {
     /// The parts, in order; of a range of less than so many places there are fewer.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range> + use<> {
-        let (low, high) = (self.low, self.high);
-        let log = u32::from(self.log).min(MOST_PARTS);
-        let span = (high - low) >> log;
-        let starts = core::iter::successors(Some(low), move |start| start.checked_add(span)?.checked_add(1));
-        let ranges = starts.map(move |start| (start, start.saturating_add(span).min(high)));
-        ranges.take_while(move |(start, _)| *start <= high).take(1 << log)
+        let parts = *self;
+        (0..1 << self.log().min(MOST_PARTS)).map_while(move |at| parts.range(at))
+    }
+
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn range(&self, at: u64) -> Option<Range> {
+        let span = (self.high - self.low) >> self.log().min(MOST_PARTS);
+        let start = self.low.checked_add(at.checked_mul(span)?)?.checked_add(at)?;
+        (start <= self.high).then(|| (start, start.saturating_add(span).min(self.high)))
+    }
+
+    fn log(&self) -> u32 {
+        self.log.into()
     }
 
     pub(super) fn meant(&self) -> impl Iterator<Item = Range> + use<> {
