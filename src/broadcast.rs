@@ -24,7 +24,7 @@
 //! | what is missing is forgotten | it is a gap, when the origin or everybody else lacks it | nothing is lost quietly |
 //! | a leave or a crash ends what a member said | the dead count for ten minutes more | what they said last is owed to all who outlive them |
 //!
-//! Shares are cut in eight here and in three for news of members: a message should be with all soon, and the datagrams are
+//! Ranges are cut in eight here and in three for news of members: a message should be with all soon, and the datagrams are
 //! as many either way. The retry is a little more than a round trip, as a datagram too many costs less than a hop's wait.
 
 mod direct;
@@ -53,22 +53,16 @@ use crate::recent::Recent;
 use crate::storage::{FewData, FewOf, List, Storage, must_fit};
 use crate::time::Instant;
 use crate::topic::Topic;
-use crate::tree::{DataTree, LOOK, Share, Tree, WAYS, Wish, live_in};
+use crate::tree::{Job, Kind, LOOK, Message, Preference, Range32, Tree, WAYS, live_in};
 use crate::wire::{HOLLOW, HOPS, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, Piece, QUESTION};
 
-/// The most shares that wait for an acknowledgement.
-const LEGS: usize = 32;
-const FEW_LEGS: usize = 8;
 /// The most that can be to be sent at once.
-pub(crate) const MOST_OWED: usize = LEGS + MOST_SENDS + repair::REPAIRS + repair::GIVES;
-/// The most shares that are not yet worth waiting for before there is room for more.
-const LEAST_ROOM: usize = 4;
+pub(crate) const MOST_OWED: usize = MOST_SENDS + repair::REPAIRS + repair::GIVES;
+/// With less room in the tree a message waits for more.
+const MIN_ROOM: usize = 4;
 /// How many own broadcasts wait for their turn.
 const OUTBOX: usize = 8;
 const FEW_OUTBOX: usize = 4;
-/// How many of the latest casts are known again when they come twice.
-const TAKEN: usize = 32;
-const FEW_TAKEN: usize = 12;
 /// How many direct messages are known again however small the table is: each of eight members may have sixteen on their
 /// way.
 const LATEST_DIRECTS: usize = 128;
@@ -80,13 +74,6 @@ pub(crate) const FEW_TOPICS: usize = 8;
 /// is counted.
 const GAPS: usize = 40;
 const FEW_GAPS: usize = 16;
-/// A message that goes down the tree, or one piece of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Job {
-    pub(crate) at: At,
-    pub(crate) piece: u8,
-}
-
 /// No room for it now.
 #[derive(Debug)]
 pub(crate) struct Full;
@@ -94,7 +81,6 @@ pub(crate) struct Full;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Broadcasts<S: Storage> {
     pub(crate) log: Log<S>,
-    pub(crate) tree: DataTree<S, Job, LEGS, FEW_LEGS>,
     /// Own messages that are still to be handed out, and from which piece on.
     outbox: FewData<S, (At, u8), OUTBOX, FEW_OUTBOX>,
     /// The number of the last own broadcast.
@@ -106,9 +92,7 @@ pub(crate) struct Broadcasts<S: Storage> {
     gaps: FewData<S, Gap, GAPS, FEW_GAPS>,
     /// What this node listens to, and whether in the order in which it was sent.
     topics: FewData<S, (Topic, bool), TOPICS, FEW_TOPICS>,
-    /// The numbers under which casts came, the latest overwriting the oldest.
-    taken: Recent<FewData<S, u32, TAKEN, FEW_TAKEN>>,
-    /// The same of direct messages that are complete: the latest, and those before them.
+    /// The numbers of direct messages that are complete: the latest, and those before them.
     latest_directs: Recent<FewData<S, u32, LATEST_DIRECTS, FEW_DIRECTS>>,
     directs: S::DataPerMember<u32>,
     next_direct: u32,
@@ -122,7 +106,6 @@ impl<S: Storage> Broadcasts<S> {
     pub(crate) const fn new(bytes: S::Bytes, buckets: S::DataPerMember<At>, directs: S::DataPerMember<u32>) -> Self {
         Broadcasts {
             log: Log::new(bytes, buckets),
-            tree: Tree::NONE,
             outbox: FewOf::EMPTY,
             last: 0,
             sends: Sends::NONE,
@@ -131,7 +114,6 @@ impl<S: Storage> Broadcasts<S> {
             questions: Questions::NONE,
             gaps: FewOf::EMPTY,
             topics: FewOf::EMPTY,
-            taken: Recent::NONE,
             latest_directs: Recent::NONE,
             directs,
             next_direct: 0,
@@ -143,11 +125,10 @@ impl<S: Storage> Broadcasts<S> {
     /// Forgets everything but what this node listens to, and begins with another secret.
     pub(crate) fn reset(&mut self, key: u64) {
         self.log.clear(key);
-        self.tree.clear();
         (self.outbox, self.last) = (FewOf::EMPTY, 0);
         (self.sends, self.repairs, self.gives) = (Sends::NONE, Repairs::NONE, FewOf::EMPTY);
         (self.questions, self.gaps) = (Questions::NONE, FewOf::EMPTY);
-        (self.taken, self.latest_directs) = (Recent::NONE, Recent::NONE);
+        self.latest_directs = Recent::NONE;
         self.directs.clear();
         (self.next_direct, self.quiet) = (0, true);
     }
@@ -234,23 +215,23 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     /// Whether all own broadcasts have been acknowledged, or given up.
-    pub(crate) fn is_done(&self) -> bool {
-        self.outbox.is_empty() && self.tree.is_empty() && self.sends.is_done()
+    pub(crate) fn is_done(&self, tree: &Tree<S>) -> bool {
+        self.outbox.is_empty() && tree.is_empty(Kind::Message) && self.sends.is_done()
     }
 
-    /// Whether nothing is under way, to others or from them.
+    /// Whether nothing but what the tree carries is under way, to others or from them.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.tree.is_empty() && self.sends.is_empty() && self.repairs.is_empty() && self.gives.is_empty()
+        self.sends.is_empty() && self.repairs.is_empty() && self.gives.is_empty()
     }
 
     /// Whether an own message could be handed out.
-    fn can_hand_out(&self) -> bool {
-        !self.outbox.is_empty() && self.tree.room() >= LEAST_ROOM
+    fn can_hand_out(&self, tree: &Tree<S>) -> bool {
+        !self.outbox.is_empty() && tree.room(Kind::Message) >= MIN_ROOM
     }
 
     /// When something is to be sent again, or could be sent at all.
-    pub(crate) fn casts_due(&self, may_begin: bool, now: Instant) -> Instant {
-        if may_begin && self.can_hand_out() { now } else { self.tree.due() }
+    pub(crate) fn casts_due(&self, may_begin: bool, tree: &Tree<S>, now: Instant) -> Instant {
+        if may_begin && self.can_hand_out(tree) { now } else { tree.due(Kind::Message) }
     }
 
     /// Tries again where no acknowledgement came, and hands out own messages as far as there is room. Returns who was tried
@@ -261,11 +242,12 @@ impl<S: Storage> Broadcasts<S> {
         unit: u64,
         core: &mut Core<A, S>,
     ) -> Option<NodeId> {
-        let given_up = self.tree.tick(unit, core);
-        while may_begin && self.can_hand_out() {
+        let (tree, mut context) = core.tree();
+        let given_up = tree.tick(Kind::Message, &|job| self.preference(job), unit, &mut context);
+        while may_begin && self.can_hand_out(&core.tree) {
             let Some((at, piece)) = self.outbox.first().copied() else { break };
             let pieces = self.log.get(at).map_or(0, |entry| entry.pieces);
-            self.hand_out(Job { at, piece }, Share::ALL, unit, core);
+            self.hand_out(Message { at, piece }, Range32::ALL, unit, core);
             match self.outbox.first_mut() {
                 Some(first) if piece + 1 < pieces => first.1 = piece + 1,
                 _ => drop(self.outbox.take_first()),
@@ -274,28 +256,45 @@ impl<S: Storage> Broadcasts<S> {
         given_up
     }
 
-    /// Hands a share out, better to such as listen; false, and nothing done, if there is no room.
-    pub(crate) fn hand_out<A: Address>(&mut self, job: Job, share: Share, unit: u64, core: &mut Core<A, S>) -> bool {
-        if self.tree.room() < LEAST_ROOM {
+    /// Hands a range out; false, and nothing done, if there is no room.
+    pub(crate) fn hand_out<A: Address>(
+        &mut self,
+        message: Message,
+        range: Range32,
+        unit: u64,
+        core: &mut Core<A, S>,
+    ) -> bool {
+        let room = core.tree.room(Kind::Message);
+        if room < MIN_ROOM || self.log.get(message.at).is_none() {
             return false;
         }
-        let Some(entry) = self.log.get(job.at) else { return false };
-        let bit = Topic::new(entry.topic).bit();
-        let ways = (self.tree.room() - 2).min(WAYS);
-        self.tree.hand_out(job, (share, ways), Wish::Listens(bit), unit, core);
+        let job = Job::Message(message);
+        let (tree, mut context) = core.tree();
+        tree.hand_out(job, (range, (room - 2).min(WAYS)), self.preference(job), unit, &mut context);
         true
     }
 
-    /// What goes to a delegate: hollow if nobody in the share listens.
-    pub(crate) fn piece<A: Address>(&self, job: Job, share: Share, members: &Members<A, S>) -> Option<Piece<'_>> {
-        let entry = self.log.get(job.at)?;
+    /// Members that listen make good delegates: they pass on the payload, and others a message without it.
+    pub(crate) fn preference(&self, job: Job) -> Preference<'static> {
+        let entry = job.message().and_then(|message| self.log.get(message.at));
+        entry.map_or(Preference::Any, |entry| Preference::Listens(Topic::new(entry.topic).bit()))
+    }
+
+    /// What goes to a delegate: hollow if nobody in the range listens.
+    pub(crate) fn piece<A: Address>(
+        &self,
+        message: Message,
+        range: Range32,
+        members: &Members<A, S>,
+    ) -> Option<Piece<'_>> {
+        let entry = self.log.get(message.at)?;
         let bit = Topic::new(entry.topic).bit();
         let listens = |index: Index| members.get(index).is_some_and(|record| record.topics & bit != 0);
-        // A share with many is not looked through: as it is passed on, it is cut in smaller ones.
-        let mut all = live_in(share, members);
+        // A range with many is not looked through: as it is passed on, it is cut in smaller ones.
+        let mut all = live_in(range, members);
         let nobody = !all.by_ref().take(LOOK).any(|(_, index)| listens(index)) && all.next().is_none();
         let hollow = entry.form & HOLLOW != 0 || nobody;
-        Some(self.piece_of(job.at, &entry, job.piece, hollow))
+        Some(self.piece_of(message.at, &entry, message.piece, hollow))
     }
 
     /// One piece of a message, as it goes to others.
@@ -319,7 +318,7 @@ impl<S: Storage> Broadcasts<S> {
         let mut next = 0;
         while let Some((at, entry)) = { self.log.from(next).next() } {
             next = at + entry.size();
-            let under_way = self.tree.jobs().any(|job| job.at == at) || self.outbox.iter().any(|(own, _)| *own == at);
+            let under_way = is_under_way(&core.tree, at) || self.outbox.iter().any(|(own, _)| *own == at);
             if entry.origin != id || !under_way && !entry.is(DIRECT) {
                 continue;
             }
@@ -331,6 +330,11 @@ impl<S: Storage> Broadcasts<S> {
         }
         self.claim_numbers(1, &mut core.members);
     }
+}
+
+/// Whether a message is on its way down the tree.
+fn is_under_way<S: Storage>(tree: &Tree<S>, at: At) -> bool {
+    tree.jobs().filter_map(Job::message).any(|message| message.at == at)
 }
 
 /// Into how many pieces of at most this length a payload is cut; `None` if into too many.

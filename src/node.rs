@@ -10,6 +10,7 @@ mod arrive;
 mod build;
 mod contest;
 mod excuse;
+mod hand;
 mod hear;
 mod learn;
 mod life;

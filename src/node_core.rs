@@ -9,6 +9,7 @@ use crate::rng::Rng;
 use crate::stats::{DropReason, Stats};
 use crate::storage::{Breadth, Storage};
 use crate::time::Instant;
+use crate::tree::{Context, Tree};
 use crate::wire::{Roots, Writer, kind};
 
 /// What all services of a node share. It is one field of the node, so that a service and the core can be borrowed side by
@@ -20,6 +21,7 @@ pub(crate) struct Core<A: Address, S: Storage> {
     pub(crate) config: Config,
     pub(crate) phase: Phase,
     pub(crate) members: Members<A, S>,
+    pub(crate) tree: Tree<S>,
     pub(crate) rng: Rng,
     pub(crate) budget: Budget,
     pub(crate) notices: Notices,
@@ -33,11 +35,17 @@ impl<A: Address, S: Storage> Core<A, S> {
             config,
             phase: Phase::Idle,
             members,
+            tree: Tree::NONE,
             rng: Rng::UNSEEDED,
             budget: Budget::EMPTY,
             notices: Notices::NONE,
             stats: Stats::NONE,
         }
+    }
+
+    /// The tree, and what its choices depend on.
+    pub(crate) fn tree(&mut self) -> (&mut Tree<S>, Context<'_, A, S>) {
+        (&mut self.tree, Context { members: &self.members, rng: &mut self.rng, now: self.now })
     }
 
     /// This node's roots, mixed with a ping's number.

@@ -34,7 +34,6 @@ mod store;
 mod take;
 mod tell;
 
-pub(crate) use cast::Delta;
 pub(crate) use fetch::{Fetches, WANTS};
 pub(crate) use keep::Kept;
 pub(crate) use own::{Write, max_key};
@@ -52,19 +51,11 @@ use crate::key::{Class, Entry, Version};
 use crate::map::{At, BULK, LOGS, Map, NOWHERE, Rebuild, VITAL_LOG};
 use crate::member::Address;
 use crate::members::{Index, MYSELF, Members};
-use crate::recent::Recent;
 use crate::storage::{FEW_LATEST, FewData, FewOf, LATEST, Storage, must_fit};
 use crate::time::Instant;
-use crate::tree::{DataTree, Tree};
 use store::{DELETED, Head, LOCAL, PARTIAL, Store, VITAL};
 use tell::Watches;
 
-/// The most shares of deltas that wait for an acknowledgement.
-const LEGS: usize = 24;
-const FEW_LEGS: usize = 6;
-/// How many of the latest deltas are known again when they come twice.
-const TAKEN: usize = 32;
-const FEW_TAKEN: usize = 8;
 /// How many owners' logs are read again from the beginning at a time.
 const REBUILDS: usize = 4;
 const FEW_REBUILDS: usize = 2;
@@ -75,7 +66,7 @@ const FEW_PARTIALS: usize = 2;
 const GIVES: usize = 2;
 const FEW_GIVES: usize = 1;
 /// The most that can be to be sent at once.
-pub(crate) const MOST_OWED: usize = LEGS + fetch::FETCHES + GIVES;
+pub(crate) const MOST_OWED: usize = fetch::FETCHES + GIVES;
 
 /// A value of which some pieces have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,14 +98,11 @@ pub(crate) struct State<S: Storage> {
     /// How many own keys are kept deleted, and how far the logs had come when the floor was last looked at.
     deleted: u32,
     floor_mark: ([u32; LOGS], Instant),
-    pub(crate) tree: DataTree<S, Delta, LEGS, FEW_LEGS>,
     /// Up to which version the own logs were handed out, and when last.
     handed: [u32; LOGS],
     last_handed: Instant,
     /// The floor of the log has moved, and others are to hear of it.
     tells_floor: [bool; LOGS],
-    /// The numbers under which deltas came, the latest overwriting the oldest.
-    taken: Recent<FewData<S, u32, TAKEN, FEW_TAKEN>>,
     rebuilds: FewData<S, Rebuilding, REBUILDS, FEW_REBUILDS>,
     partials: FewData<S, Partial, PARTIALS, FEW_PARTIALS>,
     pub(crate) fetches: Fetches<S>,
@@ -140,11 +128,9 @@ impl<S: Storage> State<S> {
             next_expiry: Instant::FAR_FUTURE,
             deleted: 0,
             floor_mark: ([0; LOGS], Instant::FAR_FUTURE),
-            tree: Tree::NONE,
             handed: [0; LOGS],
             last_handed: Instant::ZERO,
             tells_floor: [false; LOGS],
-            taken: Recent::NONE,
             rebuilds: FewOf::EMPTY,
             partials: FewOf::EMPTY,
             fetches: Fetches::NONE,
@@ -167,8 +153,7 @@ impl<S: Storage> State<S> {
             self.clear_map(index, members);
         }
         self.store.rekey(key);
-        self.tree.clear();
-        (self.handed, self.taken) = ([0; LOGS], Recent::NONE);
+        self.handed = [0; LOGS];
         self.rebuilds.clear();
         (self.fetches, self.gives, self.pace) = (Fetches::NONE, FewOf::EMPTY, pace::Pace::FREE);
         self.latest.clear();

@@ -72,11 +72,20 @@ mod sealed {
         type Few<T: Element, const WIDE: usize, const NARROW: usize>: Few<T>;
         /// The same, for what concerns messages and maps.
         type FewData<T: Element, const WIDE: usize, const NARROW: usize>: Few<T>;
+        /// The same, for what concerns all of them: the third limit holds where messages and maps are not kept.
+        type FewShared<T: Element, const WIDE: usize, const NARROW: usize, const BARE: usize>: Few<T>;
+        /// The first type, or the second, which is a part of it, where messages and maps are not kept.
+        type Either<D: Element + Copy, P: Part<D>>: Part<D>;
         /// So many elements, if messages and maps are kept.
         type Data<T: Element, const MEMBERS: usize>: List<T> + Empty;
         /// Whether they are.
         const KEEPS_DATA: bool;
     }
+
+    /// Some of the values of another type.
+    pub trait Part<T>: Element + Copy + Into<T> + TryFrom<T> {}
+
+    impl<T, P: Element + Copy + Into<T> + TryFrom<T>> Part<T> for P {}
 
     /// A list that can be made in a constant.
     pub trait Empty {
@@ -101,6 +110,7 @@ mod sealed {
 
 use sealed::Kind;
 pub(crate) use sealed::List;
+use sealed::Part;
 pub(crate) use sealed::{Breadth, Element};
 
 /// A list of what is under way: of `WIDE` elements at most, or of `NARROW` in a storage that is. Where it is used, the second
@@ -110,6 +120,11 @@ pub(crate) type Few<S, T, const WIDE: usize, const NARROW: usize> =
 /// The same of what concerns messages and maps.
 pub(crate) type FewData<S, T, const WIDE: usize, const NARROW: usize> =
     <<S as Kind>::Width as Breadth>::FewData<T, WIDE, NARROW>;
+/// The same of what concerns all of them, with a third limit for a [`Bare`] node.
+pub(crate) type FewShared<S, T, const WIDE: usize, const NARROW: usize, const BARE: usize> =
+    <<S as Kind>::Width as Breadth>::FewShared<T, WIDE, NARROW, BARE>;
+/// `D`, or in a [`Bare`] node `P`, which is a part of it.
+pub(crate) type Either<S, D, P> = <<S as Kind>::Width as Breadth>::Either<D, P>;
 pub(crate) use sealed::{Empty, Few as FewOf};
 
 /// How much may be under way at a time. Sealed: [`Wide`], [`Narrow`] and [`Bare`] are the three there are. It changes how
@@ -138,6 +153,8 @@ pub enum Bare {}
 impl Breadth for Wide {
     type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE>;
     type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, WIDE>;
+    type FewShared<T: Element, const WIDE: usize, const NARROW: usize, const BARE: usize> = heapless::Vec<T, WIDE>;
+    type Either<D: Element + Copy, P: Part<D>> = D;
     type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
@@ -145,6 +162,8 @@ impl Breadth for Wide {
 impl Breadth for Narrow {
     type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW>;
     type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW>;
+    type FewShared<T: Element, const WIDE: usize, const NARROW: usize, const BARE: usize> = heapless::Vec<T, NARROW>;
+    type Either<D: Element + Copy, P: Part<D>> = D;
     type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, MEMBERS>;
     const KEEPS_DATA: bool = true;
 }
@@ -152,6 +171,8 @@ impl Breadth for Narrow {
 impl Breadth for Bare {
     type Few<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, NARROW>;
     type FewData<T: Element, const WIDE: usize, const NARROW: usize> = heapless::Vec<T, 0>;
+    type FewShared<T: Element, const WIDE: usize, const NARROW: usize, const BARE: usize> = heapless::Vec<T, BARE>;
+    type Either<D: Element + Copy, P: Part<D>> = P;
     type Data<T: Element, const MEMBERS: usize> = heapless::Vec<T, 0>;
     const KEEPS_DATA: bool = false;
 }

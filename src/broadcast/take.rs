@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use super::log::{At, DIRECT, DONE, Entry, ORDERED, UNTOLD};
-use super::{Broadcasts, Job, LEGS, OUTBOX, direct};
+use super::{Broadcasts, OUTBOX, direct, is_under_way};
 use crate::config::Config;
 use crate::hash;
 use crate::member::{Address, NodeId};
@@ -12,6 +12,7 @@ use crate::node_core::Core;
 use crate::stats::{DropReason, Stats};
 use crate::storage::{FewOf, List, Storage, must_fit};
 use crate::time::Instant;
+use crate::tree::{HANDOFFS, Job, Message};
 use crate::window::{Place, Window};
 use crate::wire::{HOLLOW, HOPS, Origin, PART, Part, Piece};
 
@@ -40,15 +41,6 @@ pub(crate) enum Taken {
 }
 
 impl<S: Storage> Broadcasts<S> {
-    /// Whether a cast of this number has been taken before.
-    pub(crate) fn has_taken(&self, number: u32) -> bool {
-        self.taken.contains(number)
-    }
-
-    pub(crate) fn note_taken(&mut self, number: u32) {
-        self.taken.note(number);
-    }
-
     /// Takes a piece of a broadcast of the member in this slot.
     pub(crate) fn take<A: Address>(&mut self, piece: &Piece<'_>, index: Index, core: &mut Core<A, S>) -> Taken {
         match core.members.window(index).place(piece.seq) {
@@ -142,9 +134,9 @@ impl<S: Storage> Broadcasts<S> {
     }
 
     fn make_room<A: Address>(&mut self, len: usize, core: &mut Core<A, S>) -> bool {
-        let Broadcasts { log, tree, outbox, sends, gaps, topics, .. } = self;
-        let used =
-            |at: At| tree.jobs().any(|job| job.at == at) || outbox.iter().any(|(own, _)| *own == at) || sends.uses(at);
+        let Broadcasts { log, outbox, sends, gaps, topics, .. } = self;
+        let tree = &mut core.tree;
+        let used = |at: At| is_under_way(tree, at) || outbox.iter().any(|(own, _)| *own == at) || sends.uses(at);
         let stays = |at: At, entry: &Entry| {
             let direct = entry.is(UNTOLD) && entry.is(DIRECT);
             used(at) || direct && (entry.is_complete() || !is_over(entry, core.now, &core.config))
@@ -163,14 +155,17 @@ impl<S: Storage> Broadcasts<S> {
                 note_gap(gaps, Gap { origin: entry.origin, first: entry.seq, last: entry.last() }, stats);
             }
         };
-        let mut moves = Vec::<(At, At), { LEGS + OUTBOX + direct::SENDS }>::new();
+        let mut moves = Vec::<(At, At), { HANDOFFS + OUTBOX + direct::SENDS }>::new();
         let made = log.make_room(len, stays, lost, |from, to| {
             if from != to && used(from) {
                 must_fit(moves.push((from, to)));
             }
         });
         let new = |at: At| moves.iter().find(|(from, _)| *from == at).map_or(at, |(_, to)| *to);
-        tree.rename(|job| Job { at: new(job.at), ..job });
+        tree.rename(|job| match job {
+            Job::Message(message) => Job::Message(Message { at: new(message.at), ..message }),
+            job => job,
+        });
         outbox.iter_mut().for_each(|(at, _)| *at = new(*at));
         sends.rename(new);
         made

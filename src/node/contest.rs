@@ -195,7 +195,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             self.broadcasts.renew(&mut self.core);
         }
         if self.keeps_maps() {
-            self.state.renew(&mut self.core.members);
+            self.state.renew(&mut self.core);
         }
         self.hearsay = None;
         self.seeds.again();

@@ -19,15 +19,13 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(rival) = &mut self.rival {
             rival.forgive(core.now, &core.config);
         }
-        self.relays.postpone(read);
+        core.tree.postpone(read);
         self.walk.postpone(read);
         if self.keeps_messages() {
-            self.broadcasts.tree.postpone(read);
             self.broadcasts.repairs.forgive(late, self.core.now);
             self.broadcasts.sends.forgive(late);
         }
         if self.keeps_maps() {
-            self.state.tree.postpone(read);
             self.state.fetches.postpone(read);
         }
     }
@@ -39,13 +37,9 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.seeds.not_sent(to, self.core.now, &self.core.config);
         let members = &self.core.members;
         let there = |id| members.whereabouts(id).is_some_and(|(addr, _)| addr == to);
-        self.relays.not_sent(there);
+        self.core.tree.not_sent(there);
         self.walk.not_sent(there);
-        if self.keeps_messages() {
-            self.broadcasts.tree.not_sent(there);
-        }
         if self.keeps_maps() {
-            self.state.tree.not_sent(there);
             self.state.fetches.not_sent(there);
         }
     }

@@ -5,14 +5,14 @@ use heapless::Vec;
 use super::Node;
 use super::receive::Speaker;
 use super::reply::Say;
-use crate::broadcast::{At, Give, Job, MOST_GIVEN, Taken};
+use crate::broadcast::{At, Give, MOST_GIVEN, Taken};
 use crate::budget::Class;
 use crate::member::{Address, NodeId};
 use crate::members::MYSELF;
 use crate::share::{Claim, make_room};
 use crate::stats::DropReason;
 use crate::storage::{FewOf, Storage, must_fit};
-use crate::tree::{Share, live_in};
+use crate::tree::{Message, Range32, live_in};
 use crate::walk::{MOST_POSITIONS, Range};
 use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Position, Pull, Reader};
 
@@ -22,10 +22,10 @@ const BATCH: usize = 8;
 impl<A: Address, S: Storage> Node<A, S> {
     // Broadcasts.
 
-    /// A broadcast, to be passed on to all members of a share. What came before is passed on all the same: the share may
+    /// A broadcast, to be passed on to all members of a range. What came before is passed on all the same: the range may
     /// be another's who did not.
-    pub(super) fn on_cast(&mut self, number: u32, share: Share, piece: &Piece<'_>, speaker: &mut Speaker<A>) {
-        if self.broadcasts.has_taken(number) {
+    pub(super) fn on_cast(&mut self, number: u32, range: Range32, piece: &Piece<'_>, speaker: &mut Speaker<A>) {
+        if self.core.tree.has_taken(number) {
             self.core.stats.casts_in = self.core.stats.casts_in.wrapping_add(1);
             self.core.stats.duplicates = self.core.stats.duplicates.wrapping_add(1);
             return self.respond(speaker, Say::CastAck { number, passes_on: true });
@@ -35,24 +35,22 @@ impl<A: Address, S: Storage> Node<A, S> {
             // Not acknowledged, it comes again, when there may be room for it, or its origin may be known.
             Taken::Refused(reason) if reason != DropReason::Hollow => return,
             Taken::Refused(_) => false,
-            _ if live_in(share, &self.core.members).next().is_none() => true,
+            _ if live_in(range, &self.core.members).next().is_none() => true,
             Taken::Never => false,
-            Taken::New(_) | Taken::Known => match self.pass_on(taken, share, piece) {
+            Taken::New(_) | Taken::Known => match self.pass_on(taken, range, piece) {
                 Some(passes_on) => passes_on,
                 None => return self.refuse(DropReason::Busy),
             },
         };
         if passes_on {
-            self.broadcasts.note_taken(number);
+            self.core.tree.note_taken(number);
         }
         self.respond(speaker, Say::CastAck { number, passes_on });
     }
 
-    /// Passes a piece on to all in a share; whether that could be done, or `None` if there is no room to do it now.
-    fn pass_on(&mut self, taken: Taken, share: Share, piece: &Piece<'_>) -> Option<bool> {
-        // Whoever is new itself knows too few of them, and whoever leaves may be gone before they have it.
-        let able = !self.detector.isolated && !self.walk.by_newcomer() && self.leave.is_none();
-        if !able || piece.part.bytes.len() + MOST_BEFORE_PAYLOAD > self.core.config.max_datagram() {
+    /// Passes a piece on to all in a range; whether that could be done, or `None` if there is no room to do it now.
+    fn pass_on(&mut self, taken: Taken, range: Range32, piece: &Piece<'_>) -> Option<bool> {
+        if !self.can_pass_on() || piece.part.bytes.len() + MOST_BEFORE_PAYLOAD > self.core.config.max_datagram() {
             return Some(false);
         }
         let Origin { id, tag } = piece.origin;
@@ -61,13 +59,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             _ => self.broadcasts.log.find(id, tag, piece.seq),
         };
         let Some((at, entry)) = held else { return Some(false) };
-        let job = Job { at, piece: piece.seq.saturating_sub(entry.seq) as u8 };
+        let message = Message { at, piece: piece.seq.saturating_sub(entry.seq) as u8 };
         // Of a message that is not whole, this piece may have gone by.
-        if entry.came.checked_shr(job.piece.into()).is_none_or(|came| came & 1 == 0) {
+        if entry.came.checked_shr(message.piece.into()).is_none_or(|came| came & 1 == 0) {
             return Some(false);
         }
         let unit = self.detector.hop(&self.core.config);
-        self.broadcasts.hand_out(job, share, unit, &mut self.core).then_some(true)
+        self.broadcasts.hand_out(message, range, unit, &mut self.core).then_some(true)
     }
 
     /// Takes a piece of a broadcast that this member has sent, and sees to those before it that are missing.

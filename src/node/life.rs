@@ -16,6 +16,7 @@ use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::tree::Tree;
 use crate::turns::Turns;
 use crate::walk::Walk;
 
@@ -64,9 +65,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.core.members.reset(self.core.config.cluster, myself, &mut self.core.stats);
         self.core.members.keeps_windows = self.keeps_data();
         if self.keeps_maps() {
-            self.state.renew(&mut self.core.members);
+            self.state.renew(&mut self.core);
         }
         self.core.members.announce(MYSELF, gossip::tail(1));
+        self.core.tree = Tree::NONE;
         (self.gossip, self.relays, self.walk, self.replies) = (Gossip::NEW, Relays::NONE, Walk::NEW, Replies::NONE);
         self.broadcasts.reset(self.core.rng.keyed(MESSAGES, &[]));
         self.turns = Turns::NEW;

@@ -8,10 +8,10 @@ use crate::event::Phase;
 use crate::member::{Address, Liveness, MAX_JUMP, NodeId};
 use crate::members::{Index, MYSELF};
 use crate::node::weigh::UNCONTESTED;
-use crate::relay::Share;
 use crate::rival::Witness;
 use crate::stats::DropReason;
 use crate::storage::{Breadth, Storage};
+use crate::tree::Range32;
 use crate::walk;
 use crate::wire::{self, ANYONE, Answer, Foreign, Frame, Head, Passing, Reader, Roots, Seal, What, Word, kind};
 
@@ -200,7 +200,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::Ack { number, .. } if self.challenges.asked_claimant(number) => self.on_claimant(number, speaker),
             // Who passes news on may be news itself that has not come here yet.
             Frame::Relay { number, low, high, records } => {
-                self.on_relay(number, Share { low, high }, records, speaker);
+                self.on_relay(number, Range32 { low, high }, records, speaker);
             }
             _ if speaker.known.is_none() => self.refuse(DropReason::Stranger),
             _ if is_laborious(&frame) && core::mem::replace(&mut speaker.busied, true) => self.refuse(DropReason::Busy),
@@ -233,23 +233,24 @@ impl<A: Address, S: Storage> Node<A, S> {
                 let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
                 self.refuse_unless_asked(asked);
                 if asked {
-                    self.relays.do_without(speaker.head.sender, &mut self.core);
+                    let (tree, mut context) = self.core.tree();
+                    tree.do_without(speaker.head.sender, &|job| self.relays.preference(job), &mut context);
+                    self.relays.forget_done(&self.core.tree);
                 }
             }
             Frame::Claim(record) => self.on_claim(record, speaker.addr),
             Frame::RelayAck { number, passes_on } => {
-                let asked = self.relays.on_ack(speaker.head.sender, number, passes_on, &mut self.core);
-                self.note_answer(asked, speaker);
+                self.on_hand_ack(number, passing(passes_on), 0, speaker);
             }
             Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
             Frame::Have { low, high, answer, positions } if self.keeps_data() => {
                 self.on_have((low, high), answer, positions, speaker);
             }
             Frame::Cast { number, low, high, piece } if self.keeps_data() => {
-                self.on_cast(number, Share { low, high }, &piece, speaker);
+                self.on_cast(number, Range32 { low, high }, &piece, speaker);
             }
             Frame::Delta { number, low, high, chunk } if self.keeps_data() => {
-                self.on_delta(number, Share { low, high }, &chunk, speaker);
+                self.on_delta(number, Range32 { low, high }, &chunk, speaker);
             }
             Frame::DeltaAck { .. } | Frame::Fetch { .. } | Frame::Given(_) | Frame::Fetched { .. }
                 if self.keeps_maps() =>
@@ -265,7 +266,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_map(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
         match frame {
-            Frame::DeltaAck { number, passing, have } => self.on_delta_ack(number, passing, have, speaker),
+            Frame::DeltaAck { number, passing, have } => self.on_hand_ack(number, passing, have, speaker),
             Frame::Fetch { number, wants } => self.on_fetch(number, wants, speaker),
             Frame::Given(chunk) => self.on_given(&chunk, speaker),
             Frame::Fetched { number } => self.on_fetched(number, speaker),
@@ -275,11 +276,7 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_message(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
         match frame {
-            Frame::CastAck { number, passes_on } => {
-                let from = speaker.head.sender;
-                let asked = self.broadcasts.tree.on_ack(from, number, passes_on, &mut self.core);
-                self.note_answer(asked, speaker);
-            }
+            Frame::CastAck { number, passes_on } => self.on_hand_ack(number, passing(passes_on), 0, speaker),
             Frame::Pull(pull) => self.on_pull(pull, speaker),
             Frame::Give(piece) => self.on_give(&piece, speaker),
             Frame::Lack(lack) => self.on_lack(&lack, speaker),
@@ -461,6 +458,10 @@ impl<A: Address, S: Storage> Node<A, S> {
     fn is_up_to(&self, index: Index, speaker: &Speaker<A>) -> bool {
         self.core.members.get(index).is_some_and(|held| held.incarnation <= speaker.head.incarnation)
     }
+}
+
+fn passing(passes_on: bool) -> Passing {
+    if passes_on { Passing::Yes } else { Passing::No }
 }
 
 /// Whether a frame calls for a look at all members, or at all messages, or for pings to another.

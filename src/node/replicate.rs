@@ -13,15 +13,15 @@ use crate::node_core::Deadline;
 use crate::state::{State, Took, WANTS};
 use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::tree::{Share, live_in};
+use crate::tree::{Range32, live_in};
 use crate::wire::{Chunk, MOST_VERSION, Passing, Reader};
 
 impl<A: Address, S: Storage> Node<A, S> {
     // In.
 
-    /// A part of somebody's map, to be passed on to all members of a share. What came before is passed on all the same: the
-    /// share may be another's who did not.
-    pub(super) fn on_delta(&mut self, number: u32, share: Share, chunk: &Chunk<'_>, speaker: &mut Speaker<A>) {
+    /// A part of somebody's map, to be passed on to all members of a range. What came before is passed on all the same: the
+    /// range may be another's who did not.
+    pub(super) fn on_delta(&mut self, number: u32, range: Range32, chunk: &Chunk<'_>, speaker: &mut Speaker<A>) {
         let head = &chunk.head;
         let log = if head.vital { VITAL_LOG } else { BULK };
         let Some(owner) = self.core.members.find_life(head.origin.id, head.origin.tag) else {
@@ -39,33 +39,32 @@ impl<A: Address, S: Storage> Node<A, S> {
             return self.respond(speaker, acknowledge(Passing::No, 0));
         }
         let version = |node: &Self| node.core.members.map(owner).log(log).version;
-        if self.state.has_taken(number) {
+        if self.core.tree.has_taken(number) {
             return self.respond(speaker, acknowledge(Passing::Yes, version(self)));
         }
         let took = self.take_chunk(chunk, owner, (speaker.head.sender, true));
         let passing = match took {
             Took::Unfit => Passing::Gap,
             Took::Refused => Passing::No,
-            _ if live_in(share, &self.core.members).next().is_none() => Passing::Yes,
-            _ => match self.pass_delta_on((owner, head.vital), (head.span.from, head.newest), share) {
+            _ if live_in(range, &self.core.members).next().is_none() => Passing::Yes,
+            _ => match self.pass_delta_on((owner, head.vital), (head.span.from, head.newest), range) {
                 true => Passing::Yes,
                 false => Passing::No,
             },
         };
         if passing == Passing::Yes {
-            self.state.note_taken(number);
+            self.core.tree.note_taken(number);
         }
         self.respond(speaker, acknowledge(passing, version(self)));
     }
 
-    /// Passes a log on to all in a share; whether that could be done. If not, another delegate may be less busy.
-    fn pass_delta_on(&mut self, log: (Index, bool), versions: (u32, u32), share: Share) -> bool {
-        // Whoever is new itself knows too few of them, and whoever leaves may be gone before they have it.
-        if self.detector.isolated || self.walk.by_newcomer() || self.leave.is_some() {
+    /// Passes a log on to all in a range; whether that could be done. If not, another delegate may be less busy.
+    fn pass_delta_on(&mut self, log: (Index, bool), versions: (u32, u32), range: Range32) -> bool {
+        if !self.can_pass_on() {
             return false;
         }
         let unit = self.detector.hop(&self.core.config);
-        self.state.pass_on(log, versions, share, unit, &mut self.core)
+        self.state.pass_on(log, versions, range, unit, &mut self.core)
     }
 
     /// Takes a chunk that this member has sent, down the tree or because it was asked for, and sees to what it has beyond.
@@ -211,15 +210,6 @@ impl<A: Address, S: Storage> Node<A, S> {
         self.note_answer(asked, speaker);
     }
 
-    pub(super) fn on_delta_ack(&mut self, number: u32, passing: Passing, have: u32, speaker: &Speaker<A>) {
-        let (from, unit) = (speaker.head.sender, self.detector.hop(&self.core.config));
-        if passing != Passing::No || have > 0 {
-            self.state.note_reach(number, have);
-        }
-        let asked = self.state.on_delta_ack((from, number), (passing, have), unit, &mut self.core);
-        self.note_answer(asked, speaker);
-    }
-
     // Time.
 
     pub(super) fn state_due(&self, due: &mut Deadline) {
@@ -233,7 +223,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         if self.keeps_maps() {
-            let casts = self.state.casts_due(self.may_begin_casts(), &self.core.members, &self.core.config);
+            let casts = self.state.casts_due(self.may_begin_casts(), &self.core);
             self.sooner_if_paid(due, Class::State, casts, WakeReason::State);
         }
         self.sooner_if_paid(due, Class::State, self.state.fetches.due(), WakeReason::State);
@@ -299,9 +289,6 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn owed_state(&self, passed: &mut usize) -> Option<Pending<A>> {
         if self.detector.isolated || !self.keeps_maps() || self.state.is_quiet() || !self.may_send(Class::State) {
             return None;
-        }
-        if let Some((at, to)) = behind(self.state.owed_cast(), passed) {
-            return Some(self.pays(What::Delta(at), to, Class::State));
         }
         if let Some((at, to)) = behind(self.state.fetches.owed(), passed) {
             return Some(self.pays(What::Fetch(at), to, Class::State));

@@ -18,6 +18,7 @@ use crate::member::{Address, NodeId};
 use crate::members::Index;
 use crate::stats::DropReason;
 use crate::storage::Storage;
+use crate::tree::Kind;
 use crate::walk::{self, LATEST_ONLY};
 use crate::wire::{self, ANYONE, Head, Seal, Writer, kind};
 
@@ -25,7 +26,7 @@ use crate::wire::{self, ANYONE, Head, Seal, Writer, kind};
 const MOST_OWED: usize = {
     let of_members =
         crate::detector::MOST_OWED + crate::challenge::MOST_OWED + crate::join::MOST_OWED + crate::leave::WITNESSES;
-    let of_tables = crate::relay::LEGS + crate::walk::CURSORS;
+    let of_tables = crate::tree::HANDOFFS + crate::walk::CURSORS;
     let of_data = crate::broadcast::MOST_OWED + crate::state::MOST_OWED;
     // A rival and a burst of news.
     REPLIES + of_members + of_tables + of_data + 2
@@ -40,17 +41,13 @@ pub(super) enum What {
     Challenge(usize, Side),
     Seed(usize),
     Leave(usize),
-    /// A parcel of news.
-    Relay(usize),
-    /// A broadcast.
-    Cast(usize),
+    /// What the tree hands to a delegate.
+    Hand(usize),
     Direct(usize),
     /// A question for broadcasts that are missing.
     Pull(usize),
     /// What an asker is to be given of broadcasts.
     Give(usize),
-    /// A part of a map.
-    Delta(usize),
     /// A question for maps of which somebody has more.
     Fetch(usize),
     /// What an asker is to be given of maps.
@@ -197,14 +194,12 @@ impl<A: Address, S: Storage> Node<A, S> {
         if let Some(pending) = self.next_of_membership(passed) {
             return Some(pending);
         }
-        if !self.relays.is_quiet()
-            && self.may_send(Class::News)
-            && let Some((at, id)) = behind(self.relays.owed(), passed)
-        {
-            return Some(self.pays(What::Relay(at), id, Class::News));
-        }
-        if let Some(pending) = self.owed_message(passed).or_else(|| self.owed_state(passed)) {
-            return Some(pending);
+        let of_news = self.owed_hand(Kind::Parcel, passed);
+        let of_messages =
+            of_news.or_else(|| self.owed_hand(Kind::Message, passed)).or_else(|| self.owed_message(passed));
+        let of_maps = of_messages.or_else(|| self.owed_hand(Kind::Delta, passed)).or_else(|| self.owed_state(passed));
+        if of_maps.is_some() {
+            return of_maps;
         }
         if self.may_send(Class::Sync)
             && let Some((at, id)) = behind(self.walk.owed(self.detector.isolated), passed)
@@ -268,7 +263,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             What::Challenge(at, side) => self.challenges.sent(at, side),
             What::Seed(at) => self.seeds.sent(at),
             What::Leave(at) => self.leave.as_mut().is_some_and(|leave| leave.sent(at)),
-            What::Relay(at) => self.relays.sent(at),
+            What::Hand(at) => self.core.tree.sent(at),
             What::Walk(at) if pending.to.is_none() => self.walk.give_up(at),
             What::Walk(at) => {
                 let counts = u64::from(self.walk.is_of_records(at));
@@ -277,10 +272,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             What::News(index) if sent => self.gossip.sent(index),
             What::News(_) => self.gossip.stop(),
-            What::Delta(at) => self.keeps_maps() && self.state.tree.sent(at),
             What::Fetch(at) => self.keeps_maps() && self.state.fetches.sent(at),
             What::Maps(at) => self.keeps_maps() && self.state.settle_give(at),
-            What::Cast(at) => self.keeps_messages() && self.broadcasts.tree.sent(at),
             What::Direct(at) => self.keeps_messages() && self.broadcasts.sends.sent(at),
             What::Pull(at) => {
                 self.core.stats.pulls = self.core.stats.pulls.wrapping_add(1);
@@ -332,7 +325,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             What::Challenge(at, side) => self.challenges.write(at, side, &self.core, writer),
             What::Seed(at) => self.seeds.write(at, &self.core, writer),
             What::Leave(_) => self.leave.as_ref()?.write(&self.core, writer),
-            What::Relay(at) => self.write_parcel(at, writer),
+            What::Hand(at) => self.write_hand(at, writer),
             What::Walk(at) if self.keeps_data() && self.walk.is_of_latest(at) => {
                 let parts = (&self.broadcasts, &self.state);
                 walk::write_have(LATEST_ONLY, false, parts, &self.core.members, writer)
@@ -345,12 +338,10 @@ impl<A: Address, S: Storage> Node<A, S> {
                 Some(())
             }
             What::News(_) => Some(()),
-            What::Delta(at) if self.keeps_maps() => self.state.write_delta(at, &self.core.members, writer),
             What::Fetch(at) if self.keeps_maps() => self.state.write_fetch(at, &self.core.members, writer),
             What::Maps(at) if self.keeps_maps() => {
                 self.state.write_give(at, &self.core.config, &self.core.members, writer)
             }
-            What::Cast(at) if self.keeps_messages() => self.write_cast(at, writer),
             What::Direct(at) if self.keeps_messages() => self.write_direct(at, writer),
             What::Pull(at) if self.keeps_messages() => {
                 let pull = self.broadcasts.repairs.question(at, &self.core.members)?;
@@ -361,22 +352,5 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             _ => None,
         }
-    }
-
-    /// Writes as many of a parcel's records as fit. All do, unless the buffer is too small or datagrams have been longer
-    /// when it was packed; then the rest is told as other news is.
-    fn write_parcel(&mut self, at: usize, writer: &mut Writer<'_>) -> Option<()> {
-        let (leg, records) = self.relays.content(at)?;
-        let frame = writer.begin(kind::RELAY)?;
-        let head = writer.u32(leg.ask.number).and(writer.u32(leg.share.low)).and(writer.u32(leg.share.high));
-        let fits = |index: &&Index| self.core.members.write(**index, self.core.now, writer).is_some();
-        let count = head.map_or(0, |()| records.iter().take_while(fits).count());
-        if count == 0 {
-            return writer.cancel(frame);
-        }
-        for index in self.relays.shorten(at, count) {
-            self.core.members.announce(index, 0);
-        }
-        writer.end(frame)
     }
 }

@@ -8,9 +8,10 @@ use super::receive::Speaker;
 use super::reply::{Reply, Say};
 use crate::member::Address;
 use crate::members::Index;
-use crate::relay::{self, PARCEL, Share};
+use crate::relay::{self, PARCEL};
 use crate::stats::DropReason;
 use crate::storage::Storage;
+use crate::tree::Range32;
 use crate::walk::{self, Diff, Range};
 use crate::wire::{Reader, What};
 
@@ -43,11 +44,11 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// A parcel of news, to be passed on to all members of a share. Only what this node holds itself by now is, and
+    /// A parcel of news, to be passed on to all members of a range. Only what this node holds itself by now is, and
     /// only while it is news, so that nobody can have the past told again.
-    pub(super) fn on_relay(&mut self, number: u32, share: Share, records: Reader<'_>, speaker: &mut Speaker<A>) {
+    pub(super) fn on_relay(&mut self, number: u32, range: Range32, records: Reader<'_>, speaker: &mut Speaker<A>) {
         let introduce = speaker.known.is_none();
-        if self.relays.has_taken(number) {
+        if self.core.tree.has_taken(number) {
             return self.respond(speaker, Say::RelayAck { number, passes_on: true, introduce });
         }
         let there =
@@ -55,21 +56,19 @@ impl<A: Address, S: Storage> Node<A, S> {
         let from = Some(speaker.head.sender).filter(|_| there);
         self.learn_all(records, Source::Relay, speaker.head.sender);
         let (held, believed) = self.held_of(records);
-        // Whoever is new itself knows too few of those who are to be told, and whoever leaves may be gone before they are.
-        let able = !self.detector.isolated && !self.walk.by_newcomer() && self.leave.is_none();
-        let able = able && believed && held.len() <= relay::capacity::<A>(&self.core.config);
+        let able = self.can_pass_on() && believed && held.len() <= relay::capacity::<A>(&self.core.config);
         let mut parcel = held;
         parcel.retain(|index| self.core.members.is_news(*index));
-        let room = parcel.is_empty() || self.relays.has_room_for(from, &self.core.config);
+        let room = parcel.is_empty() || self.relays.has_room_for(from, &self.core.tree, &self.core.config);
         if able && !room {
             self.refuse(DropReason::Busy);
         }
         let passes_on = able && room;
         if passes_on {
-            self.relays.take(number);
+            self.core.tree.note_taken(number);
             if !parcel.is_empty() {
                 let unit = self.detector.unit(&self.core.config);
-                self.relays.pass_on(parcel, (from, share), unit, &mut self.core);
+                self.relays.pass_on(parcel, (from, range), unit, &mut self.core);
             }
         }
         self.respond(speaker, Say::RelayAck { number, passes_on, introduce });

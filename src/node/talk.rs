@@ -14,7 +14,7 @@ use crate::node_core::Deadline;
 use crate::storage::{Storage, must_fit};
 use crate::time::{Instant, micros};
 use crate::topic::Topic;
-use crate::wire::{ANSWER, QUESTION, Writer, kind, write_frame, write_part, write_piece};
+use crate::wire::{ANSWER, QUESTION, Writer, kind, write_frame, write_part};
 
 /// What is to be told next of messages.
 pub(super) enum News {
@@ -267,7 +267,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return;
         }
         if self.keeps_messages() {
-            let casts = self.broadcasts.casts_due(self.may_begin_casts(), self.core.now);
+            let casts = self.broadcasts.casts_due(self.may_begin_casts(), &self.core.tree, self.core.now);
             self.sooner_if_paid(due, Class::Casts, casts, WakeReason::Message);
             self.sooner_if_paid(due, Class::Sync, self.broadcasts.repairs.due(), WakeReason::Repair);
         }
@@ -313,9 +313,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             return None;
         }
         if self.may_send(Class::Casts) {
-            if let Some((at, leg)) = behind(self.broadcasts.tree.owed(), passed) {
-                return Some(self.pays(What::Cast(at), leg.delegate, Class::Casts));
-            }
             if let Some((at, send)) = behind(self.broadcasts.sends.owed(), passed) {
                 return Some(self.pays(What::Direct(at), send.to, Class::Casts));
             }
@@ -327,17 +324,6 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Some(self.pays(What::Pull(at), to, Class::Sync));
         }
         behind(self.broadcasts.owed_gives(), passed).map(|(at, to)| self.pays(What::Give(at), to, Class::Sync))
-    }
-
-    pub(super) fn write_cast(&self, at: usize, writer: &mut Writer<'_>) -> Option<()> {
-        let leg = self.broadcasts.tree.get(at)?;
-        let piece = self.broadcasts.piece(leg.job, leg.share, &self.core.members)?;
-        write_frame(kind::CAST, writer, |body| {
-            body.u32(leg.ask.number)?;
-            body.u32(leg.share.low)?;
-            body.u32(leg.share.high)?;
-            write_piece(&piece, body)
-        })
     }
 
     pub(super) fn write_direct(&self, at: usize, writer: &mut Writer<'_>) -> Option<()> {

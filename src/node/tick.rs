@@ -94,7 +94,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
         }
         if !self.detector.isolated {
-            let tells = self.gossip.due(&self.core.members, &self.core.config).min(self.relays.due(&self.core.config));
+            let tells = self
+                .gossip
+                .due(&self.core.members, &self.core.config)
+                .min(self.relays.due(&self.core.tree, &self.core.config));
             self.sooner_if_paid(&mut due, Class::News, tells, WakeReason::Gossip);
         }
         self.sooner_if_paid(&mut due, Class::Sync, self.walk.due(), WakeReason::Sync);
@@ -184,9 +187,9 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     /// Whether all that this node says has been acknowledged, or given up.
     pub(super) fn has_told_all(&self) -> bool {
-        let said = !self.keeps_messages() || self.broadcasts.is_done();
-        let written = !self.keeps_maps() || self.state.is_done(&self.core.members);
-        self.relays.is_done() && said && written
+        let said = !self.keeps_messages() || self.broadcasts.is_done(&self.core.tree);
+        let written = !self.keeps_maps() || self.state.is_done(&self.core);
+        self.relays.is_done(&self.core.tree) && said && written
     }
 
     fn tell(&mut self) {
@@ -254,7 +257,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn note_isolation(&mut self, was_isolated: bool) {
         match (was_isolated, self.detector.isolated) {
             (false, true) => {
-                self.relays.clear();
+                self.relays.clear(&mut self.core.tree);
                 self.core.notices.raise(Notice::Isolated);
             }
             (true, false) => {

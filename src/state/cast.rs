@@ -1,28 +1,17 @@
 //! Deltas down the tree: what this node writes itself, and what it passes on.
 
 use super::State;
-use crate::config::Config;
 use crate::map::{BULK, LOGS, VITAL_LOG};
 use crate::member::{Address, NodeId};
 use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
-use crate::tree::{Share, WAYS, Wish};
+use crate::tree::{Delta, Job, Kind, Preference, Range32, Tree, WAYS};
 use crate::wire::{MOST_BEFORE_ENTRIES, Passing, Writer};
 
-/// The most shares that are not yet worth waiting for before there is room for more.
-const LEAST_ROOM: usize = 4;
-
-/// A part of a log on its way to all: what is behind `from` up to `to`, as it is when it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Delta {
-    owner: Index,
-    tag: u32,
-    vital: bool,
-    from: u32,
-    to: u32,
-}
+/// With less room in the tree a delta waits for more.
+const MIN_ROOM: usize = 4;
 
 impl Delta {
     fn log(&self) -> usize {
@@ -31,15 +20,6 @@ impl Delta {
 }
 
 impl<S: Storage> State<S> {
-    /// Whether a delta of this number has been taken before.
-    pub(crate) fn has_taken(&self, number: u32) -> bool {
-        self.taken.contains(number)
-    }
-
-    pub(crate) fn note_taken(&mut self, number: u32) {
-        self.taken.note(number);
-    }
-
     /// The first own log of which something is to be handed out: vital before bulk.
     fn unhanded<A: Address>(&self, members: &Members<A, S>) -> Option<(usize, u32)> {
         let versions = members.map(MYSELF).versions();
@@ -53,24 +33,22 @@ impl<S: Storage> State<S> {
     }
 
     /// Whether all that was written has been handed out and acknowledged, or given up; or there is nobody to be told.
-    pub(crate) fn is_done<A: Address>(&self, members: &Members<A, S>) -> bool {
-        self.tree.is_empty() && (members.others() == 0 || self.unhanded(members).is_none())
+    pub(crate) fn is_done<A: Address>(&self, core: &Core<A, S>) -> bool {
+        let members = &core.members;
+        core.tree.is_empty(Kind::Delta) && (members.others() == 0 || self.unhanded(members).is_none())
     }
 
-    /// Whether nothing is under way, to others or from them.
+    /// Whether nothing but what the tree carries is under way, to others or from them.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.tree.is_empty() && self.fetches.is_empty() && self.gives.is_empty()
-    }
-
-    fn can_hand_out(&self) -> bool {
-        self.tree.room() >= LEAST_ROOM
+        self.fetches.is_empty() && self.gives.is_empty()
     }
 
     /// When something is to be sent again, or could be sent at all.
-    pub(crate) fn casts_due<A: Address>(&self, may_begin: bool, members: &Members<A, S>, config: &Config) -> Instant {
-        let due = self.tree.due();
-        let begins = may_begin && members.others() > 0 && self.can_hand_out() && self.unhanded(members).is_some();
-        if begins { due.min(self.last_handed.after(config.gossip_gap)) } else { due }
+    pub(crate) fn casts_due<A: Address>(&self, may_begin: bool, core: &Core<A, S>) -> Instant {
+        let due = core.tree.due(Kind::Delta);
+        let unhanded = may_begin && core.members.others() > 0 && self.unhanded(&core.members).is_some();
+        let begins = unhanded && can_hand_out(&core.tree);
+        if begins { due.min(self.last_handed.after(core.config.gossip_gap)) } else { due }
     }
 
     /// Tries again where no acknowledgement came, and hands out what was written, as much at a time as a datagram holds.
@@ -81,15 +59,16 @@ impl<S: Storage> State<S> {
         unit: u64,
         core: &mut Core<A, S>,
     ) -> Option<NodeId> {
-        let given_up = self.tree.tick(unit, core);
-        self.note_backlog(&core.members);
+        let (tree, mut context) = core.tree();
+        let given_up = tree.tick(Kind::Delta, &|_| Preference::Any, unit, &mut context);
+        self.note_backlog(core);
         self.hand_out_own(may_begin, unit, core);
         given_up
     }
 
     fn hand_out_own<A: Address>(&mut self, may_begin: bool, unit: u64, core: &mut Core<A, S>) {
         let now = core.now >= self.last_handed.after(core.config.gossip_gap);
-        if !(may_begin && now && core.members.others() > 0 && self.can_hand_out()) {
+        if !(may_begin && now && core.members.others() > 0 && can_hand_out(&core.tree)) {
             return;
         }
         let Some((log, from)) = self.unhanded(&core.members) else { return };
@@ -97,7 +76,7 @@ impl<S: Storage> State<S> {
         let room = core.config.max_datagram() - MOST_BEFORE_ENTRIES;
         let to = self.reach((MYSELF, log), from, room, &core.members);
         let delta = Delta { owner: MYSELF, tag, vital: log == VITAL_LOG, from, to };
-        self.hand_out(delta, Share::ALL, unit, core);
+        self.hand_out(delta, Range32::ALL, unit, core);
         if let Some(handed) = self.handed.get_mut(log) {
             *handed = to;
         }
@@ -108,111 +87,81 @@ impl<S: Storage> State<S> {
         self.last_handed = core.now;
     }
 
-    /// Passes what a chunk brought on to the others in a share; false, and nothing done, if there is no room.
+    /// Passes what a chunk brought on to the others in a range; false, and nothing done, if there is no room.
     pub(crate) fn pass_on<A: Address>(
         &mut self,
         (owner, vital): (Index, bool),
         (from, to): (u32, u32),
-        share: Share,
+        range: Range32,
         unit: u64,
         core: &mut Core<A, S>,
     ) -> bool {
         let Some(tag) = core.members.get(owner).map(|record| record.tag()) else { return false };
-        let able = self.can_hand_out();
+        let able = can_hand_out(&core.tree);
         if able {
-            self.hand_out(Delta { owner, tag, vital, from, to }, share, unit, core);
+            self.hand_out(Delta { owner, tag, vital, from, to }, range, unit, core);
         }
         able
     }
 
-    /// Hands a share out. Where an earlier part of the same log is still on its way in the same share, both go together if
+    /// Hands a range out. Where an earlier part of the same log is still on its way in the same range, both go together if
     /// they fit: under load a log is sent once, and not once for each write.
-    fn hand_out<A: Address>(&mut self, delta: Delta, share: Share, unit: u64, core: &mut Core<A, S>) {
-        let ways = (self.tree.room() - 2).min(WAYS);
+    fn hand_out<A: Address>(&mut self, delta: Delta, range: Range32, unit: u64, core: &mut Core<A, S>) {
+        let ways = (core.tree.room(Kind::Delta) - 2).min(WAYS);
         let room = core.config.max_datagram() - MOST_BEFORE_ENTRIES;
-        let map = *core.members.map(delta.owner);
-        let mut tree = core::mem::replace(&mut self.tree, crate::tree::Tree::NONE);
-        let joins = |held: &mut Delta| {
+        let log = *core.members.map(delta.owner).log(delta.log());
+        let join = |held: Job| {
+            let held = held.delta()?;
             let same = held.owner == delta.owner && held.tag == delta.tag && held.vital == delta.vital;
-            let from = held.from.min(delta.from);
-            let fits = same && self.reach_of(map.log(delta.log()), from, room) >= delta.to.max(held.to);
-            if fits {
-                (held.from, held.to) = (from, held.to.max(delta.to));
-            }
-            fits
+            let (from, to) = (held.from.min(delta.from), held.to.max(delta.to));
+            let fits = same && self.reach_of(&log, from, room) >= to;
+            fits.then_some(Job::Delta(Delta { from, to, ..delta }))
         };
-        tree.hand_out_or_join(delta, (share, ways), Wish::Any, joins, unit, core);
-        self.tree = tree;
+        let (tree, mut context) = core.tree();
+        tree.hand_out_or_join(Job::Delta(delta), (range, ways), Preference::Any, &join, unit, &mut context);
     }
 
-    /// Which deltas are to be sent, and to whom: vital ones first.
-    pub(crate) fn owed_cast(&self) -> impl Iterator<Item = (usize, NodeId)> {
-        let of = |vital: bool| self.tree.owed().filter(move |(_, leg)| leg.job.vital == vital);
-        of(true).chain(of(false)).map(|(at, leg)| (at, leg.delegate))
-    }
-
-    /// Writes the delta of this leg.
+    /// Writes a delta as it is by now.
     pub(crate) fn write_delta<A: Address>(
         &self,
-        at: usize,
+        delta: Delta,
         members: &Members<A, S>,
         writer: &mut Writer<'_>,
     ) -> Option<()> {
-        let leg = self.tree.get(at)?;
-        let delta = leg.job;
         members.get(delta.owner).filter(|record| record.tag() == delta.tag)?;
         let log = Some(*members.map(delta.owner).log(delta.log())).filter(|log| !log.hollow)?;
-        // Who is behind the floor must read it all.
+        // A delegate that is behind the floor must read the whole log.
         let from = if delta.from < log.floor { 0 } else { delta.from.min(log.version) };
-        let frame = writer.begin(crate::wire::kind::DELTA)?;
-        let fill = |writer: &mut Writer<'_>| {
-            writer.u32(leg.ask.number)?;
-            writer.u32(leg.share.low)?;
-            writer.u32(leg.share.high)?;
-            let span = (from, delta.to.min(log.version), delta.to);
-            self.write_entries((delta.owner, delta.log()), span, usize::MAX, members, writer)
-        };
-        match fill(writer) {
-            Some(_) => writer.end(frame),
-            None => writer.cancel(frame),
-        }
+        let span = (from, delta.to.min(log.version), delta.to);
+        self.write_entries((delta.owner, delta.log()), span, usize::MAX, members, writer).map(drop)
     }
 
-    /// Takes the answer to a delta. One that does not reach back far enough goes again, from where the other is.
+    /// Takes note of how far a delegate has come that was handed this delta. One that it does not reach back far enough for
+    /// goes again, from where the delegate is: whether it does.
     pub(crate) fn on_delta_ack<A: Address>(
         &mut self,
-        (from, number): (NodeId, u32),
+        (number, delta): (u32, Delta),
         (passing, have): (Passing, u32),
         unit: u64,
         core: &mut Core<A, S>,
     ) -> bool {
-        if passing != Passing::Gap {
-            return self.tree.on_ack(from, number, passing == Passing::Yes, core);
+        if delta.owner == MYSELF && (passing != Passing::No || have > 0) {
+            self.pace.note_report(self.pace.is_behind(delta.to.saturating_sub(have)));
         }
-        let Some(leg) = self.tree.leg(number).filter(|leg| leg.delegate == from) else { return false };
-        let delta = leg.job;
         let floor = core.members.map(delta.owner).log(delta.log()).floor;
         let again = Delta { from: if have < floor { 0 } else { have }, ..delta };
         // Once: what does not help is no different the next time.
-        if again.from < delta.from && have < delta.from {
-            self.tree.change_job(number, again, unit, core)
-        } else {
-            self.tree.on_ack(from, number, false, core)
+        if passing != Passing::Gap || again.from >= delta.from || have >= delta.from {
+            return false;
         }
-    }
-
-    /// A delegate has come so far with what it was sent under this number.
-    pub(crate) fn note_reach(&mut self, number: u32, have: u32) {
-        let own = self.tree.leg(number).map(|leg| leg.job).filter(|delta| delta.owner == MYSELF);
-        if let Some(delta) = own {
-            self.pace.note_report(self.pace.is_behind(delta.to.saturating_sub(have)));
-        }
+        let (tree, mut context) = core.tree();
+        tree.change_job(number, Job::Delta(again), unit, &mut context)
     }
 
     /// Takes note of what has been on its way for long: what was handed out, and is not acknowledged.
-    fn note_backlog<A: Address>(&mut self, members: &Members<A, S>) {
-        let (own, mut reached) = (members.map(MYSELF).versions(), self.handed);
-        for delta in self.tree.jobs().filter(|delta| delta.owner == MYSELF) {
+    fn note_backlog<A: Address>(&mut self, core: &Core<A, S>) {
+        let (own, mut reached) = (core.members.map(MYSELF).versions(), self.handed);
+        for delta in core.tree.jobs().filter_map(Job::delta).filter(|delta| delta.owner == MYSELF) {
             if let Some(reached) = reached.get_mut(delta.log()) {
                 *reached = delta.from.min(*reached);
             }
@@ -240,6 +189,10 @@ impl<S: Storage> State<S> {
     pub(crate) fn is_doubted(&self) -> bool {
         self.doubted != [0; LOGS]
     }
+}
+
+fn can_hand_out<S: Storage>(tree: &Tree<S>) -> bool {
+    tree.room(Kind::Delta) >= MIN_ROOM
 }
 
 /// How many writes somebody who has so much is behind.

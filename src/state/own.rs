@@ -13,6 +13,7 @@ use crate::members::{MYSELF, Members};
 use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::{Instant, micros};
+use crate::tree::Kind;
 use crate::wire::{
     MAX_KEY, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_VALUE, MOST_VERSION, written_len,
 };
@@ -335,8 +336,9 @@ impl<S: Storage> State<S> {
     }
 
     /// This node begins another life, in which all that it has is handed out anew, its versions from 1 on.
-    pub(crate) fn renew<A: Address>(&mut self, members: &mut Members<A, S>) {
-        self.tree.clear();
+    pub(crate) fn renew<A: Address>(&mut self, core: &mut Core<A, S>) {
+        core.tree.clear(Kind::Delta);
+        let members = &mut core.members;
         (self.handed, self.doubted, self.tells_floor) = ([0; LOGS], [0; LOGS], [false; LOGS]);
         (self.deleted, self.floor_mark) = (0, ([0; LOGS], Instant::FAR_FUTURE));
         let mut kept = 0u32;

@@ -29,6 +29,8 @@ mod share;
 #[cfg(test)]
 mod time;
 #[cfg(test)]
+mod tree;
+#[cfg(test)]
 mod turns;
 #[cfg(test)]
 mod walk;

@@ -10,18 +10,19 @@ use crate::config::Config;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
-use crate::relay::{PARCEL, Relays, Share, capacity};
+use crate::relay::{PARCEL, Relays, capacity};
 use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
+use crate::tree::{Job, Kind, Range32};
 use crate::unit::property::check;
 use crate::wire::{MOST_BEFORE_RECORDS, most_of_record};
 
 const KEY: u64 = 3;
 const UNIT: u64 = 1_000;
-/// How often one delegate is tried, and how often a share is handed out in all.
+/// How often one delegate is tried, and how often a range is handed out in all.
 const TRIES: usize = 3;
 const MOST_TRIES: usize = 18;
 
@@ -37,12 +38,12 @@ struct Holder {
     relays: Relays<Heap>,
 }
 
-/// A share that was handed out.
+/// A range that was handed out.
 #[derive(Clone, Debug)]
 struct Handed {
     to: NodeId,
     number: u32,
-    share: Share,
+    range: Range32,
     records: Vec<Index>,
 }
 
@@ -66,7 +67,7 @@ impl Holder {
     /// The same, when all that live have been heard and none is suspected.
     fn trusting(others: &[(u64, Liveness)], config: Config) -> Self {
         let mut holder = Holder::new(1, others, config);
-        let living = holder.living_in(Share::ALL);
+        let living = holder.living_in(Range32::ALL);
         for index in living.into_iter().filter_map(|id| holder.core.members.find(id)).collect::<Vec<_>>() {
             holder.core.members.see(index, Instant::ZERO);
             holder.core.members.suspect(index, false);
@@ -78,6 +79,22 @@ impl Holder {
         act(&mut self.relays, &mut self.core)
     }
 
+    fn due(&self) -> Instant {
+        self.relays.due(&self.core.tree, &self.core.config)
+    }
+
+    fn has_room(&self) -> bool {
+        self.relays.has_room(&self.core.tree, &self.core.config)
+    }
+
+    fn ack(&mut self, from: NodeId, number: u32, passes_on: bool) -> bool {
+        let (tree, mut context) = self.core.tree();
+        let prefer = |job| self.relays.preference(job);
+        let asked = tree.on_ack((from, number), passes_on, &prefer, &mut context);
+        self.relays.forget_done(&self.core.tree);
+        asked
+    }
+
     fn tick(&mut self) {
         self.with(|relays, core| relays.tick(UNIT, core));
     }
@@ -85,18 +102,19 @@ impl Holder {
     /// Takes out all that is to be sent now.
     fn sent(&mut self) -> Vec<Handed> {
         let mut sent = Vec::new();
-        while let Some((at, to)) = { self.relays.owed().next() } {
-            let (leg, records) = self.relays.content(at).expect("what is owed is there");
-            sent.push(Handed { to, number: leg.ask.number, share: leg.share, records: records.to_vec() });
-            assert!(self.relays.sent(at));
+        while let Some((at, handoff)) = { self.core.tree.owed(Kind::Parcel).next() } {
+            let Job::Parcel(name) = handoff.job() else { panic!("a parcel") };
+            let (to, number, range) = (handoff.delegate, handoff.ask.number, handoff.range);
+            sent.push(Handed { to, number, range, records: self.relays.records(name).to_vec() });
+            assert!(self.core.tree.sent(at));
         }
         sent
     }
 
-    /// Passes on a record of its own to a share.
-    fn pass_on(&mut self, share: Share) -> Vec<Handed> {
+    /// Passes on a record of its own to a range.
+    fn pass_on(&mut self, range: Range32) -> Vec<Handed> {
         let parcel = [MYSELF].into_iter().collect();
-        self.with(|relays, core| relays.pass_on(parcel, (None, share), UNIT, core));
+        self.with(|relays, core| relays.pass_on(parcel, (None, range), UNIT, core));
         self.tick();
         self.sent()
     }
@@ -109,15 +127,15 @@ impl Holder {
         self.core.members.myself().expect("it was started").id
     }
 
-    /// The living others that stand in a share.
-    fn living_in(&self, share: Share) -> BTreeSet<NodeId> {
+    /// The living others that stand in a range.
+    fn living_in(&self, range: Range32) -> BTreeSet<NodeId> {
         let living = self.core.members.all().filter(|member| member.status().is_live() && member.id() != self.me());
-        living.map(|member| member.id()).filter(|id| contains(share, self.cell(*id))).collect()
+        living.map(|member| member.id()).filter(|id| contains(range, self.cell(*id))).collect()
     }
 }
 
-fn contains(share: Share, cell: u32) -> bool {
-    share.low <= cell && cell <= share.high
+fn contains(range: Range32, cell: u32) -> bool {
+    range.low <= cell && cell <= range.high
 }
 
 fn liveness() -> impl Strategy<Value = Liveness> {
@@ -129,9 +147,9 @@ fn others() -> impl Strategy<Value = Vec<(u64, Liveness)>> {
     prop_oneof![any_number(8), any_number(70), any_number(300)]
 }
 
-fn shares() -> impl Strategy<Value = Share> {
-    let any_share = (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Share { low: a.min(b), high: a.max(b) });
-    prop_oneof![2 => Just(Share::ALL), 3 => any_share, 1 => any::<u32>().prop_map(|at| Share { low: at, high: at })]
+fn shares() -> impl Strategy<Value = Range32> {
+    let any_share = (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Range32 { low: a.min(b), high: a.max(b) });
+    prop_oneof![2 => Just(Range32::ALL), 3 => any_share, 1 => any::<u32>().prop_map(|at| Range32 { low: at, high: at })]
 }
 
 fn fanouts() -> impl Strategy<Value = Config> {
@@ -144,18 +162,18 @@ fn ways(config: &Config) -> usize {
 
 #[test]
 fn a_share_is_cut_into_shares_that_hold_all_others_in_it_once_and_never_the_one_who_cuts() {
-    check(300, (others(), shares(), fanouts()), |(others, share, config)| {
+    check(300, (others(), shares(), fanouts()), |(others, range, config)| {
         let mut holder = Holder::new(1, &others, config);
-        let handed = holder.pass_on(share);
+        let handed = holder.pass_on(range);
         let ways = ways(&config);
         assert!(handed.len() <= ways + 2, "{} shares by {ways} ways", handed.len());
-        let everybody = holder.living_in(share);
+        let everybody = holder.living_in(range);
         let mut covered = Vec::new();
-        for Handed { to, share: part, records, .. } in &handed {
-            assert!(part.low <= part.high && share.low <= part.low && part.high <= share.high, "a part of {share:?}");
+        for Handed { to, range: part, records, .. } in &handed {
+            assert!(part.low <= part.high && range.low <= part.low && part.high <= range.high, "a part of {range:?}");
             assert!(!contains(*part, holder.cell(holder.me())), "not this node: {part:?}");
             let inside = holder.living_in(*part);
-            assert!(inside.contains(to), "a delegate lives in its share");
+            assert!(inside.contains(to), "a delegate lives in its range");
             if everybody.len() < 64 {
                 assert!(inside.len() <= everybody.len().div_ceil(ways), "it is divided evenly");
             }
@@ -164,7 +182,7 @@ fn a_share_is_cut_into_shares_that_hold_all_others_in_it_once_and_never_the_one_
         }
         covered.sort_unstable();
         assert_eq!(covered, everybody.into_iter().collect::<Vec<_>>(), "each once");
-        let mut bounds: Vec<(u32, u32)> = handed.iter().map(|handed| (handed.share.low, handed.share.high)).collect();
+        let mut bounds: Vec<(u32, u32)> = handed.iter().map(|handed| (handed.range.low, handed.range.high)).collect();
         bounds.sort_unstable();
         assert!(bounds.windows(2).all(|pair| pair[0].1 < pair[1].0), "no two overlap: {bounds:x?}");
     });
@@ -178,11 +196,11 @@ fn a_parcel_comes_to_each_member_once_within_few_hops() {
             ids.iter().map(|id| (NodeId::new(*id), Holder::new(*id, &others, config))).collect();
         let first = NodeId::new(ids[0]);
         let mut received: BTreeMap<NodeId, u32> = BTreeMap::from([(first, 0)]);
-        let mut under_way: Vec<(NodeId, u32, Share)> = std::vec![(first, 0, Share::ALL)];
-        while let Some((at, hops, share)) = under_way.pop() {
-            for handed in holders.get_mut(&at).expect("a member").pass_on(share) {
+        let mut under_way: Vec<(NodeId, u32, Range32)> = std::vec![(first, 0, Range32::ALL)];
+        while let Some((at, hops, range)) = under_way.pop() {
+            for handed in holders.get_mut(&at).expect("a member").pass_on(range) {
                 assert_eq!(received.insert(handed.to, hops + 1), None, "{} has it already", handed.to);
-                under_way.push((handed.to, hops + 1, handed.share));
+                under_way.push((handed.to, hops + 1, handed.range));
             }
         }
         assert_eq!(received.len(), holders.len(), "everybody has it");
@@ -199,16 +217,16 @@ fn a_parcel_comes_to_each_member_once_within_few_hops() {
 
 #[test]
 fn a_delegate_that_is_silent_is_tried_three_times_and_a_share_eighteen_times_in_all() {
-    check(60, (others(), shares(), fanouts()), |(others, share, config)| {
+    check(60, (others(), shares(), fanouts()), |(others, range, config)| {
         let mut holder = Holder::trusting(&others, config);
         let mut tries: BTreeMap<(u32, u32), Vec<Handed>> = BTreeMap::new();
-        let mut sent = holder.pass_on(share);
+        let mut sent = holder.pass_on(range);
         loop {
             for handed in sent {
-                assert!(holder.living_in(handed.share).contains(&handed.to), "a delegate lives in its share");
-                tries.entry((handed.share.low, handed.share.high)).or_default().push(handed);
+                assert!(holder.living_in(handed.range).contains(&handed.to), "a delegate lives in its range");
+                tries.entry((handed.range.low, handed.range.high)).or_default().push(handed);
             }
-            let due = holder.relays.due(&config);
+            let due = holder.due();
             if due == Instant::FAR_FUTURE {
                 break;
             }
@@ -218,7 +236,7 @@ fn a_delegate_that_is_silent_is_tried_three_times_and_a_share_eighteen_times_in_
             sent = holder.sent();
         }
         for handed in tries.values() {
-            let others = holder.living_in(handed[0].share).len();
+            let others = holder.living_in(handed[0].range).len();
             assert_eq!(handed.len(), if others > 1 { MOST_TRIES } else { handed.len().min(MOST_TRIES) });
             for turn in handed.chunks(TRIES) {
                 assert!(turn.iter().all(|try_| try_.to == turn[0].to), "the same one three times");
@@ -232,35 +250,32 @@ fn a_delegate_that_is_silent_is_tried_three_times_and_a_share_eighteen_times_in_
                 assert!(firsts.windows(2).all(|pair| pair[0].to != pair[1].to), "then another, if there is one");
             }
         }
-        assert!(holder.relays.has_room(&config), "and then there is room");
+        assert!(holder.has_room(), "and then there is room");
     });
 }
 
 #[test]
 fn an_acknowledgement_ends_a_share_and_who_cannot_pass_it_on_is_replaced() {
-    check(100, (others(), shares(), fanouts()), |(others, share, config)| {
+    check(100, (others(), shares(), fanouts()), |(others, range, config)| {
         let mut holder = Holder::trusting(&others, config);
-        for handed in holder.pass_on(share) {
-            let ack = |holder: &mut Holder, from, number, passes_on| {
-                holder.with(|relays, core| relays.on_ack(from, number, passes_on, core))
-            };
-            assert!(!ack(&mut holder, NodeId::new(5), handed.number, true), "from somebody else");
-            assert!(!ack(&mut holder, handed.to, handed.number ^ 2, true), "under another number");
-            assert!(ack(&mut holder, handed.to, handed.number, false), "it cannot");
-            let alone = holder.living_in(handed.share).len() == 1;
+        for handed in holder.pass_on(range) {
+            assert!(!holder.ack(NodeId::new(5), handed.number, true), "from somebody else");
+            assert!(!holder.ack(handed.to, handed.number ^ 2, true), "under another number");
+            assert!(holder.ack(handed.to, handed.number, false), "it cannot");
+            let alone = holder.living_in(handed.range).len() == 1;
             holder.tick();
             let again = holder.sent();
             assert_eq!(again.is_empty(), alone, "another is asked if there is one");
             for next in again {
-                assert_eq!((next.share, &next.records), (handed.share, &handed.records), "for the same");
+                assert_eq!((next.range, &next.records), (handed.range, &handed.records), "for the same");
                 assert!(next.to != handed.to && next.number != handed.number, "not the same one");
-                assert!(!ack(&mut holder, handed.to, handed.number, true), "who was replaced");
-                assert!(ack(&mut holder, next.to, next.number, true), "it has it");
-                assert!(!ack(&mut holder, next.to, next.number, true), "and once is enough");
+                assert!(!holder.ack(handed.to, handed.number, true), "who was replaced");
+                assert!(holder.ack(next.to, next.number, true), "it has it");
+                assert!(!holder.ack(next.to, next.number, true), "and once is enough");
             }
         }
-        assert_eq!(holder.relays.due(&config), Instant::FAR_FUTURE, "nothing is left to do");
-        assert!(holder.relays.has_room(&config));
+        assert_eq!(holder.due(), Instant::FAR_FUTURE, "nothing is left to do");
+        assert!(holder.has_room());
     });
 }
 
@@ -268,7 +283,7 @@ fn an_acknowledgement_ends_a_share_and_who_cannot_pass_it_on_is_replaced() {
 fn a_delegate_that_dies_is_replaced_at_the_next_try() {
     let others: Vec<(u64, Liveness)> = (10..40).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::new(1, &others, Config::LAN);
-    let handed = holder.pass_on(Share::ALL);
+    let handed = holder.pass_on(Range32::ALL);
     for Handed { to, .. } in &handed {
         let index = holder.core.members.find(*to).expect("it is known");
         holder.core.members.replace(index, record(to.get(), Liveness::Down), holder.core.now);
@@ -278,20 +293,8 @@ fn a_delegate_that_dies_is_replaced_at_the_next_try() {
     let again = holder.sent();
     assert_eq!(again.len(), handed.len());
     for (first, next) in handed.iter().zip(&again) {
-        assert_eq!(first.share, next.share);
+        assert_eq!(first.range, next.range);
         assert!(first.to != next.to && first.number != next.number);
-    }
-}
-
-#[test]
-fn the_latest_sixteen_parcels_are_known_again() {
-    let mut relays = Relays::<Heap>::NONE;
-    for number in 1..100u32 {
-        assert!(!relays.has_taken(number));
-        relays.take(number);
-        for other in 1..=number {
-            assert_eq!(relays.has_taken(other), other + 16 > number, "{other} after {number}");
-        }
     }
 }
 
@@ -330,19 +333,19 @@ fn what_is_told_leaves_once_in_parcels_that_fit_the_first_of_them_at_once() {
                 }
                 for Handed { to, number, records, .. } in sent {
                     assert!(records.len() <= capacity::<u16>(&config));
-                    assert!(holder.with(|relays, core| relays.on_ack(to, number, true, core)));
+                    assert!(holder.ack(to, number, true));
                 }
                 holder.core.now = holder.core.now.after(wait);
             }
         }
         for _ in 0..200 {
-            holder.core.now = holder.relays.due(&config).max(holder.core.now).min(holder.core.now.after(1 << 20));
+            holder.core.now = holder.due().max(holder.core.now).min(holder.core.now.after(1 << 20));
             holder.tick();
             for Handed { to, number, records, .. } in holder.sent() {
                 for index in records.into_iter().filter(|index| waiting.remove(index)) {
                     *left.entry(index).or_default() += 1;
                 }
-                holder.with(|relays, core| relays.on_ack(to, number, true, core));
+                holder.ack(to, number, true);
             }
         }
         assert!(waiting.is_empty() && told == left, "all that was told has left, and once");
@@ -365,13 +368,13 @@ fn a_parcel_of_as_many_records_as_its_capacity_fits_its_datagram_whatever_they_a
 fn giving_up_leaves_nothing_to_do() {
     let others: Vec<(u64, Liveness)> = (10..40).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::new(1, &others, Config::LAN);
-    let handed = holder.pass_on(Share::ALL);
+    let handed = holder.pass_on(Range32::ALL);
     holder.with(|relays, core| assert!(relays.tell(3, core.now, &core.config)));
-    holder.relays.clear();
+    holder.with(|relays, core| relays.clear(&mut core.tree));
     assert!(!handed.is_empty());
-    assert_eq!((holder.relays.owed().next(), holder.relays.due(&holder.core.config)), (None, Instant::FAR_FUTURE));
-    assert!(holder.relays.content(0).is_none());
-    assert!(holder.relays.has_room(&holder.core.config));
+    assert_eq!((holder.sent().len(), holder.due()), (0, Instant::FAR_FUTURE));
+    assert!(holder.core.tree.get(0).is_none());
+    assert!(holder.has_room());
 }
 
 // What does not hold yet.
@@ -381,16 +384,16 @@ fn a_delegate_that_cannot_is_replaced_by_one_that_was_not_heard_yet_if_there_is_
     // Of these nobody has been heard or is suspected.
     let others: Vec<(u64, Liveness)> = (0..18).map(|number| (22 + 21 * number, Liveness::Alive)).collect();
     let mut holder = Holder::new(1, &others, Config::LAN);
-    let handed = holder.pass_on(Share::ALL);
+    let handed = holder.pass_on(Range32::ALL);
     for Handed { to, .. } in &handed {
         let index = holder.core.members.find(*to).expect("it is known");
         holder.core.members.see(index, holder.core.now);
     }
-    for Handed { to, number, share, .. } in handed {
-        assert!(holder.living_in(share).len() > 1);
-        assert!(holder.with(|relays, core| relays.on_ack(to, number, false, core)));
+    for Handed { to, number, range, .. } in handed {
+        assert!(holder.living_in(range).len() > 1);
+        assert!(holder.ack(to, number, false));
         holder.tick();
-        assert!(holder.sent().iter().any(|next| next.share == share && next.to != to));
+        assert!(holder.sent().iter().any(|next| next.range == range && next.to != to));
     }
 }
 
@@ -398,15 +401,15 @@ fn a_delegate_that_cannot_is_replaced_by_one_that_was_not_heard_yet_if_there_is_
 fn whatever_was_due_is_done_when_time_has_passed() {
     let others: Vec<(u64, Liveness)> = (10..60).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::trusting(&others, Config::LAN.with_fanout(8));
-    while holder.relays.has_room(&holder.core.config) {
-        holder.pass_on(Share::ALL);
+    while holder.has_room() {
+        holder.pass_on(Range32::ALL);
     }
     assert!(holder.with(|relays, core| relays.tell(3, core.now, &core.config)));
     // What has waited long enough for room goes by gossip.
     holder.tick();
     holder.sent();
     for _ in 0..100 {
-        let due = holder.relays.due(&holder.core.config);
+        let due = holder.due();
         assert!(due > holder.core.now, "due at {due}, but it is {} and everything has been done", holder.core.now);
         if due == Instant::FAR_FUTURE {
             return;
@@ -421,11 +424,12 @@ fn whatever_was_due_is_done_when_time_has_passed() {
 fn of_the_parcels_a_member_has_half_strangers_one_and_this_node_one_that_nobody_takes() {
     let others: Vec<(u64, Liveness)> = (10..40).map(|id| (id, Liveness::Alive)).collect();
     let mut holder = Holder::new(1, &others, Config::LAN);
-    let room =
-        |holder: &Holder, from: Option<u64>| holder.relays.has_room_for(from.map(NodeId::new), &holder.core.config);
+    let room = |holder: &Holder, from: Option<u64>| {
+        holder.relays.has_room_for(from.map(NodeId::new), &holder.core.tree, &holder.core.config)
+    };
     let take = |holder: &mut Holder, from: Option<u64>| {
         let parcel = [MYSELF].into_iter().collect();
-        holder.with(|relays, core| relays.pass_on(parcel, (from.map(NodeId::new), Share::ALL), UNIT, core));
+        holder.with(|relays, core| relays.pass_on(parcel, (from.map(NodeId::new), Range32::ALL), UNIT, core));
     };
     assert!(room(&holder, None));
     take(&mut holder, None);
@@ -434,5 +438,5 @@ fn of_the_parcels_a_member_has_half_strangers_one_and_this_node_one_that_nobody_
     assert!(room(&holder, Some(10)) && room(&holder, Some(11)));
     take(&mut holder, Some(10));
     assert!(!room(&holder, Some(10)) && !room(&holder, Some(11)), "the last is this node's own");
-    assert!(holder.relays.has_room(&holder.core.config));
+    assert!(holder.has_room());
 }

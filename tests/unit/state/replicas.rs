@@ -154,7 +154,7 @@ impl<S: Empty> Replica<S> {
     pub(crate) fn begin_life(&mut self, generation: u32) {
         let record = record(self.id().get(), generation);
         self.core.members.replace(MYSELF, record, self.core.now);
-        self.with(|state, core| state.renew(&mut core.members));
+        self.with(|state, core| state.renew(core));
     }
 
     /// Another has begun another life.
