@@ -34,17 +34,17 @@
 //! | table | places | who fills it | what a full table stops, for how long, and why it has no shares |
 //! |---|---|---|---|
 //! | `Members::slots` | as many as the caller says | newcomers, and whoever names one | newcomers, until others leave or are found dead; an address brings in one, and none for half a minute after a crash there, or four by hearsay (`Node::is_crowded`) |
-//! | `Relays::parcels`, with their legs | 4 (2) | whoever passes news on; this node | news on its way, until delegates acknowledge; one place is this node's own, half at most a member's, and one all strangers' (`relay.rs`) |
+//! | `Relays::parcels` | 4 (2) | whoever passes news on; this node | news on its way, until delegates acknowledge; one place is this node's own, half at most a member's, and one all strangers' (`relay.rs`) |
 //! | own `Detector::cases` | 6 (2) at least | this node, one a probe period | probes of others, until a verdict; claims never take these places |
 //! | `Detector::unanswered`, `Case::jurors` | 3, 12 | this node | nothing: so many are enough |
 //! | `Members::certificates` | 8 (3) | tellers of deaths with witnesses | nothing: the oldest goes, and its death is looked into where it is told later |
 //! | `Relays::outbox` | 24 | this node, with what it has believed | nothing: the rest goes by gossip |
-//! | `Recent` numbers of relays, casts, deltas, direct messages | 16 to 128 (8 to 48) | senders of what is taken | nothing: the oldest goes; what comes again after that is taken again |
-//! | `Tree::doubts` | 8 (3) | silent delegates | nothing: the oldest goes, all after 128 first waits |
+//! | `Recent` numbers of jobs, of direct messages | 80, 128 (28, 48) | senders of what is taken | nothing: the oldest goes; what comes again after that is taken again |
+//! | `Tree::unresponsive` | 8 (3) | silent delegates | nothing: the oldest goes, all after 128 first waits |
 //! | `Walk::cursors` | 6 | this node; the answers of those it asked | comparison with others, for five tries of each peer that does not answer; one that answers without end holds it longer |
 //! | `Seeds`, `Leave` | 8; 4 | the caller; this node | not by peers |
 //! | `Sends`, `Questions`, topics, watched prefixes, `Broadcasts::outbox` | 2 to 16 | the application | not by peers |
-//! | legs of casts and deltas | 32, 24 (8, 6) | senders of casts and deltas; this node | the passing on of others, until delegates acknowledge or a leg is given up; senders repeat theirs, or find another |
+//! | `Tree::handoffs` | 64 (20): 20, 16 and 12 (8, 4 and 4) for news, messages and maps, the rest for any | senders of what goes down the tree; this node | the passing on of others of that kind, until delegates acknowledge or a handoff is given up; senders repeat theirs, or find another |
 //! | `State::gives` | 2 (1) | whoever lacks maps | what others lack, for 16 datagrams at most; one an asker |
 //! | `Fetches` | 4 (2) | whoever has more of a map | other fetches, until those who were asked answer or the tries are over |
 //! | `State::rebuilds`, `State::partials` | 4 (2) | givers of maps that this node lacks | other large values, until the patience for each is over |

@@ -25,6 +25,7 @@ use crate::recent::Recent;
 use crate::rng::Rng;
 use crate::storage::{Few, FewOf, FewShared, Storage};
 use crate::time::Instant;
+use crate::wire::numbered;
 use cut::cut;
 use delegate::choose;
 use job::Held;
@@ -90,6 +91,13 @@ pub(crate) struct Context<'c, A: Address, S: Storage> {
     pub(crate) members: &'c Members<A, S>,
     pub(crate) rng: &'c mut Rng,
     pub(crate) now: Instant,
+}
+
+impl<A: Address, S: Storage> Context<'_, A, S> {
+    /// A number for this job that nobody can guess. It says what kind of job it is, and is not 0.
+    fn number(&mut self, job: Job) -> u32 {
+        numbered(self.rng.next_u32(), job.kind().content())
+    }
 }
 
 /// Which members make good delegates for each job, as its service says.
@@ -199,12 +207,12 @@ impl<S: Storage> Tree<S> {
             if let Some((handoff, both)) = held.find_map(|handoff| join(handoff.job()).map(|both| (handoff, both))) {
                 handoff.rename(both);
                 // An answer to what went before is no answer to this.
-                handoff.ask = Ask::new(context.rng.next_u32() | 1, context.now);
+                handoff.ask = Ask::new(context.number(job), context.now);
                 handoff.tick(&|_| preference, unit, &mut self.unresponsive, context);
                 continue;
             }
             let Some(delegate) = choose(range, None, preference, &self.unresponsive, context) else { continue };
-            let ask = Ask::new(context.rng.next_u32() | 1, context.now);
+            let ask = Ask::new(context.number(job), context.now);
             let Ok(job) = Held::<S>::try_from(job) else { return };
             let mut handoff = Handoff { job, range, delegate, ask, cost: self.cost_of(delegate, context), changes: 0 };
             handoff.tick(&|_| preference, unit, &mut self.unresponsive, context);
@@ -311,7 +319,7 @@ impl<S: Storage> Tree<S> {
     ) -> bool {
         let Some(handoff) = self.handoffs.iter_mut().find(|handoff| handoff.ask.number == number) else { return false };
         handoff.rename(job);
-        handoff.ask = Ask::new(context.rng.next_u32() | 1, context.now);
+        handoff.ask = Ask::new(context.number(job), context.now);
         handoff.cost = handoff.cost.saturating_add(UNABLE);
         handoff.tick(&|_| Preference::Any, unit, &mut self.unresponsive, context);
         true
@@ -400,7 +408,7 @@ impl<H: Copy + Into<Job> + TryFrom<Job>> Handoff<H> {
         let preference = if self.changes < PREFERRED { prefer(self.job()) } else { Preference::Any };
         match choose(self.range, Some(self.delegate), preference, unresponsive, context) {
             Some(delegate) if delegate != self.delegate => {
-                (self.delegate, self.ask.number) = (delegate, context.rng.next_u32() | 1);
+                (self.delegate, self.ask.number) = (delegate, context.number(self.job()));
             }
             // There is no other, and what it does not take, a comparison finds. Where nobody may be, it is tried twice at most.
             Some(delegate) => {

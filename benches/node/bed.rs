@@ -82,9 +82,9 @@ impl Bed {
         // The first key of each, of which nobody else is to be told.
         let nobody = [0xff; 8];
         for (number, of) in (0u32..).zip(&everybody) {
-            let (tag, number) = (of.tag().to_le_bytes(), number.to_le_bytes());
+            let (tag, number) = (of.tag().to_le_bytes(), forge::handed(number, 3).to_le_bytes());
             let chunk = [&of.id.to_le_bytes()[..], &tag[..3], &[0, 0, 1, 0, 0, 0], &[1, 1, b'k', 1, b'v']].concat();
-            let delta = forge::frame(forge::kind::DELTA, &[&number[..], &nobody, &chunk].concat());
+            let delta = forge::frame(forge::kind::HAND, &[&number[..], &nobody, &chunk].concat());
             bed.hand_in(&bed.datagram(&delta));
         }
         assert_eq!(bed.node.stats().dropped_in_all(), 0, "everybody has broadcast, and written");
@@ -167,7 +167,7 @@ impl Bed {
 
     /// A datagram of the peer's with this frame.
     pub fn datagram(&self, frame: &[u8]) -> Vec<u8> {
-        forge::datagram(forge::cluster(""), 1, self.myself().tag(), self.peer, &[frame.to_vec()])
+        forge::datagram(forge::cluster(""), forge::VERSION, self.myself().tag(), self.peer, &[frame.to_vec()])
     }
 
     fn myself(&self) -> Sender {

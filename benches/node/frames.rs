@@ -38,8 +38,15 @@ pub const MOST_PINGS: f64 = 70.0;
 /// How often what seems to cost more is measured again: the machine may have done much else meanwhile.
 const AGAIN: usize = 3;
 
-/// What comes in pieces as well: by number, and what it is called then.
-const IN_PIECES: [(u8, &str); 3] = [(20, "cast in pieces"), (23, "give in pieces"), (26, "direct in pieces")];
+/// What else comes in a frame of this number than what it is called after, and in pieces.
+const OTHERS: [(usize, &str); 6] = [
+    (14, "hand of a message"),
+    (14, "hand of a map"),
+    (15, "hand-ack of a map"),
+    (14, "hand of a message in pieces"),
+    (23, "give in pieces"),
+    (25, "direct in pieces"),
+];
 
 /// A way to fill a datagram.
 #[derive(Clone, Copy, PartialEq)]
@@ -123,11 +130,14 @@ impl Cast {
         [low.to_le_bytes(), high.to_le_bytes()].concat()
     }
 
-    /// One body of this kind, no longer than this if it can be long.
-    fn body(&mut self, kind: usize, most: usize, in_pieces: bool) -> Vec<u8> {
-        let number = self.next().to_le_bytes();
+    /// The body of a frame that is called so, no longer than this if it can be long.
+    fn body(&mut self, name: &str, most: usize) -> Vec<u8> {
+        let (name, in_pieces) = name.strip_suffix(" in pieces").map_or((name, false), |name| (name, true));
+        let number = self.next();
+        let [records, message, map] = [1, 2, 3].map(|content| forge::handed(number, content).to_le_bytes());
+        let number = number.to_le_bytes();
         let words = |count: usize| vec![0xa5; count];
-        let shares = [&number[..], &[0; 4], &[0xff; 4]].concat();
+        let to_all = |number: [u8; 4]| [&number[..], &[0; 4], &[0xff; 4]].concat();
         // Of a payload of two pieces this is the first.
         let form = u8::from(in_pieces) << 1;
         let payload = |before: usize| {
@@ -135,7 +145,7 @@ impl Cast {
             let part = [&[0, 2][..], &varint(2 * payload.len() as u32)].concat();
             [if in_pieces { part } else { Vec::new() }, payload].concat()
         };
-        match KINDS[kind - 1] {
+        match name {
             "ping" => [&number[..], &words(6)].concat(),
             "ack" => [&number[..], &words(6)].concat(),
             "ask" => [&number[..], &self.other().id.to_le_bytes(), &200_000u32.to_le_bytes()].concat(),
@@ -143,19 +153,19 @@ impl Cast {
             "news" => self.records(most, 0),
             "list" => [&self.range()[..], &number, &words(most.saturating_sub(20) / 4 * 4)].concat(),
             "diff" => [&self.range()[..], &[8], &[0xff; 8], &self.records(most.saturating_sub(25), 0)].concat(),
-            "join" => [&number[..], &words(8), &[1, 1], &record_of(self.peer, 0)].concat(),
+            "join" => [&number[..], &words(8), &[forge::VERSION; 2], &record_of(self.peer, 0)].concat(),
             "welcome" => [&number[..], &[1], &words(8), &record_of(self.peer, 0)].concat(),
             "introduce" => words(8),
             "claim" => record_of(self.other(), 0),
-            "relay" => [&shares[..], &self.records(most.saturating_sub(12), 0)].concat(),
-            "relay-ack" | "cast-ack" => [&number[..], &[1]].concat(),
+            "hand" => [&to_all(records)[..], &self.records(most.saturating_sub(12), 0)].concat(),
+            "hand-ack" => [&records[..], &[1]].concat(),
             "leave" | "leave-ack" | "fetched" => number.to_vec(),
             // Of one part, and of as many as there may be.
             "sums" => [&[0], &self.range()[..], &number, &words(if most < 200 { 2 } else { 32 })].concat(),
             "parts" => [&self.range()[..], &[5], &[0xff; 4]].concat(),
-            "cast" => {
+            "hand of a message" => {
                 let piece = [&self.origin()[..], &[2, form], &words(4), &payload(34)].concat();
-                [&shares[..], &piece].concat()
+                [&to_all(message)[..], &piece].concat()
             }
             "give" => {
                 self.given = (self.given + 1).min(30);
@@ -173,9 +183,9 @@ impl Cast {
             }
             "direct" => [&number[..], &[form], &words(4), &payload(13)].concat(),
             "direct-ack" => [&number[..], &[0, 1]].concat(),
-            "delta" => [&shares[..], &self.chunk(most.saturating_sub(12))].concat(),
+            "hand of a map" => [&to_all(map)[..], &self.chunk(most.saturating_sub(12))].concat(),
             "given" => self.chunk(most),
-            "delta-ack" => [&number[..], &[1, 3]].concat(),
+            "hand-ack of a map" => [&map[..], &[1, 3]].concat(),
             "fetch" => {
                 let mut body = number.to_vec();
                 while body.len() + 14 <= most.clamp(18, 4 + 16 * 14) {
@@ -204,17 +214,17 @@ impl Cast {
         chunk
     }
 
-    fn frames(&mut self, (kind, in_pieces): (usize, bool), shape: Shape) -> Vec<Vec<u8>> {
+    fn frames(&mut self, (kind, name): (usize, &str), shape: Shape) -> Vec<Vec<u8>> {
         let room = FULL - BEFORE;
         (self.giver, self.given) = (self.origin(), 0);
         let frame = |body: Vec<u8>| forge::frame(kind as u8, &body);
         match shape {
-            Shape::Alone => vec![frame(self.body(kind, 26, in_pieces))],
-            Shape::Long => vec![frame(self.body(kind, room - 4, in_pieces))],
+            Shape::Alone => vec![frame(self.body(name, 26))],
+            Shape::Long => vec![frame(self.body(name, room - 4))],
             Shape::Many => {
                 let (mut frames, mut len) = (Vec::new(), 0);
                 loop {
-                    let frame = frame(self.body(kind, 26, in_pieces));
+                    let frame = frame(self.body(name, 26));
                     len += frame.len();
                     if len > room {
                         return frames;
@@ -282,18 +292,17 @@ pub fn report(sizes: &[usize], budget: Duration) -> Report {
         let (others, chosen, peer) = (bed.others(), bed.chosen(), bed.peer);
         let mut cast = Cast { others, chosen, speaks_of_chosen: false, peer, number: 7, giver: Vec::new(), given: 0 };
         let mut dearest = (0.0f64, 0.0f64);
-        let whole = (1..).zip(KINDS).map(|(kind, name)| (kind, name, false));
-        let pieces = IN_PIECES.into_iter().map(|(kind, name)| (usize::from(kind), name, true));
-        for (kind, name, in_pieces) in whole.chain(pieces) {
+        for (kind, name) in (1..).zip(KINDS).chain(OTHERS) {
             let shapes = SHAPES.iter().map(|(shape, word, chosen)| {
                 cast.speaks_of_chosen = *chosen;
-                let batch = match KINDS[kind - 1] {
+                let data = name.starts_with("hand of") || name.starts_with("give") || name.starts_with("direct");
+                let batch = match name {
                     "sums" => FEW,
-                    "cast" | "give" | "direct" | "delta" if *shape == Shape::Alone => LONG_RUN,
+                    _ if data && !name.contains("ack") && *shape == Shape::Alone => LONG_RUN,
                     _ => BATCH,
                 };
                 let datagrams: Vec<Vec<u8>> =
-                    (0..batch).map(|_| bed.datagram(&cast.frames((kind, in_pieces), *shape).concat())).collect();
+                    (0..batch).map(|_| bed.datagram(&cast.frames((kind, name), *shape).concat())).collect();
                 let mut cost = measure(&bed, &datagrams, budget);
                 for _ in 0..AGAIN {
                     if cost.time > MOST_PINGS * ping.time {

@@ -21,7 +21,7 @@ fn key(number: usize) -> String {
 /// What comes down the tree of a member's bulk log, to be passed on to nobody: these keys, all with one value, from this
 /// version on.
 fn delta(owner: Sender, from: u32, keys: impl ExactSizeIterator<Item = usize>, value: u8) -> Vec<u8> {
-    let (number, (low, high)) = ((owner.id as u32).rotate_right(8) ^ from, (0, 0));
+    let (number, (low, high)) = (forge::handed((owner.id as u32).rotate_right(8) ^ from, 3), (0, 0));
     let mut body: Vec<u8> = [number, low, high].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
     body.extend(owner.id.to_le_bytes());
     body.extend(&owner.tag().to_le_bytes()[..3]);
@@ -37,7 +37,7 @@ fn delta(owner: Sender, from: u32, keys: impl ExactSizeIterator<Item = usize>, v
         body.extend(forge::varint(VALUE as u32));
         body.extend([value; VALUE]);
     }
-    forge::frame(forge::kind::DELTA, &body)
+    forge::frame(forge::kind::HAND, &body)
 }
 
 /// The bed, and ten keys of each other member but for the peer; and how many bytes that took for each key, beside the key

@@ -1,21 +1,101 @@
 //! What goes down the tree (`tree.rs`): jobs that others hand to this node, and those that it hands out.
 
+use heapless::Vec;
+
 use super::Node;
 use super::receive::Speaker;
+use super::reply::Say;
 use super::send::{Pending, What, behind};
 use crate::budget;
-use crate::member::Address;
+use crate::member::{Address, NodeId};
+use crate::members::Index;
+use crate::relay::PARCEL;
+use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::tree::{Job, Kind, Preference};
-use crate::wire::{Passing, Writer, kind, write_piece};
+use crate::tree::{Delta, Job, Kind, Message, Preference, Range32, live_in};
+use crate::wire::{Content, Passing, Writer, kind, write_piece};
+
+/// What its service has made of something that this node was handed.
+pub(super) enum Taken {
+    /// It is not acknowledged, so that it comes again.
+    Refused,
+    /// It cannot go on from here.
+    Stays,
+    /// It does not reach back to what is here.
+    Gap,
+    /// What of it is still news, and who handed it over, if that is known.
+    Parcel(Vec<Index, PARCEL>, Option<NodeId>),
+    /// Without one it has come, but is not there to be passed on.
+    Message(Option<Message>),
+    Delta(Delta),
+}
 
 impl<A: Address, S: Storage> Node<A, S> {
     // In.
 
-    /// Whether this node can pass on what it is handed. A newcomer knows too few of those who are to have it, and a node
-    /// that leaves may be gone before they do.
-    pub(super) fn can_pass_on(&self) -> bool {
-        !self.detector.isolated && !self.walk.by_newcomer() && self.leave.is_none()
+    /// Something that is to be passed on to all members of a range. Its service takes it; whether it can go on from here is
+    /// decided for all of them.
+    pub(super) fn on_hand(&mut self, number: u32, range: Range32, content: Content<'_>, speaker: &mut Speaker<A>) {
+        let (introduce, teller) = (speaker.known.is_none(), speaker.head.sender);
+        let known = self.core.tree.has_taken(number);
+        let passing = if known {
+            if matches!(content, Content::Piece(_)) {
+                self.core.stats.casts_in = self.core.stats.casts_in.wrapping_add(1);
+                self.core.stats.duplicates = self.core.stats.duplicates.wrapping_add(1);
+            }
+            Some(Passing::Yes)
+        } else {
+            let taken = match &content {
+                Content::Records(records) => self.take_parcel(*records, speaker),
+                Content::Piece(piece) if self.keeps_data() => self.take_cast(piece, teller),
+                Content::Chunk(chunk) if self.keeps_data() => self.take_delta(chunk, teller),
+                _ => Taken::Stays,
+            };
+            self.pass_on(taken, range)
+        };
+        let Some(passing) = passing else { return };
+        if passing == Passing::Yes && !known {
+            self.core.tree.note_taken(number);
+        }
+        let have = if let Content::Chunk(chunk) = &content { self.have_of(chunk) } else { 0 };
+        self.respond(speaker, Say::HandAck { number, passing, have, introduce });
+    }
+
+    /// Passes on what has been taken, if it can go on from here. Gives the acknowledgement, if there is to be one.
+    fn pass_on(&mut self, taken: Taken, range: Range32) -> Option<Passing> {
+        match taken {
+            Taken::Refused => return None,
+            Taken::Stays => return Some(Passing::No),
+            Taken::Gap => return Some(Passing::Gap),
+            // A newcomer knows too few of those who are to have it, and a node that leaves may be gone before they do.
+            _ if self.detector.isolated || self.walk.by_newcomer() || self.leave.is_some() => return Some(Passing::No),
+            _ if live_in(range, &self.core.members).next().is_none() => return Some(Passing::Yes),
+            _ => {}
+        }
+        let hop = self.detector.hop(&self.core.config);
+        let core = &mut self.core;
+        let passes_on = match taken {
+            Taken::Parcel(parcel, _) if parcel.is_empty() => true,
+            Taken::Parcel(parcel, from) => {
+                let room = self.relays.has_room_for(from, &core.tree, &core.config);
+                if room {
+                    self.relays.pass_on(parcel, (from, range), self.detector.unit(&core.config), core);
+                } else {
+                    core.refuse(DropReason::Busy);
+                }
+                room
+            }
+            Taken::Message(Some(message)) => {
+                if !self.broadcasts.hand_out(message, range, hop, core) {
+                    core.refuse(DropReason::Busy);
+                    return None;
+                }
+                true
+            }
+            Taken::Delta(delta) => self.state.pass_on(delta, range, hop, core),
+            _ => false,
+        };
+        Some(if passes_on { Passing::Yes } else { Passing::No })
     }
 
     /// A delegate's acknowledgement of what it was handed; of a map it says how far it has come.
@@ -58,11 +138,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     pub(super) fn write_hand(&mut self, at: usize, writer: &mut Writer<'_>) -> Option<()> {
         let handoff = self.core.tree.get(at)?;
         let (job, range, number) = (handoff.job(), handoff.range, handoff.ask.number);
-        let frame = writer.begin(match job.kind() {
-            Kind::Parcel => kind::RELAY,
-            Kind::Message => kind::CAST,
-            Kind::Delta => kind::DELTA,
-        })?;
+        let frame = writer.begin(kind::HAND)?;
         let head = writer.u32(number).and(writer.u32(range.low)).and(writer.u32(range.high));
         let content = head.and_then(|()| match job {
             Job::Parcel(name) => self.write_parcel(name, writer),
@@ -79,7 +155,7 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// when it was packed; then the rest is told as other news is.
     fn write_parcel(&mut self, name: u32, writer: &mut Writer<'_>) -> Option<()> {
         let records = self.relays.records(name).iter();
-        let fits = |index: &&u32| self.core.members.write(**index, self.core.now, writer).is_some();
+        let fits = |index: &&Index| self.core.members.write(**index, self.core.now, writer).is_some();
         let count = records.take_while(fits).count();
         if count == 0 {
             return None;

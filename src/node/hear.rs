@@ -3,6 +3,7 @@
 use heapless::Vec;
 
 use super::Node;
+use super::hand;
 use super::receive::Speaker;
 use super::reply::Say;
 use crate::broadcast::{At, Give, MOST_GIVEN, Taken};
@@ -12,7 +13,7 @@ use crate::members::MYSELF;
 use crate::share::{Claim, make_room};
 use crate::stats::DropReason;
 use crate::storage::{FewOf, Storage, must_fit};
-use crate::tree::{Message, Range32, live_in};
+use crate::tree::Message;
 use crate::walk::{MOST_POSITIONS, Range};
 use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Position, Pull, Reader};
 
@@ -22,50 +23,32 @@ const BATCH: usize = 8;
 impl<A: Address, S: Storage> Node<A, S> {
     // Broadcasts.
 
-    /// A broadcast, to be passed on to all members of a range. What came before is passed on all the same: the range may
-    /// be another's who did not.
-    pub(super) fn on_cast(&mut self, number: u32, range: Range32, piece: &Piece<'_>, speaker: &mut Speaker<A>) {
-        if self.core.tree.has_taken(number) {
-            self.core.stats.casts_in = self.core.stats.casts_in.wrapping_add(1);
-            self.core.stats.duplicates = self.core.stats.duplicates.wrapping_add(1);
-            return self.respond(speaker, Say::CastAck { number, passes_on: true });
+    /// Takes a piece of a broadcast that goes down the tree. What came before goes on all the same: the range may be another's
+    /// who did not.
+    pub(super) fn take_cast(&mut self, piece: &Piece<'_>, teller: NodeId) -> hand::Taken {
+        let taken = self.take_piece(piece, teller);
+        match taken {
+            Taken::Refused(DropReason::Hollow) => hand::Taken::Stays,
+            // It comes again, when there may be room for it, or its origin may be known.
+            Taken::Refused(_) => hand::Taken::Refused,
+            Taken::Never => hand::Taken::Message(None),
+            Taken::New(_) | Taken::Known => hand::Taken::Message(self.message_of(taken, piece)),
         }
-        let taken = self.take_piece(piece, speaker.head.sender);
-        let passes_on = match taken {
-            // Not acknowledged, it comes again, when there may be room for it, or its origin may be known.
-            Taken::Refused(reason) if reason != DropReason::Hollow => return,
-            Taken::Refused(_) => false,
-            _ if live_in(range, &self.core.members).next().is_none() => true,
-            Taken::Never => false,
-            Taken::New(_) | Taken::Known => match self.pass_on(taken, range, piece) {
-                Some(passes_on) => passes_on,
-                None => return self.refuse(DropReason::Busy),
-            },
-        };
-        if passes_on {
-            self.core.tree.note_taken(number);
-        }
-        self.respond(speaker, Say::CastAck { number, passes_on });
     }
 
-    /// Passes a piece on to all in a range; whether that could be done, or `None` if there is no room to do it now.
-    fn pass_on(&mut self, taken: Taken, range: Range32, piece: &Piece<'_>) -> Option<bool> {
-        if !self.can_pass_on() || piece.part.bytes.len() + MOST_BEFORE_PAYLOAD > self.core.config.max_datagram() {
-            return Some(false);
-        }
+    /// What of the log passes a piece on, if it is there and fits a datagram of this node's.
+    fn message_of(&self, taken: Taken, piece: &Piece<'_>) -> Option<Message> {
+        let fits = piece.part.bytes.len() + MOST_BEFORE_PAYLOAD <= self.core.config.max_datagram();
         let Origin { id, tag } = piece.origin;
         let held = match taken {
             Taken::New(at) => self.broadcasts.log.get(at).map(|entry| (at, entry)),
             _ => self.broadcasts.log.find(id, tag, piece.seq),
         };
-        let Some((at, entry)) = held else { return Some(false) };
+        let (at, entry) = held.filter(|_| fits)?;
         let message = Message { at, piece: piece.seq.saturating_sub(entry.seq) as u8 };
         // Of a message that is not whole, this piece may have gone by.
-        if entry.came.checked_shr(message.piece.into()).is_none_or(|came| came & 1 == 0) {
-            return Some(false);
-        }
-        let unit = self.detector.hop(&self.core.config);
-        self.broadcasts.hand_out(message, range, unit, &mut self.core).then_some(true)
+        let came = entry.came.checked_shr(message.piece.into()).is_some_and(|came| came & 1 == 1);
+        came.then_some(message)
     }
 
     /// Takes a piece of a broadcast that this member has sent, and sees to those before it that are missing.

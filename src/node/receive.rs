@@ -13,7 +13,10 @@ use crate::stats::DropReason;
 use crate::storage::{Breadth, Storage};
 use crate::tree::Range32;
 use crate::walk;
-use crate::wire::{self, ANYONE, Answer, Foreign, Frame, Head, Passing, Reader, Roots, Seal, What, Word, kind};
+use crate::wire::{
+    self, ANYONE, Answer, CHUNK, Content, Foreign, Frame, Head, Passing, Reader, Roots, Seal, What, Word, content_of,
+    kind,
+};
 
 /// Who a datagram is from.
 #[derive(Clone, Copy)]
@@ -199,8 +202,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             Frame::News(records) => self.on_news(records, speaker),
             Frame::Ack { number, .. } if self.challenges.asked_claimant(number) => self.on_claimant(number, speaker),
             // Who passes news on may be news itself that has not come here yet.
-            Frame::Relay { number, low, high, records } => {
-                self.on_relay(number, Range32 { low, high }, records, speaker);
+            Frame::Hand { number, low, high, content: records @ Content::Records(_) } => {
+                self.on_hand(number, Range32 { low, high }, records, speaker);
             }
             _ if speaker.known.is_none() => self.refuse(DropReason::Stranger),
             _ if is_laborious(&frame) && core::mem::replace(&mut speaker.busied, true) => self.refuse(DropReason::Busy),
@@ -239,22 +242,15 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
             }
             Frame::Claim(record) => self.on_claim(record, speaker.addr),
-            Frame::RelayAck { number, passes_on } => {
-                self.on_hand_ack(number, passing(passes_on), 0, speaker);
-            }
+            Frame::HandAck { number, passing, have } => self.on_hand_ack(number, passing, have, speaker),
             Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
             Frame::Have { low, high, answer, positions } if self.keeps_data() => {
                 self.on_have((low, high), answer, positions, speaker);
             }
-            Frame::Cast { number, low, high, piece } if self.keeps_data() => {
-                self.on_cast(number, Range32 { low, high }, &piece, speaker);
+            Frame::Hand { number, low, high, content } if self.keeps_data() => {
+                self.on_hand(number, Range32 { low, high }, content, speaker);
             }
-            Frame::Delta { number, low, high, chunk } if self.keeps_data() => {
-                self.on_delta(number, Range32 { low, high }, &chunk, speaker);
-            }
-            Frame::DeltaAck { .. } | Frame::Fetch { .. } | Frame::Given(_) | Frame::Fetched { .. }
-                if self.keeps_maps() =>
-            {
+            Frame::Fetch { .. } | Frame::Given(_) | Frame::Fetched { .. } if self.keeps_maps() => {
                 self.on_map(frame, speaker);
             }
             Frame::Foreign(foreign) => self.decline(foreign, speaker),
@@ -266,7 +262,6 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_map(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
         match frame {
-            Frame::DeltaAck { number, passing, have } => self.on_hand_ack(number, passing, have, speaker),
             Frame::Fetch { number, wants } => self.on_fetch(number, wants, speaker),
             Frame::Given(chunk) => self.on_given(&chunk, speaker),
             Frame::Fetched { number } => self.on_fetched(number, speaker),
@@ -276,7 +271,6 @@ impl<A: Address, S: Storage> Node<A, S> {
 
     fn on_message(&mut self, frame: Frame<'_>, speaker: &mut Speaker<A>) {
         match frame {
-            Frame::CastAck { number, passes_on } => self.on_hand_ack(number, passing(passes_on), 0, speaker),
             Frame::Pull(pull) => self.on_pull(pull, speaker),
             Frame::Give(piece) => self.on_give(&piece, speaker),
             Frame::Lack(lack) => self.on_lack(&lack, speaker),
@@ -290,12 +284,16 @@ impl<A: Address, S: Storage> Node<A, S> {
     /// Something that this node does not keep: it says so to whoever waits for an acknowledgement, so that another passes it
     /// on.
     fn decline(&mut self, Foreign { kind, number, piece }: Foreign, speaker: &mut Speaker<A>) {
-        let of_maps = matches!(kind, kind::DELTA | kind::DELTA_ACK | kind::FETCH | kind::GIVEN | kind::FETCHED);
+        let of_maps = match kind {
+            kind::HAND => content_of(number) == CHUNK,
+            kind => matches!(kind, kind::FETCH | kind::GIVEN | kind::FETCHED),
+        };
         self.refuse(if of_maps { DropReason::StateRoom } else { DropReason::MessageRoom });
         match kind {
-            kind::CAST => self.respond(speaker, Say::CastAck { number, passes_on: false }),
+            kind::HAND => {
+                self.respond(speaker, Say::HandAck { number, passing: Passing::No, have: 0, introduce: false });
+            }
             kind::DIRECT => self.respond(speaker, Say::DirectAck { number, piece, taken: false }),
-            kind::DELTA => self.respond(speaker, Say::DeltaAck { number, passing: Passing::No, have: 0 }),
             _ => {}
         }
     }
@@ -460,21 +458,16 @@ impl<A: Address, S: Storage> Node<A, S> {
     }
 }
 
-fn passing(passes_on: bool) -> Passing {
-    if passes_on { Passing::Yes } else { Passing::No }
-}
-
 /// Whether a frame calls for a look at all members, or at all messages, or for pings to another.
 fn is_laborious(frame: &Frame<'_>) -> bool {
     let wants = matches!(frame, Frame::Diff { wanted: 1.., .. });
     let tables = wants || matches!(frame, Frame::List { .. } | Frame::Sums { .. } | Frame::Have { .. });
-    let messages = matches!(frame, Frame::Cast { .. } | Frame::Pull(_) | Frame::Direct { .. });
+    let data = matches!(frame, Frame::Hand { .. } | Frame::Pull(_) | Frame::Direct { .. } | Frame::Fetch { .. });
     let foreign = matches!(
         frame,
-        Frame::Foreign(Foreign { kind: kind::CAST | kind::PULL | kind::HAVE | kind::DIRECT, .. })
-            | Frame::Foreign(Foreign { kind: kind::DELTA | kind::FETCH, .. })
+        Frame::Foreign(Foreign { kind: kind::HAND | kind::HAVE | kind::FETCH | kind::PULL | kind::DIRECT, .. })
     );
     // It has others sent pings: a datagram pays for one.
     let probes = matches!(frame, Frame::Ask { .. });
-    tables || messages || foreign || probes || matches!(frame, Frame::Delta { .. } | Frame::Fetch { .. })
+    tables || data || foreign || probes
 }

@@ -1,6 +1,7 @@
 //! Maps in and out: deltas and what they leave to be fetched.
 
 use super::Node;
+use super::hand::Taken;
 use super::receive::Speaker;
 use super::reply::Say;
 use super::send::{Pending, What, behind};
@@ -13,70 +14,46 @@ use crate::node_core::Deadline;
 use crate::state::{State, Took, WANTS};
 use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::tree::{Range32, live_in};
-use crate::wire::{Chunk, MOST_VERSION, Passing, Reader};
+use crate::tree::Delta;
+use crate::wire::{Chunk, ChunkHead, MOST_VERSION, Reader};
 
 impl<A: Address, S: Storage> Node<A, S> {
     // In.
 
-    /// A part of somebody's map, to be passed on to all members of a range. What came before is passed on all the same: the
-    /// range may be another's who did not.
-    pub(super) fn on_delta(&mut self, number: u32, range: Range32, chunk: &Chunk<'_>, speaker: &mut Speaker<A>) {
-        let head = &chunk.head;
-        let log = if head.vital { VITAL_LOG } else { BULK };
-        let Some(owner) = self.core.members.find_life(head.origin.id, head.origin.tag) else {
-            // Not acknowledged, it comes again, when its owner may be known.
-            return self.refuse(DropReason::UnknownOwner);
+    /// Takes a part of somebody's map that goes down the tree. What came before goes on all the same: the range may be
+    /// another's who did not.
+    pub(super) fn take_delta(&mut self, chunk: &Chunk<'_>, teller: NodeId) -> Taken {
+        let ChunkHead { origin, vital, span, newest, .. } = chunk.head;
+        let Some(owner) = self.core.members.find_life(origin.id, origin.tag) else {
+            // It comes again, when its owner may be known.
+            self.refuse(DropReason::UnknownOwner);
+            return Taken::Refused;
         };
-        let acknowledge = |passing, have| Say::DeltaAck { number, passing, have };
         if !self.keeps_maps() {
-            let mut versions = [0; 2];
-            if let Some(version) = versions.get_mut(log) {
-                *version = head.newest;
-            }
-            self.pass_map_over(owner, versions);
+            self.pass_map_over(owner, versions_of(chunk));
             self.refuse(DropReason::StateRoom);
-            return self.respond(speaker, acknowledge(Passing::No, 0));
+            return Taken::Stays;
         }
-        let version = |node: &Self| node.core.members.map(owner).log(log).version;
-        if self.core.tree.has_taken(number) {
-            return self.respond(speaker, acknowledge(Passing::Yes, version(self)));
+        match self.take_chunk(chunk, owner, (teller, true)) {
+            Took::Unfit => Taken::Gap,
+            Took::Refused => Taken::Stays,
+            _ => Taken::Delta(Delta { owner, tag: origin.tag, vital, from: span.from, to: newest }),
         }
-        let took = self.take_chunk(chunk, owner, (speaker.head.sender, true));
-        let passing = match took {
-            Took::Unfit => Passing::Gap,
-            Took::Refused => Passing::No,
-            _ if live_in(range, &self.core.members).next().is_none() => Passing::Yes,
-            _ => match self.pass_delta_on((owner, head.vital), (head.span.from, head.newest), range) {
-                true => Passing::Yes,
-                false => Passing::No,
-            },
-        };
-        if passing == Passing::Yes {
-            self.core.tree.note_taken(number);
-        }
-        self.respond(speaker, acknowledge(passing, version(self)));
     }
 
-    /// Passes a log on to all in a range; whether that could be done. If not, another delegate may be less busy.
-    fn pass_delta_on(&mut self, log: (Index, bool), versions: (u32, u32), range: Range32) -> bool {
-        if !self.can_pass_on() {
-            return false;
-        }
-        let unit = self.detector.hop(&self.core.config);
-        self.state.pass_on(log, versions, range, unit, &mut self.core)
+    /// How far this node has come with the log that a chunk is of.
+    pub(super) fn have_of(&self, chunk: &Chunk<'_>) -> u32 {
+        let owner = self.core.members.find_life(chunk.head.origin.id, chunk.head.origin.tag);
+        let owner = owner.filter(|_| self.keeps_maps());
+        owner.map_or(0, |owner| self.core.members.map(owner).log(log_of(chunk)).version)
     }
 
     /// Takes a chunk that this member has sent, down the tree or because it was asked for, and sees to what it has beyond.
     fn take_chunk(&mut self, chunk: &Chunk<'_>, owner: Index, (teller, cast): (NodeId, bool)) -> Took {
         self.core.stats.chunks_in = self.core.stats.chunks_in.wrapping_add(1);
         if owner == MYSELF {
-            let mut versions = [0; 2];
-            if let Some(version) = versions.get_mut(if chunk.head.vital { VITAL_LOG } else { BULK }) {
-                *version = chunk.head.newest;
-            }
             let own = self.core.members.map(MYSELF).versions();
-            self.state.note_doubt(versions, own);
+            self.state.note_doubt(versions_of(chunk), own);
             return Took::Old;
         }
         // What goes down the tree comes from the owner and ends there: the last that somebody wrote who leaves may come
@@ -86,7 +63,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             return Took::Old;
         }
         let by_owner = teller == chunk.head.origin.id;
-        let log = if chunk.head.vital { VITAL_LOG } else { BULK };
+        let log = log_of(chunk);
         let refused = self.core.members.map(owner).log(log).refused;
         let took = self.state.take(chunk, (owner, by_owner), &mut self.core);
         // Some of it may have been taken.
@@ -295,4 +272,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
         behind(self.state.owed_gives(), passed).map(|(at, to)| self.pays(What::Maps(at), to, Class::State))
     }
+}
+
+fn log_of(chunk: &Chunk<'_>) -> usize {
+    if chunk.head.vital { VITAL_LOG } else { BULK }
+}
+
+/// How far there is known to be something, of the log that a chunk is of.
+fn versions_of(chunk: &Chunk<'_>) -> [u32; 2] {
+    let mut versions = [0; 2];
+    if let Some(version) = versions.get_mut(log_of(chunk)) {
+        *version = chunk.head.newest;
+    }
+    versions
 }

@@ -101,10 +101,12 @@ pub(super) enum Say {
     LeaveAck {
         number: u32,
     },
-    /// The piece has arrived, and goes on from here or not.
-    CastAck {
+    /// What I was handed has arrived, and goes on from here or not; what is here of it.
+    HandAck {
         number: u32,
-        passes_on: bool,
+        passing: Passing,
+        have: u32,
+        introduce: bool,
     },
     /// My positions in that range; and yours, if this is not the answer to that already?
     Have {
@@ -117,18 +119,6 @@ pub(super) enum Say {
         number: u32,
         piece: u8,
         taken: bool,
-    },
-    /// The part of a map has arrived, and goes on from here or not; what is here of it.
-    DeltaAck {
-        number: u32,
-        passing: Passing,
-        have: u32,
-    },
-    /// The parcel has arrived, and goes on from here or not.
-    RelayAck {
-        number: u32,
-        passes_on: bool,
-        introduce: bool,
     },
 }
 
@@ -242,15 +232,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             Say::Diff(diff) => diff.write(writer, &self.core.members),
             Say::Parts(parts) => parts.write(writer),
             Say::LeaveAck { number } => writer.frame(kind::LEAVE_ACK, |body| body.u32(number)),
-            Say::CastAck { number, passes_on } => writer.frame(kind::CAST_ACK, |body| {
-                body.u32(number)?;
-                body.u8(u8::from(passes_on))
-            }),
             Say::Have { low, high, answer } if self.keeps_data() => {
                 walk::write_have((low, high), answer, (&self.broadcasts, &self.state), &self.core.members, writer)
-            }
-            Say::DeltaAck { number, passing, have } => {
-                writer.frame(kind::DELTA_ACK, |body| body.delta_ack(number, passing, have))
             }
             Say::DirectAck { number, piece, taken } => writer.frame(kind::DIRECT_ACK, |body| {
                 body.u32(number)?;
@@ -259,11 +242,8 @@ impl<A: Address, S: Storage> Node<A, S> {
             }),
             // Whoever compares nothing does not answer comparisons.
             Say::Have { .. } => None,
-            Say::RelayAck { number, passes_on, introduce } => {
-                writer.frame(kind::RELAY_ACK, |body| {
-                    body.u32(number)?;
-                    body.u8(u8::from(passes_on))
-                })?;
+            Say::HandAck { number, passing, have, introduce } => {
+                writer.frame(kind::HAND_ACK, |body| body.hand_ack(number, passing, have))?;
                 if introduce { write_introduce(reply.to, &self.core, writer) } else { Some(()) }
             }
         }

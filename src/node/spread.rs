@@ -3,6 +3,7 @@
 use heapless::Vec;
 
 use super::Node;
+use super::hand::Taken;
 use super::learn::{Source, Telling};
 use super::receive::Speaker;
 use super::reply::{Reply, Say};
@@ -11,7 +12,6 @@ use crate::members::Index;
 use crate::relay::{self, PARCEL};
 use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::tree::Range32;
 use crate::walk::{self, Diff, Range};
 use crate::wire::{Reader, What};
 
@@ -44,34 +44,19 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// A parcel of news, to be passed on to all members of a range. Only what this node holds itself by now is, and
-    /// only while it is news, so that nobody can have the past told again.
-    pub(super) fn on_relay(&mut self, number: u32, range: Range32, records: Reader<'_>, speaker: &mut Speaker<A>) {
-        let introduce = speaker.known.is_none();
-        if self.core.tree.has_taken(number) {
-            return self.respond(speaker, Say::RelayAck { number, passes_on: true, introduce });
-        }
+    /// Learns a parcel of news. Of that only what this node holds itself by now goes on, and only while it is news, so that
+    /// nobody can have the past told again.
+    pub(super) fn take_parcel(&mut self, records: Reader<'_>, speaker: &Speaker<A>) -> Taken {
         let there =
             speaker.known.and_then(|index| self.core.members.get(index)).is_some_and(|held| held.addr == speaker.addr);
         let from = Some(speaker.head.sender).filter(|_| there);
         self.learn_all(records, Source::Relay, speaker.head.sender);
-        let (held, believed) = self.held_of(records);
-        let able = self.can_pass_on() && believed && held.len() <= relay::capacity::<A>(&self.core.config);
-        let mut parcel = held;
+        let (mut parcel, believed) = self.held_of(records);
+        if !believed || parcel.len() > relay::capacity::<A>(&self.core.config) {
+            return Taken::Stays;
+        }
         parcel.retain(|index| self.core.members.is_news(*index));
-        let room = parcel.is_empty() || self.relays.has_room_for(from, &self.core.tree, &self.core.config);
-        if able && !room {
-            self.refuse(DropReason::Busy);
-        }
-        let passes_on = able && room;
-        if passes_on {
-            self.core.tree.note_taken(number);
-            if !parcel.is_empty() {
-                let unit = self.detector.unit(&self.core.config);
-                self.relays.pass_on(parcel, (from, range), unit, &mut self.core);
-            }
-        }
-        self.respond(speaker, Say::RelayAck { number, passes_on, introduce });
+        Taken::Parcel(parcel, from)
     }
 
     /// Which of these records this node holds just so, and whether it holds all of them so or later.

@@ -14,8 +14,8 @@ use crate::member::{Certificate, Life, Liveness, MAX_JUMP, Member, NodeId, Recor
 use crate::node::Node;
 use crate::storage::Storage;
 use crate::wire::{
-    self, Frame, Head, Lack, Origin, Part, Piece, Position, Pull, Reader, Roots, Seal, Writer, kind, write_frame,
-    write_part, write_piece,
+    self, Content, Frame, Head, Lack, Origin, Part, Passing, Piece, Position, Pull, Reader, Roots, Seal, Writer, kind,
+    write_frame, write_part, write_piece,
 };
 
 pub use attacks::{Attack, Stance, UnknownName};
@@ -84,10 +84,8 @@ impl Forger {
     /// A member that there is not, which all others are to be told of by whoever gets this.
     pub fn parcel<A: HostAddress>(&self, number: u32, id: u64) -> Vec<u8> {
         self.write(|writer| {
-            let frame = writer.begin(kind::RELAY)?;
-            writer.u32(number)?;
-            writer.u32(0)?;
-            writer.u32(u32::MAX)?;
+            let frame = writer.begin(kind::HAND)?;
+            to_all(writer, wire::numbered(number, wire::RECORDS))?;
             writer.record(&invented::<A>(id))?;
             writer.end(frame)
         })
@@ -197,10 +195,8 @@ impl Forger {
     fn cast(&self, origin: Origin, seq: u32, payload: &[u8]) -> Vec<u8> {
         let part = Part { form: 0, topic: TOPIC.get(), piece: 0, pieces: 1, len: payload.len() as u32, bytes: payload };
         self.write(|writer| {
-            write_frame(kind::CAST, writer, |body| {
-                body.u32(seq ^ FORGED)?;
-                body.u32(0)?;
-                body.u32(u32::MAX)?;
+            write_frame(kind::HAND, writer, |body| {
+                to_all(body, wire::numbered((seq ^ FORGED) << 2, wire::PIECE))?;
                 write_piece(&Piece { origin, seq, part }, body)
             })
         })
@@ -348,14 +344,25 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
             let head = |body: &mut Writer<'_>| body.u64(low).and(body.u64(high)).and(body.bits(any));
             twist_list::<A>(kind::DIFF, head, records, writer, rng)
         }
-        Frame::Relay { number, low, high, records } => {
-            let share = |body: &mut Writer<'_>| body.u32(number).and(body.u32(low)).and(body.u32(high));
-            twist_list::<A>(kind::RELAY, share, records, writer, rng)
+        Frame::Hand { number, low, high, content } => {
+            let range = |body: &mut Writer<'_>| body.u32(number).and(body.u32(low)).and(body.u32(high));
+            match content {
+                Content::Records(records) => twist_list::<A>(kind::HAND, range, records, writer, rng),
+                Content::Piece(piece) => {
+                    let piece = twist_piece(&piece, rng);
+                    write_frame(kind::HAND, writer, |body| range(body).and(write_piece(&piece, body)))
+                }
+                Content::Chunk(chunk) => write_frame(kind::HAND, writer, |body| {
+                    range(body)?;
+                    maps::twist_chunk(&chunk, body, rng)
+                }),
+            }
         }
-        Frame::RelayAck { number, .. } => writer.frame(kind::RELAY_ACK, |body| {
-            body.u32(number)?;
-            body.u8(rng.below(2) as u8)
-        }),
+        Frame::HandAck { number: asked, .. } => {
+            let passing = [Passing::No, Passing::Yes, Passing::Gap][rng.below(3) as usize];
+            let number = if rng.chance(0.7) { asked } else { rng.draw() as u32 };
+            writer.frame(kind::HAND_ACK, |body| body.hand_ack(number, passing, any as u32))
+        }
         Frame::Welcome { number, mut record, .. } => {
             // One of the five answers that there are.
             let (code, record) = (rng.below(5) as u8, record.record::<A>()?);
@@ -375,6 +382,11 @@ fn twist_frame<A: HostAddress>(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &
     }
 }
 
+/// The number of what is handed out, and that it is to be passed on to all.
+fn to_all(writer: &mut Writer<'_>, number: u32) -> Option<()> {
+    writer.u32(number).and(writer.u32(0)).and(writer.u32(u32::MAX))
+}
+
 fn twist_piece<'d>(piece: &Piece<'d>, rng: &mut SimRng) -> Piece<'d> {
     let seq = if rng.chance(0.1) { u32::MAX } else { piece.seq.wrapping_add(rng.below(70) as u32).max(33) };
     let form = piece.part.form ^ u8::from(rng.chance(0.1));
@@ -386,20 +398,9 @@ fn twist_message(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) ->
     let any = rng.draw();
     let number = |number: u32, rng: &mut SimRng| if rng.chance(0.7) { number } else { rng.draw() as u32 };
     match frame {
-        Frame::Cast { number, low, high, piece } => {
-            let piece = twist_piece(&piece, rng);
-            write_frame(kind::CAST, writer, |body| {
-                body.u32(number).and(body.u32(low)).and(body.u32(high))?;
-                write_piece(&piece, body)
-            })
-        }
         Frame::Give(piece) => {
             let piece = twist_piece(&piece, rng);
             write_frame(kind::GIVE, writer, |body| write_piece(&piece, body))
-        }
-        Frame::CastAck { number: asked, .. } => {
-            let (number, passes_on) = (number(asked, rng), u8::from(rng.chance(0.8)));
-            writer.frame(kind::CAST_ACK, |body| body.u32(number).and(body.u8(passes_on)))
         }
         Frame::Pull(pull) => writer.frame(kind::PULL, |body| Pull { wanted: any, ..pull }.write(body)),
         Frame::Lack(lack) => {

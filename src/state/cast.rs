@@ -3,7 +3,7 @@
 use super::State;
 use crate::map::{BULK, LOGS, VITAL_LOG};
 use crate::member::{Address, NodeId};
-use crate::members::{Index, MYSELF, Members};
+use crate::members::{MYSELF, Members};
 use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -90,16 +90,14 @@ impl<S: Storage> State<S> {
     /// Passes what a chunk brought on to the others in a range; false, and nothing done, if there is no room.
     pub(crate) fn pass_on<A: Address>(
         &mut self,
-        (owner, vital): (Index, bool),
-        (from, to): (u32, u32),
+        delta: Delta,
         range: Range32,
         unit: u64,
         core: &mut Core<A, S>,
     ) -> bool {
-        let Some(tag) = core.members.get(owner).map(|record| record.tag()) else { return false };
         let able = can_hand_out(&core.tree);
         if able {
-            self.hand_out(Delta { owner, tag, vital, from, to }, range, unit, core);
+            self.hand_out(delta, range, unit, core);
         }
         able
     }

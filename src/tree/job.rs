@@ -5,6 +5,7 @@
 
 use crate::members::Index;
 use crate::storage::Either;
+use crate::wire::{CHUNK, PIECE, RECORDS};
 
 /// The services whose jobs the tree carries. Each has places of its own in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,15 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(super) const ALL: [Kind; 3] = [Kind::Parcel, Kind::Message, Kind::Delta];
+
+    /// What jobs of this kind are on the wire.
+    pub(super) fn content(self) -> u32 {
+        match self {
+            Kind::Parcel => RECORDS,
+            Kind::Message => PIECE,
+            Kind::Delta => CHUNK,
+        }
+    }
 }
 
 /// Something on its way to all members of a range.

@@ -12,7 +12,7 @@ pub(crate) const HOPS: u32 = 4;
 
 /// The most pieces of a message: one bit each in what is remembered of it.
 pub(crate) const MOST_PIECES: u8 = 32;
-/// The most bytes of a datagram before the payload of a cast: the head, a frame, whom to pass it on to, and the piece.
+/// The most bytes of a datagram before the payload of a message: the head, a frame, whom to pass it on to, and the piece.
 pub(crate) const MOST_BEFORE_PAYLOAD: usize = 23 + 4 + 12 + 8 + 3 + 5 + 1 + 4 + 7;
 
 /// Who broadcast something, and the tag of which life.
@@ -61,11 +61,6 @@ pub(crate) struct Lack {
 
 pub(super) fn decode(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
     Some(match kind {
-        kind::CAST => {
-            let (number, low, high) = (body.u32()?, body.u32()?, body.u32()?);
-            Frame::Cast { number, low, high, piece: piece(body).filter(|_| low <= high)? }
-        }
-        kind::CAST_ACK => Frame::CastAck { number: body.u32()?, passes_on: body.bool()? },
         kind::PULL => Frame::Pull(pull(&mut body)?),
         kind::GIVE => Frame::Give(piece(body)?),
         kind::LACK => Frame::Lack(Lack { pull: pull(&mut body)?, oldest: body.u32()?, newest: body.u32()? }),
@@ -98,12 +93,8 @@ pub(super) fn foreign(kind: u8, mut body: Reader<'_>) -> Option<Foreign> {
 impl Frame<'_> {
     pub(crate) fn foreign(&self) -> Foreign {
         let (kind, number, piece) = match self {
-            Frame::Cast { number, .. } => (kind::CAST, *number, 0),
             Frame::Direct { number, part } => (kind::DIRECT, *number, part.piece),
-            Frame::Delta { number, .. } => (kind::DELTA, *number, 0),
-            Frame::DeltaAck { .. } | Frame::Fetch { .. } | Frame::Given(_) | Frame::Fetched { .. } => {
-                (kind::FETCH, 0, 0)
-            }
+            Frame::Fetch { .. } | Frame::Given(_) | Frame::Fetched { .. } => (kind::FETCH, 0, 0),
             _ => (kind::PULL, 0, 0),
         };
         Foreign { kind, number, piece }
@@ -116,7 +107,7 @@ fn pull(body: &mut Reader<'_>) -> Option<Pull> {
     Some(Pull { number, origin, first: body.u32()?, wanted: body.u64()? })
 }
 
-fn piece(mut body: Reader<'_>) -> Option<Piece<'_>> {
+pub(super) fn piece(mut body: Reader<'_>) -> Option<Piece<'_>> {
     let origin = Origin { id: body.id()?, tag: body.u24()? };
     let seq = body.varint()?;
     let part = part(body)?;

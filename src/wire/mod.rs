@@ -9,7 +9,7 @@
 //!            +------+--------+-------+-----------+-------+-------------+--------+--------+--
 //!            1      2        4       8           3       varint
 //!
-//! form       bits 0-3  wire version, 1
+//! form       bits 0-3  wire version, 2
 //!            bit 4     OPEN: for whoever is at this address; the check value is seeded with tag 0
 //!            bit 5     FULL: the sender has refused members for want of room; do not compare tables with it. To another
 //!                       that has the sender's id: members whom the sender asked hold it to be that id
@@ -51,23 +51,19 @@
 //! | 11 | leave ack | number 4 |
 //! | 12 | introduce | cookie 8: I do not know you, join with this |
 //! | 13 | claim | record: this is said of you, and I do not believe it while you answer. Who does not say this in its life acknowledges the ping before it under the number whose lowest bit is another |
-//! | 14 | relay | number 4, low 4, high 4, records, 24 at most: pass these on to all between, in units of 2^32 of the id space |
-//! | 15 | relay ack | number 4, passes it on 1 |
+//! | 14 | hand | number 4, low 4, high 4, then by the two lowest bits of the number records, 24 at most (1), a piece (2) or a chunk (3): pass it on to all between, in units of 2^32 of the id space |
+//! | 15 | hand ack | number 4, passes it on 1 (no 0, yes 1, it does not reach back to what is here 2), of a chunk the version that is here, varint |
 //! | 16 | sums | of what 1 (records 0, positions 1), low 8, high 8, salt 4, sums 2 of as many equal parts of that range: a power of two, at most 16 |
 //! | 17 | given | a chunk that was asked for |
 //! | 18 | fetched | number 4: that is all for now |
 //! | 19 | parts | low 8, high 8, logarithm of how many parts 1, bits 4: which of the sums of the records in that range differ |
-//! | 20 | cast | number 4, low 4, high 4, piece: pass it on to all between, in units of 2^32 of the id space |
-//! | 21 | cast ack | number 4, passes it on 1 |
+//! | 20 | have | low 8, high 8, answer 1, positions, 48 at most: those of all in that range; the latest, if it is 0 to 0. Each is id 8, tag 3, three varints: how far the sender has come with that member's broadcasts, the bulk and the vital log |
+//! | 21 | fetch | number 4, then id 8, tag 3, flags 1, and for both logs, bulk and vital: version varint; if its flag is set, of which value there are pieces, varint, and bits 8 for those: what the sender has of 16 maps at most |
 //! | 22 | pull | number 4, origin 8, tag 3, first 4, bits 8: which broadcasts from there on the sender lacks |
 //! | 23 | give | a piece that was pulled; in one datagram those of one origin, 16 at most |
 //! | 24 | lack | number 4, origin 8, tag 3, first 4, bits 8: which of those the sender has not; oldest 4, newest 4: what there is, from the origin itself |
-//! | 25 | have | low 8, high 8, answer 1, positions, 48 at most: those of all in that range; the latest, if it is 0 to 0. Each is id 8, tag 3, three varints: how far the sender has come with that member's broadcasts, the bulk and the vital log |
-//! | 26 | direct | number 4, form 1, topic 4, part, payload |
-//! | 27 | direct ack | number 4, piece 1, taken 1 |
-//! | 28 | delta | number 4, low 4, high 4, chunk: pass it on to all between, in units of 2^32 of the id space |
-//! | 29 | delta ack | number 4, passes it on 1 (no 0, yes 1, it does not reach back to what is here 2), version that is here varint |
-//! | 30 | fetch | number 4, then id 8, tag 3, flags 1, and for both logs, bulk and vital: version varint; if its flag is set, of which value there are pieces, varint, and bits 8 for those: what the sender has of 16 maps at most |
+//! | 25 | direct | number 4, form 1, topic 4, part, payload |
+//! | 26 | direct ack | number 4, piece 1, taken 1 |
 //!
 //! ```text
 //! piece      +--------+-----+--------+------+-------+------+---------
@@ -106,11 +102,13 @@
 //! The roots in pings and acks are mixed with the number, so that a collision does not last. A ping takes 31 bytes and
 //! an ack 25 while the incarnation is below 128.
 
+mod hand;
 mod message;
 mod reader;
 mod state;
 mod writer;
 
+pub(crate) use hand::{CHUNK, Content, PIECE, Passing, RECORDS, content_of, numbered};
 pub(crate) use message::{
     ANSWER, Foreign, HOLLOW, HOPS, Lack, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, PART, Part, Piece, Pull, QUESTION,
     write_frame, write_part, write_piece,
@@ -118,7 +116,7 @@ pub(crate) use message::{
 pub(crate) use reader::Reader;
 pub(crate) use state::{
     Chunk, ChunkHead, Had, HadOf, MAX_KEY, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_ENTRIES,
-    MOST_OF_SPAN, MOST_VALUE, MOST_VERSION, Passing, Span, ValuePiece, Written, written_len,
+    MOST_OF_SPAN, MOST_VALUE, MOST_VERSION, Span, ValuePiece, Written, written_len,
 };
 pub(crate) use writer::{Writer, write_verdict};
 
@@ -126,7 +124,7 @@ use crate::hash::{Sip, mix};
 use crate::member::{Address, Certificate, NodeId, Record};
 use crate::stats::DropReason;
 
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 const OPEN: u8 = 1 << 4;
 const FULL: u8 = 1 << 5;
 const NEWCOMER: u8 = 1 << 6;
@@ -140,7 +138,7 @@ pub(crate) const ANYONE: u32 = 0;
 
 /// The longest address, so that every frame with one record fits the smallest datagram.
 pub(crate) const MAX_ADDR: usize = 28;
-/// The most bytes before the records of a relay, the head included.
+/// The most bytes before the records that are handed out, the head included.
 pub(crate) const MOST_BEFORE_RECORDS: usize = 23 + 4 + 12;
 const HEAD_BEFORE_CHECK: usize = 3;
 const HEAD_WITH_CHECK: usize = 7;
@@ -161,23 +159,19 @@ pub(crate) mod kind {
     pub(crate) const LEAVE_ACK: u8 = 11;
     pub(crate) const INTRODUCE: u8 = 12;
     pub(crate) const CLAIM: u8 = 13;
-    pub(crate) const RELAY: u8 = 14;
-    pub(crate) const RELAY_ACK: u8 = 15;
+    pub(crate) const HAND: u8 = 14;
+    pub(crate) const HAND_ACK: u8 = 15;
     pub(crate) const SUMS: u8 = 16;
     pub(crate) const GIVEN: u8 = 17;
     pub(crate) const FETCHED: u8 = 18;
     pub(crate) const PARTS: u8 = 19;
-    pub(crate) const CAST: u8 = 20;
-    pub(crate) const CAST_ACK: u8 = 21;
+    pub(crate) const HAVE: u8 = 20;
+    pub(crate) const FETCH: u8 = 21;
     pub(crate) const PULL: u8 = 22;
     pub(crate) const GIVE: u8 = 23;
     pub(crate) const LACK: u8 = 24;
-    pub(crate) const HAVE: u8 = 25;
-    pub(crate) const DIRECT: u8 = 26;
-    pub(crate) const DIRECT_ACK: u8 = 27;
-    pub(crate) const DELTA: u8 = 28;
-    pub(crate) const DELTA_ACK: u8 = 29;
-    pub(crate) const FETCH: u8 = 30;
+    pub(crate) const DIRECT: u8 = 25;
+    pub(crate) const DIRECT_ACK: u8 = 26;
 }
 
 /// The most bytes that a record takes, with its extension and its certificate.
@@ -294,20 +288,16 @@ pub(crate) enum Frame<'d> {
     LeaveAck { number: u32 },
     Introduce { cookie: u64 },
     Claim(Reader<'d>),
-    Relay { number: u32, low: u32, high: u32, records: Reader<'d> },
-    RelayAck { number: u32, passes_on: bool },
+    Hand { number: u32, low: u32, high: u32, content: Content<'d> },
+    HandAck { number: u32, passing: Passing, have: u32 },
     Sums { what: What, low: u64, high: u64, salt: u32, sums: Reader<'d> },
     Parts(Parts),
-    Cast { number: u32, low: u32, high: u32, piece: Piece<'d> },
-    CastAck { number: u32, passes_on: bool },
     Pull(Pull),
     Give(Piece<'d>),
     Lack(Lack),
     Have { low: u64, high: u64, answer: bool, positions: Reader<'d> },
     Direct { number: u32, part: Part<'d> },
     DirectAck { number: u32, piece: u8, taken: bool },
-    Delta { number: u32, low: u32, high: u32, chunk: Chunk<'d> },
-    DeltaAck { number: u32, passing: Passing, have: u32 },
     Fetch { number: u32, wants: Reader<'d> },
     Given(Chunk<'d>),
     Fetched { number: u32 },
@@ -321,7 +311,7 @@ pub(crate) fn decode(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason
 
 /// The same, and without `DATA` no more of what is about messages and maps than it takes to decline it.
 pub(crate) fn decode_for<const DATA: bool>(kind: u8, body: Reader<'_>) -> Result<Frame<'_>, DropReason> {
-    if !(kind::PING..=kind::FETCH).contains(&kind) {
+    if !(kind::PING..=kind::DIRECT_ACK).contains(&kind) {
         return Err(DropReason::UnknownFrame);
     }
     decode_known::<DATA>(kind, body).ok_or(DropReason::Malformed)
@@ -329,7 +319,7 @@ pub(crate) fn decode_for<const DATA: bool>(kind: u8, body: Reader<'_>) -> Result
 
 fn decode_known<const DATA: bool>(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
     Some(match kind {
-        kind::GIVEN | kind::FETCHED | kind::CAST..=kind::FETCH if !DATA => {
+        kind::GIVEN | kind::FETCHED | kind::HAVE..=kind::DIRECT_ACK if !DATA => {
             Frame::Foreign(message::foreign(kind, body)?)
         }
         kind::PING => Frame::Ping { number: body.u32()?, roots: body.roots()? },
@@ -388,15 +378,9 @@ fn decode_known<const DATA: bool>(kind: u8, mut body: Reader<'_>) -> Option<Fram
         kind::LEAVE_ACK => Frame::LeaveAck { number: body.u32()? },
         kind::INTRODUCE => Frame::Introduce { cookie: body.u64()? },
         kind::CLAIM => Frame::Claim(body),
-        kind::RELAY => {
-            let (number, low, high) = (body.u32()?, body.u32()?, body.u32()?);
-            if low > high {
-                return None;
-            }
-            Frame::Relay { number, low, high, records: body }
-        }
-        kind::RELAY_ACK => Frame::RelayAck { number: body.u32()?, passes_on: body.bool()? },
-        kind::CAST..=kind::DIRECT_ACK if DATA => return message::decode(kind, body),
+        kind::HAND => return hand::decode::<DATA>(body),
+        kind::HAND_ACK => return hand::decode_ack(body),
+        kind::PULL..=kind::DIRECT_ACK if DATA => return message::decode(kind, body),
         _ if DATA => return state::decode(kind, body),
         _ => return None,
     })

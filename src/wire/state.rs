@@ -107,32 +107,8 @@ pub(crate) struct HadOf {
     pub(crate) partial: Option<(u32, u64)>,
 }
 
-/// What became of a delta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Passing {
-    /// It does not go on from here.
-    No,
-    Yes,
-    /// It does not reach back to what is here.
-    Gap,
-}
-
 pub(super) fn decode(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
     Some(match kind {
-        kind::DELTA => {
-            let (number, low, high) = (body.u32()?, body.u32()?, body.u32()?);
-            Frame::Delta { number, low, high, chunk: chunk(body).filter(|_| low <= high)? }
-        }
-        kind::DELTA_ACK => {
-            let number = body.u32()?;
-            let passing = match body.u8()? {
-                0 => Passing::No,
-                1 => Passing::Yes,
-                2 => Passing::Gap,
-                _ => return None,
-            };
-            Frame::DeltaAck { number, passing, have: body.varint()? }
-        }
         kind::FETCH => Frame::Fetch { number: body.u32()?, wants: body },
         kind::GIVEN => Frame::Given(chunk(body)?),
         kind::FETCHED => Frame::Fetched { number: body.u32()? },
@@ -141,7 +117,7 @@ pub(super) fn decode(kind: u8, mut body: Reader<'_>) -> Option<Frame<'_>> {
 }
 
 /// A chunk, which is read through once, so that it makes sense to its end or is refused whole.
-fn chunk(mut body: Reader<'_>) -> Option<Chunk<'_>> {
+pub(super) fn chunk(mut body: Reader<'_>) -> Option<Chunk<'_>> {
     let origin = Origin { id: body.id()?, tag: body.u24()? };
     let flags = body.u8().filter(|flags| flags & !(VITAL | PIECE | SURE) == 0)?;
     let from = body.varint()?;
@@ -250,16 +226,6 @@ impl Writer<'_> {
         self.u8(piece.pieces)?;
         self.u8(piece.piece)?;
         self.put(piece.bytes)
-    }
-
-    pub(crate) fn delta_ack(&mut self, number: u32, passing: Passing, have: u32) -> Option<()> {
-        self.u32(number)?;
-        self.u8(match passing {
-            Passing::No => 0,
-            Passing::Yes => 1,
-            Passing::Gap => 2,
-        })?;
-        self.varint(have)
     }
 
     /// Adds what this node has of a map, or nothing.

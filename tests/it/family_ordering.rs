@@ -42,7 +42,7 @@ type Cluster = Sim<HeapNode<u32>>;
 const MILLIS: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// A datagram to one life of one node.
-const CLOSED: u8 = 1;
+const CLOSED: u8 = forge::VERSION;
 
 fn own(sim: &Cluster, host: usize) -> Member<u32> {
     sim.machine(host).unwrap().member(sim.id(host)).unwrap()

@@ -139,7 +139,7 @@ fn first_join(config: Config) -> (HeapNode<u16>, Vec<u8>) {
 #[test]
 fn another_version_is_known_by_its_refusal() {
     let (mut node, join) = first_join(Config::LAN);
-    let mut refusal = [&[0x12], &join[1..7]].concat();
+    let mut refusal = [&[0x13], &join[1..7]].concat();
     node.handle_datagram(Instant::from_micros(5_000), 9, &mut refusal);
     let mut at = Instant::ZERO;
     let told = loop {
@@ -165,14 +165,14 @@ fn a_refusal_is_shorter_than_what_is_refused_and_says_nothing_of_the_cluster_tha
         let mut buf = [0; 1_200];
         seed.poll_transmit(&mut buf).map(|transmit| transmit.payload.to_vec())
     };
-    assert_eq!(answer(&join), Some([&[0x11], &join[1..7]].concat()), "another's name");
+    assert_eq!(answer(&join), Some([&[0x12], &join[1..7]].concat()), "another's name");
     // A guess of the tag that comes in every datagram, without the name.
     let guess = [&own[..3], &join[3..]].concat();
-    assert_eq!(answer(&guess), Some([&[0x11], &guess[1..7]].concat()), "the right tag looks no other");
-    let newer = [&[0x12], &join[1..]].concat();
-    assert_eq!(answer(&newer), Some([&[0x11], &newer[1..7]].concat()), "another version");
+    assert_eq!(answer(&guess), Some([&[0x12], &guess[1..7]].concat()), "the right tag looks no other");
+    let newer = [&[0x13], &join[1..]].concat();
+    assert_eq!(answer(&newer), Some([&[0x12], &newer[1..7]].concat()), "another version");
     assert_eq!(answer(&join[..47]), None, "too short for a join");
-    assert_eq!(answer(&[&[0x01], &join[1..]].concat()), None, "for one life alone");
+    assert_eq!(answer(&[&[0x02], &join[1..]].concat()), None, "for one life alone");
     let refusal = answer(&join).expect("as before");
     assert_eq!(answer(&refusal), None, "a refusal is not refused");
     assert!(answer(&own).is_some_and(|welcome| welcome.len() > 7), "whoever knows the name is answered");

@@ -40,7 +40,7 @@ fn of(node: &HeapNode<u32>) -> Sender {
 
 /// What `sender` says to a host.
 fn said(sim: &Cluster, to: usize, sender: Sender, frames: &[Vec<u8>]) -> Vec<u8> {
-    forge::datagram(forge::cluster(""), 1, of(sim.machine(to).unwrap()).tag(), sender, frames)
+    forge::datagram(forge::cluster(""), forge::VERSION, of(sim.machine(to).unwrap()).tag(), sender, frames)
 }
 
 /// What is said to a host in another's name.
@@ -58,7 +58,7 @@ fn want(low: u64, wanted: u64) -> Vec<u8> {
 
 fn parcel(number: u32, records: &[Vec<u8>]) -> Vec<u8> {
     let everybody = [[0; 4], [0xff; 4]].concat();
-    forge::frame(kind::RELAY, &[&number.to_le_bytes()[..], &everybody, &records.concat()].concat())
+    forge::frame(kind::HAND, &[&forge::handed(number, 1).to_le_bytes()[..], &everybody, &records.concat()].concat())
 }
 
 /// A member that there is not.

@@ -61,7 +61,7 @@ fn of(sim: &Cluster, host: usize) -> Sender {
 }
 
 fn tell(sim: &mut Cluster, from: u32, sender: Sender, frames: &[Vec<u8>]) -> usize {
-    let bytes = forge::datagram(forge::cluster(""), 1, of(sim, 0).tag(), sender, frames);
+    let bytes = forge::datagram(forge::cluster(""), forge::VERSION, of(sim, 0).tag(), sender, frames);
     sim.spoof(from, 0, &bytes);
     bytes.len()
 }
@@ -73,7 +73,8 @@ fn record(flags: u8, of: Sender, addr: u32) -> Vec<u8> {
 /// Every kind of frame, some with several contents; `me` is the sender, `member` another, `own` the receiver.
 fn frames(me: Sender, member: Sender, member_at: u32, own: Sender) -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let (number, all) = (7u32.to_le_bytes(), [[0; 8], [0xff; 8]].concat());
-    let share = [&number[..], &[0; 4], &[0xff; 4]].concat();
+    let [records, message, map] = [1, 2, 3].map(|content| forge::handed(7, content).to_le_bytes());
+    let to_all = |number: [u8; 4]| [&number[..], &[0; 4], &[0xff; 4]].concat();
     let join = |parts: &[&[u8]]| parts.concat();
     let id = |of: Sender| of.id.to_le_bytes();
     let origin = |of: Sender| [&of.id.to_le_bytes()[..], &of.tag().to_le_bytes()[..3]].concat();
@@ -101,8 +102,8 @@ fn frames(me: Sender, member: Sender, member_at: u32, own: Sender) -> Vec<(&'sta
         ("news of the receiver's death", frame(5, &[&record(1, own, 0)])),
         ("list", frame(6, &[&all, &number])),
         ("diff", frame(7, &[&all, &[8], &[0xff; 8]])),
-        ("join", frame(8, &[&number, &[0; 8], &[1, 1], &record(0, me, FROM)])),
-        ("join from elsewhere", frame(8, &[&number, &[0; 8], &[1, 1], &record(0, me, NAMED)])),
+        ("join", frame(8, &[&number, &[0; 8], &[forge::VERSION; 2], &record(0, me, FROM)])),
+        ("join from elsewhere", frame(8, &[&number, &[0; 8], &[forge::VERSION; 2], &record(0, me, NAMED)])),
         ("welcome", frame(9, &[&number, &[1], &[0; 8], &record(0, me, FROM)])),
         ("welcome that asks for proof", frame(9, &[&number, &[0], &[5; 8], &record(0, me, FROM)])),
         ("welcome that is taken", frame(9, &[&[0; 4], &[3], &[0; 8], &record(0, twin, NAMED)])),
@@ -112,31 +113,31 @@ fn frames(me: Sender, member: Sender, member_at: u32, own: Sender) -> Vec<(&'sta
         ("introduce", frame(12, &[&[5; 8]])),
         ("claim", frame(13, &[&record(1, own, 0)])),
         ("claim of a twin", frame(13, &[&record(0, twin, NAMED)])),
-        ("relay of what is known", frame(14, &[&share, &record(0, member, member_at)])),
-        ("relay of a death", frame(14, &[&share, &record(1, member, member_at)])),
-        ("relay ack", frame(15, &[&number, &[0]])),
+        ("hand of what is known", frame(14, &[&to_all(records), &record(0, member, member_at)])),
+        ("hand of a death", frame(14, &[&to_all(records), &record(1, member, member_at)])),
+        ("hand ack", frame(15, &[&records, &[0]])),
         ("sums", frame(16, &[&[0], &all, &number, &[1; 32]])),
         ("sums of positions", frame(16, &[&[1], &all, &number, &[1; 32]])),
         ("one sum", frame(16, &[&all, &number, &[1; 4]])),
         ("diff with a record", frame(7, &[&all, &[0], &record(1, member, member_at)])),
         ("parts", frame(19, &[&all, &[5], &[0xff; 4]])),
-        ("cast", frame(20, &[&share, &piece(member)])),
-        ("cast of its own", frame(20, &[&share, &piece(me)])),
-        ("cast ack", frame(21, &[&number, &[0]])),
+        ("hand of a message", frame(14, &[&to_all(message), &piece(member)])),
+        ("hand of a message of its own", frame(14, &[&to_all(message), &piece(me)])),
+        ("hand ack of a message", frame(15, &[&message, &[0]])),
         ("pull", frame(22, &[&pull(member)])),
         ("pull of the receiver's", frame(22, &[&pull(own)])),
         ("give", frame(23, &[&piece(member)])),
         ("give of its own", frame(23, &[&piece(me)])),
         ("lack", frame(24, &[&pull(member), &[1; 8]])),
-        ("have", frame(25, &[&all, &[0], &origin(member), &[9, 3, 3]])),
-        ("have of its own", frame(25, &[&all, &[0], &origin(me), &[9, 3, 3]])),
-        ("have as an answer", frame(25, &[&all, &[1], &origin(member), &[9, 3, 3]])),
-        ("direct", frame(26, &[&number, &[0], &[1; 4], b"payload"])),
-        ("direct ack", frame(27, &[&number, &[0, 1]])),
-        ("delta", frame(28, &[&share, &chunk(member)])),
-        ("delta of its own", frame(28, &[&share, &chunk(me)])),
-        ("delta ack", frame(29, &[&number, &[1, 3]])),
-        ("fetch", frame(30, &[&number, &origin(own), &[0, 0, 0]])),
+        ("have", frame(20, &[&all, &[0], &origin(member), &[9, 3, 3]])),
+        ("have of its own", frame(20, &[&all, &[0], &origin(me), &[9, 3, 3]])),
+        ("have as an answer", frame(20, &[&all, &[1], &origin(member), &[9, 3, 3]])),
+        ("direct", frame(25, &[&number, &[0], &[1; 4], b"payload"])),
+        ("direct ack", frame(26, &[&number, &[0, 1]])),
+        ("hand of a map", frame(14, &[&to_all(map), &chunk(member)])),
+        ("hand of a map of its own", frame(14, &[&to_all(map), &chunk(me)])),
+        ("hand ack of a map", frame(15, &[&map, &[1, 3]])),
+        ("fetch", frame(21, &[&number, &origin(own), &[0, 0, 0]])),
         ("given", frame(17, &[&chunk(member)])),
         ("fetched", frame(18, &[&number])),
     ];
@@ -172,7 +173,7 @@ fn sent(name: Name, what: usize, times: usize, seed: u64) -> (&'static str, usiz
 
 /// Whether it is to be passed on to all.
 fn passes_on(about: &str) -> bool {
-    ["cast", "cast of its own", "delta", "delta of its own"].contains(&about)
+    about.starts_with("hand of a message") || about.starts_with("hand of a map")
 }
 
 #[test]

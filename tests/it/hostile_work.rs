@@ -34,7 +34,7 @@ impl Victim {
     fn hear(&mut self, member: u32, from: u32, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let life = self.node.member(self.node.id()).expect("it was started").life();
         let tag = forge::tag(1, life.generation(), life.nonce());
-        let mut datagram = forge::datagram(forge::cluster(""), 1, tag, sender(member), frames);
+        let mut datagram = forge::datagram(forge::cluster(""), forge::VERSION, tag, sender(member), frames);
         self.node.handle_datagram(self.now, from, &mut datagram);
         let (mut buf, mut answers) = ([0; 1_200], Vec::new());
         while let Some(transmit) = self.node.poll_transmit(&mut buf) {

@@ -15,7 +15,6 @@ use tidings::{Config, HeapNode, Instant, Limits, NodeId, Topic};
 
 use crate::common::golden::{bless, checkout};
 use crate::common::scan::{self, Scan, hex};
-use tidings::internals::forge::KINDS;
 
 const CLUSTER: &str = "example";
 const TOPIC: Topic = Topic::from_name("alarms");
@@ -176,12 +175,12 @@ fn least(kind: &str) -> usize {
 }
 
 /// The shortest datagram with each kind of frame, as alone as may be, and in which story it is.
-fn shortest(stories: &[Story]) -> BTreeMap<u8, (usize, Vec<u8>)> {
+fn shortest(stories: &[Story]) -> BTreeMap<scan::Kind, (usize, Vec<u8>)> {
     let rank = |bytes: &[u8]| (Scan::frames(bytes).count(), bytes.len());
-    let mut found: BTreeMap<u8, (usize, Vec<u8>)> = BTreeMap::new();
+    let mut found: BTreeMap<scan::Kind, (usize, Vec<u8>)> = BTreeMap::new();
     for (at, story) in stories.iter().enumerate() {
         for datagram in story.datagrams() {
-            for (kind, _) in Scan::frames(&datagram).filter(|(kind, len)| *len >= least(scan::name(*kind))) {
+            for (kind, _) in Scan::frames(&datagram).filter(|(kind, len)| *len >= least(scan::name(kind.0))) {
                 if found.get(&kind).is_none_or(|(_, held)| rank(&datagram) < rank(held)) {
                     found.insert(kind, (at, datagram.clone()));
                 }
@@ -195,7 +194,8 @@ fn shortest(stories: &[Story]) -> BTreeMap<u8, (usize, Vec<u8>)> {
 fn the_vectors_in_the_protocol_are_what_nodes_send_and_read() {
     let stories: Vec<Story> = (1..=3).map(Story::told).chain([Story::of_large_tables()]).collect();
     let found = shortest(&stories);
-    let missing: Vec<&str> = (1..=KINDS.len() as u8).filter(|kind| !found.contains_key(kind)).map(scan::name).collect();
+    let missing: Vec<String> =
+        scan::kinds().into_iter().filter(|kind| !found.contains_key(kind)).map(scan::title).collect();
     assert!(missing.is_empty(), "nobody sends these: {missing:?}");
     let (cluster, mut text) = (forge::cluster(CLUSTER), String::new());
     for (kind, (at, datagram)) in &found {
@@ -205,11 +205,11 @@ fn the_vectors_in_the_protocol_are_what_nodes_send_and_read() {
             sealed == *datagram
         };
         let tag = *stories[*at].tags.iter().find(sealed_for).expect("it is sealed for one of the lives, or for anyone");
-        let name = scan::name(*kind);
+        let name = scan::title(*kind);
         let whom = if tag == 0 { "anyone".into() } else { format!("the life with tag {tag:06x}") };
         let _ = write!(text, "**{name}**, sealed for {whom}:\n\n```text\n{}\n```\n\n", Scan::words(datagram));
         let read = reading::read::<SocketAddr>(datagram, CLUSTER, tag).expect("a node takes it");
-        let kinds: Vec<&str> = Scan::frames(datagram).map(|(kind, _)| scan::name(kind)).collect();
+        let kinds: Vec<&str> = Scan::frames(datagram).map(|((kind, _), _)| scan::name(kind)).collect();
         assert_eq!(read.kinds.len(), kinds.len(), "{name}: {:?} and {kinds:?}", read.kinds);
         let alike =
             |(ours, theirs): (&&str, &&str)| ours == theirs || ["other", "heard", "silent", "busy"].contains(ours);

@@ -58,13 +58,13 @@ impl Talk {
     /// Says something to the node's present life.
     fn tell(&mut self, frames: &[Vec<u8>]) -> Vec<(u16, Vec<u8>)> {
         let tag = of(&self.node).tag();
-        self.say(1, tag, frames)
+        self.say(forge::VERSION, tag, frames)
     }
 
     /// Joins as an honest newcomer would.
     fn join(mut self) -> Self {
         let record = forge::record(0, self.stranger, STRANGER_ADDR);
-        let asked = self.say(0x11, 0, &[forge::join(9, 0, &record)]);
+        let asked = self.say(0x10 | forge::VERSION, 0, &[forge::join(9, 0, &record)]);
         let cookie = forge::cookie(&asked[0].1).expect("it asks for proof");
         self.tell(&[forge::join(9, cookie, &record)]);
         assert_eq!(self.node.member(NodeId::new(77)).map(|member| member.status()), Some(Status::Alive));
@@ -164,13 +164,13 @@ fn what_cannot_be_read_is_refused_by_its_reason() {
     let mut talk = Talk::new().join();
     let tag = of(&talk.node).tag();
     let ping = [forge::ping(5, [0; 6])];
-    talk.say(2, tag, &ping);
+    talk.say(forge::VERSION + 1, tag, &ping);
     assert_eq!(talk.dropped(DropReason::WireVersion), 1, "another wire version");
-    talk.say(0x81, tag, &ping);
+    talk.say(0x80 | forge::VERSION, tag, &ping);
     assert_eq!(talk.dropped(DropReason::Sealed), 1, "the sealed form");
-    talk.say(1, tag ^ 1, &ping);
+    talk.say(forge::VERSION, tag ^ 1, &ping);
     assert_eq!(talk.dropped(DropReason::Check), 1, "meant for another life at this address");
-    let mut foreign = forge::datagram(forge::cluster("other"), 1, tag, talk.stranger, &ping);
+    let mut foreign = forge::datagram(forge::cluster("other"), forge::VERSION, tag, talk.stranger, &ping);
     talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut foreign);
     assert_eq!(talk.dropped(DropReason::OtherCluster), 1, "another cluster");
     talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut [1]);
@@ -185,7 +185,8 @@ fn what_cannot_be_read_is_refused_by_its_reason() {
         assert_eq!(talk.dropped(DropReason::Malformed), number, "{count} sums");
     }
     let nobody = Sender { id: 88, generation: 0, nonce: 1, incarnation: 0 };
-    let mut news = forge::datagram(forge::cluster("golden"), 1, tag, nobody, &[forge::frame(forge::kind::NEWS, &[])]);
+    let mut news =
+        forge::datagram(forge::cluster("golden"), forge::VERSION, tag, nobody, &[forge::frame(forge::kind::NEWS, &[])]);
     talk.node.handle_datagram(talk.now, 5, &mut news);
     assert_eq!(talk.dropped(DropReason::Stranger), 1, "news from no member");
     let mut idle: HeapNode<u16> = HeapNode::new(CONFIG, Limits::DEFAULT);
@@ -197,7 +198,8 @@ fn what_cannot_be_read_is_refused_by_its_reason() {
 fn a_corrupted_datagram_is_refused_whichever_bit_it_is() {
     let mut talk = Talk::new().join();
     let tag = of(&talk.node).tag();
-    let intact = forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[forge::ping(5, [0; 6])]);
+    let intact =
+        forge::datagram(forge::cluster("golden"), forge::VERSION, tag, talk.stranger, &[forge::ping(5, [0; 6])]);
     for bit in 0..8 * intact.len() {
         let mut corrupted = intact.clone();
         corrupted[bit / 8] ^= 1 << (bit % 8);
@@ -244,7 +246,7 @@ fn answers_to_no_question_and_wrong_cookies_are_counted() {
     talk.tell(&[forge::frame(11, &[1, 2, 3, 4])]);
     assert_eq!(talk.dropped(DropReason::Unasked), 3, "a leave's ack");
     talk.tell(&[forge::frame(15, &[1, 2, 3, 4, 1])]);
-    assert_eq!(talk.dropped(DropReason::Unasked), 4, "a relay's ack");
+    assert_eq!(talk.dropped(DropReason::Unasked), 4, "a hand's ack");
     talk.tell(&[forge::frame(19, &[&range[..], &[2, 0xff, 0, 0, 0]].concat())]);
     assert_eq!(talk.dropped(DropReason::Unasked), 5, "the parts that differ");
     talk.tell(&[forge::join(9, 12_345, &forge::record(0, talk.stranger, STRANGER_ADDR))]);
@@ -298,7 +300,7 @@ fn claims_and_answers_beyond_what_there_is_room_for_are_counted() {
     let tag = of(&talk.node).tag();
     for number in 0..20 {
         let frames = [forge::ping(number, [0; 6])];
-        let mut ping = forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &frames);
+        let mut ping = forge::datagram(forge::cluster("golden"), forge::VERSION, tag, talk.stranger, &frames);
         talk.node.handle_datagram(talk.now, STRANGER_ADDR, &mut ping);
     }
     assert_eq!(talk.dropped(DropReason::Busy), 4, "sixteen answers are remembered until they are sent");
@@ -391,8 +393,10 @@ fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
         |count: usize| forge::frame(forge::kind::SUMS, &[&[0][..], &all[..], &[0; 4], &vec![1; 2 * count]].concat());
     let want = || forge::frame(forge::kind::DIFF, &[&all[..], &[8], &[0xff; 8]].concat());
     let news = forge::record(0, Sender { id: 600, ..Talk::new().stranger }, 60);
-    let relay =
-        |number: u8| forge::frame(forge::kind::RELAY, &[&[number, 0, 0, 0], &[0; 4], &[0xff; 4], &news[..]].concat());
+    let hand = |number: u32| {
+        let number = forge::handed(number, 1).to_le_bytes();
+        forge::frame(forge::kind::HAND, &[&number[..], &[0; 4], &[0xff; 4], &news].concat())
+    };
     let floods = [
         vec![ping()],
         (0..16).map(|_| ping()).collect(),
@@ -407,8 +411,8 @@ fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
         (0..16).map(|_| sums(16)).collect(),
         vec![want()],
         (0..16).map(|_| want()).collect(),
-        vec![relay(1)],
-        (0..16).map(relay).collect(),
+        vec![hand(1)],
+        (0..16).map(hand).collect(),
     ];
     for (number, frames) in floods.iter().enumerate() {
         for who in ["a member", "a stranger", "a twin"] {
@@ -419,7 +423,7 @@ fn an_address_that_proved_nothing_gets_three_bytes_for_one_at_the_most() {
                 "a stranger" => Sender { id: 88, ..talk.stranger },
                 _ => Sender { nonce: me.nonce ^ 1, ..me },
             };
-            let mut datagram = forge::datagram(forge::cluster("golden"), 1, me.tag(), sender, frames);
+            let mut datagram = forge::datagram(forge::cluster("golden"), forge::VERSION, me.tag(), sender, frames);
             let bytes_in = datagram.len();
             talk.node.handle_datagram(talk.now, SPOOFED, &mut datagram);
             let out = sent(&mut talk.node).into_iter().filter(|(to, _)| *to == SPOOFED);
@@ -439,10 +443,16 @@ fn any_bytes_from_anyone_are_survived_and_counted() {
         // A third is noise, a third has a valid head and check, a third valid frames with random bodies.
         let mut bytes = match turn % 3 {
             0 => body,
-            1 => forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[body]),
+            1 => forge::datagram(forge::cluster("golden"), forge::VERSION, tag, talk.stranger, &[body]),
             _ => {
                 let kind = rng.below(29) as u8;
-                forge::datagram(forge::cluster("golden"), 1, tag, talk.stranger, &[forge::frame(kind, &body)])
+                forge::datagram(
+                    forge::cluster("golden"),
+                    forge::VERSION,
+                    tag,
+                    talk.stranger,
+                    &[forge::frame(kind, &body)],
+                )
             }
         };
         talk.now = Instant::from_millis(5 + turn);

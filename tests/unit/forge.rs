@@ -8,6 +8,9 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
 
+/// The wire version, and the form of a datagram for one life without any flag.
+pub const VERSION: u8 = 2;
+
 /// SipHash-1-3 over 64-bit words, as the check value and the names use it.
 fn sip(k0: u64, k1: u64, bytes: &[u8]) -> u64 {
     let mut v = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573];
@@ -171,9 +174,8 @@ pub mod kind {
     pub const DIFF: u8 = 7;
     pub const JOIN: u8 = 8;
     pub const WELCOME: u8 = 9;
-    pub const RELAY: u8 = 14;
+    pub const HAND: u8 = 14;
     pub const SUMS: u8 = 16;
-    pub const DELTA: u8 = 28;
 }
 
 pub fn ping(number: u32, roots: [u8; 6]) -> Vec<u8> {
@@ -197,7 +199,7 @@ pub fn list(salt: u32, shorts: &[u32]) -> Vec<u8> {
 }
 
 pub fn join(number: u32, cookie: u64, record: &[u8]) -> Vec<u8> {
-    frame(kind::JOIN, &[&number.to_le_bytes()[..], &cookie.to_le_bytes(), &[1, 1], record].concat())
+    frame(kind::JOIN, &[&number.to_le_bytes()[..], &cookie.to_le_bytes(), &[VERSION, VERSION], record].concat())
 }
 
 /// The cookie of a welcome that asks for proof, if a datagram (with an incarnation below 128) is one.
@@ -206,8 +208,13 @@ pub fn cookie(datagram: &[u8]) -> Option<u64> {
     (welcome[0] == kind::WELCOME && welcome[6] == 0).then(|| u64::from_le_bytes(welcome[7..15].try_into().unwrap()))
 }
 
+/// The number of records, of a message or of a part of a map that are handed out: its two lowest bits say which.
+pub fn handed(number: u32, content: u32) -> u32 {
+    number << 2 | content
+}
+
 /// All kinds of frames, by number from 1 on.
-pub const KINDS: [&str; 30] = [
+pub const KINDS: [&str; 26] = [
     "ping",
     "ack",
     "ask",
@@ -221,23 +228,19 @@ pub const KINDS: [&str; 30] = [
     "leave-ack",
     "introduce",
     "claim",
-    "relay",
-    "relay-ack",
+    "hand",
+    "hand-ack",
     "sums",
     "given",
     "fetched",
     "parts",
-    "cast",
-    "cast-ack",
+    "have",
+    "fetch",
     "pull",
     "give",
     "lack",
-    "have",
     "direct",
     "direct-ack",
-    "delta",
-    "delta-ack",
-    "fetch",
 ];
 
 /// A datagram in words: the kinds of its frames, and its length.
@@ -261,9 +264,15 @@ pub fn describe(datagram: &[u8]) -> String {
         let kind = usize::from(datagram[at]).checked_sub(1).and_then(|at| KINDS.get(at)).copied().unwrap_or("?");
         at += 1;
         let len = number(&mut at);
+        let content = ["", " of records", " of a message", " of a map"]
+            [usize::from(datagram[at..].first().map_or(0, |first| first & 3))];
         at += len;
         // All records in these transcripts are of one length but for their counters; 18 is the least.
-        words.push(if kind == "news" { format!("news of {}", len / 18) } else { kind.to_string() });
+        words.push(match kind {
+            "news" => format!("news of {}", len / 18),
+            "hand" | "hand-ack" => format!("{kind}{content}"),
+            _ => kind.to_string(),
+        });
     }
     format!("{} ({} B)", words.join(" + "), datagram.len())
 }

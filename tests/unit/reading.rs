@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use crate::hash;
 use crate::member::{Address, Life, Liveness, NodeId, Status};
-use crate::wire::{self, Frame, Reader, Seal, Word};
+use crate::wire::{self, Content, Frame, Reader, Seal, Word};
 
 /// What matters of a datagram to those who look at it from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,8 +72,8 @@ impl Reading {
                 if word == Word::Heard { "heard" } else { "silent" }
             }
             Frame::News(records) => self.add_records::<A>(records, "news"),
-            Frame::Relay { records, .. } => self.add_records::<A>(records, "relay"),
-            Frame::RelayAck { .. } => "relay-ack",
+            Frame::Hand { content: Content::Records(records), .. } => self.add_records::<A>(records, "hand"),
+            Frame::HandAck { .. } => "hand-ack",
             Frame::Diff { records, .. } => self.add_records::<A>(records, "diff"),
             Frame::Join { record, .. } => self.add_records::<A>(record, "join"),
             Frame::Welcome { record, .. } => self.add_records::<A>(record, "welcome"),

@@ -16,7 +16,7 @@ use crate::sim::network::SimRng;
 use crate::sim::world::{Sim, Watch};
 use crate::storage::Storage;
 use crate::time::Instant;
-use crate::wire::{Head, Roots, Seal, kind};
+use crate::wire::{self, Head, Roots, Seal, kind};
 
 /// How often a liar looks into its mail.
 const LOOK: Duration = Duration::from_millis(5);
@@ -357,14 +357,17 @@ impl<A: HostAddress> Blow<'_, A> {
         std::vec![(None, self.news(&[nobody])), (None, asks)]
     }
 
-    /// A parcel for a share of all: what everybody knows, or a member that was made up, and another now and then.
+    /// A parcel for a range: what everybody knows, or a member that was made up, and another now and then.
     fn relay(&mut self) -> Vec<u8> {
-        let number = self.rng.below(1 << 12) as u32;
+        let number = (self.rng.below(1 << 12) as u32) << 2;
         let record = if self.rng.chance(0.3) { invented(3_500_000 + u64::from(self.count / 16)) } else { self.about };
         let (low, high) = (self.rng.draw() as u32, self.rng.draw() as u32);
         self.forger(&self.names[0]).write(|writer| {
-            let frame = writer.begin(kind::RELAY)?;
-            writer.u32(number).and(writer.u32(low.min(high))).and(writer.u32(low.max(high)))?;
+            let frame = writer.begin(kind::HAND)?;
+            writer
+                .u32(wire::numbered(number, wire::RECORDS))
+                .and(writer.u32(low.min(high)))
+                .and(writer.u32(low.max(high)))?;
             writer.record(&record)?;
             writer.end(frame)
         })

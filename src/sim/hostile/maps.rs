@@ -2,12 +2,12 @@
 
 use std::vec::Vec;
 
-use super::{FORGED, Forger, HostAddress};
+use super::{FORGED, Forger, HostAddress, to_all};
 use crate::node::Node;
 use crate::sim::network::SimRng;
 use crate::storage::Storage;
 use crate::wire::{
-    Chunk, ChunkHead, Frame, Had, HadOf, Origin, Passing, Position, Span, Writer, Written, kind, write_frame,
+    CHUNK, Chunk, ChunkHead, Frame, Had, HadOf, Origin, Position, Span, Writer, Written, kind, numbered, write_frame,
 };
 
 impl Forger {
@@ -24,10 +24,8 @@ impl Forger {
         let span = Span { from: version.saturating_sub(1), to: version, as_of: version, floor: 0, sure: true };
         let head = ChunkHead { origin, vital: false, piece: false, span, newest: version };
         self.write(|writer| {
-            write_frame(kind::DELTA, writer, |body| {
-                body.u32(version ^ FORGED)?;
-                body.u32(0)?;
-                body.u32(u32::MAX)?;
+            write_frame(kind::HAND, writer, |body| {
+                to_all(body, numbered((version ^ FORGED) << 2, CHUNK))?;
                 body.chunk_head(&head)?;
                 body.written(span.from, &Written { version, key: key.as_bytes(), value: Some(value) })
             })
@@ -41,10 +39,8 @@ impl Forger {
         let span = Span { from: 0, to: 1, as_of, floor: as_of, sure: true };
         let head = ChunkHead { origin, vital: false, piece: false, span, newest: as_of };
         self.write(|writer| {
-            write_frame(kind::DELTA, writer, |body| {
-                body.u32(as_of ^ FORGED)?;
-                body.u32(0)?;
-                body.u32(u32::MAX)?;
+            write_frame(kind::HAND, writer, |body| {
+                to_all(body, numbered((as_of ^ FORGED) << 2, CHUNK))?;
                 body.chunk_head(&head)
             })
         })
@@ -75,19 +71,9 @@ impl Forger {
 
 /// Other people's maps with other versions and values, and answers that make no sense.
 pub(super) fn twist(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng) -> Option<()> {
-    let any = rng.draw();
     let number = |number: u32, rng: &mut SimRng| if rng.chance(0.7) { number } else { rng.draw() as u32 };
     match frame {
-        Frame::Delta { number, low, high, chunk } => write_frame(kind::DELTA, writer, |body| {
-            body.u32(number).and(body.u32(low)).and(body.u32(high))?;
-            twist_chunk(&chunk, body, rng)
-        }),
         Frame::Given(chunk) => write_frame(kind::GIVEN, writer, |body| twist_chunk(&chunk, body, rng)),
-        Frame::DeltaAck { number: asked, .. } => {
-            let passing = [Passing::No, Passing::Yes, Passing::Gap][rng.below(3) as usize];
-            let number = number(asked, rng);
-            writer.frame(kind::DELTA_ACK, |body| body.delta_ack(number, passing, any as u32))
-        }
         Frame::Fetch { number, mut wants } => write_frame(kind::FETCH, writer, |body| {
             body.u32(number)?;
             while let Some(had) = wants.had() {
@@ -104,7 +90,7 @@ pub(super) fn twist(frame: Frame<'_>, writer: &mut Writer<'_>, rng: &mut SimRng)
     }
 }
 
-fn twist_chunk(chunk: &Chunk<'_>, body: &mut Writer<'_>, rng: &mut SimRng) -> Option<()> {
+pub(super) fn twist_chunk(chunk: &Chunk<'_>, body: &mut Writer<'_>, rng: &mut SimRng) -> Option<()> {
     let Span { from, to, as_of, floor, sure } = chunk.head.span;
     let ahead = if rng.chance(0.1) { 1 << 30 } else { rng.below(3) as u32 };
     let span = Span { from, to, as_of: as_of.saturating_add(ahead), floor: floor + rng.below(2) as u32, sure };

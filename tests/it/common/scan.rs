@@ -9,6 +9,21 @@ pub fn name(kind: u8) -> &'static str {
     KINDS[usize::from(kind) - 1]
 }
 
+/// A kind of frame, and of one of the tree what it is about: the two lowest bits of its number.
+pub type Kind = (u8, u8);
+
+/// All of them.
+pub fn kinds() -> Vec<Kind> {
+    let contents = |kind: u8| if name(kind).starts_with("hand") { 1..=3 } else { 0..=0 };
+    (1..=KINDS.len() as u8).flat_map(|kind| contents(kind).map(move |content| (kind, content))).collect()
+}
+
+/// What such a frame is called in full.
+pub fn title((kind, content): Kind) -> String {
+    let content = ["", " of records", " of a message", " of a map"][usize::from(content)];
+    format!("{}{content}", name(kind))
+}
+
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -40,16 +55,18 @@ impl<'d> Scan<'d> {
         lines.join("\n")
     }
 
-    /// The kinds of its frames, and how long each is.
-    pub fn frames(datagram: &'d [u8]) -> impl Iterator<Item = (u8, usize)> {
+    /// The kinds of its frames, what each of the tree is about, and how long each is.
+    pub fn frames(datagram: &'d [u8]) -> impl Iterator<Item = (Kind, usize)> {
         let mut scan = Scan::new(datagram);
         scan.head();
         std::iter::from_fn(move || {
             let kind = *scan.rest.first()?;
             scan.rest = &scan.rest[1..];
             let (len, _) = scan.varint();
-            scan.rest = &scan.rest[len as usize..];
-            Some((kind, len as usize))
+            let (body, rest) = scan.rest.split_at(len as usize);
+            scan.rest = rest;
+            let content = if name(kind).starts_with("hand") { body[0] & 3 } else { 0 };
+            Some(((kind, content), len as usize))
         })
     }
 
@@ -180,13 +197,23 @@ impl<'d> Scan<'d> {
             "introduce" => {
                 self.raw(8, "cookie");
             }
-            "relay" => {
-                self.share();
-                self.records();
+            "hand" => {
+                let number = self.raw(4, "number");
+                self.raw(4, "low");
+                self.raw(4, "high");
+                match number & 3 {
+                    1 => self.records(),
+                    2 => self.piece(),
+                    3 => self.chunk(),
+                    other => panic!("nothing of kind {other} is handed out"),
+                }
             }
-            "relay-ack" | "cast-ack" => {
-                self.raw(4, "number");
+            "hand-ack" => {
+                let number = self.raw(4, "number");
                 self.small(1, "passes it on");
+                if number & 3 == 3 {
+                    self.count("version here");
+                }
             }
             "parts" => {
                 self.range();
@@ -199,10 +226,6 @@ impl<'d> Scan<'d> {
 
     fn body_of_a_log(&mut self, kind: &str) {
         match kind {
-            "cast" => {
-                self.share();
-                self.piece();
-            }
             "give" => self.piece(),
             "pull" => self.pull(),
             "lack" => {
@@ -230,15 +253,6 @@ impl<'d> Scan<'d> {
                 self.small(1, "piece");
                 self.small(1, "taken");
             }
-            "delta" => {
-                self.share();
-                self.chunk();
-            }
-            "delta-ack" => {
-                self.raw(4, "number");
-                self.small(1, "passes it on");
-                self.count("version here");
-            }
             "fetch" => self.fetch(),
             "given" => self.chunk(),
             other => panic!("no layout of {other}"),
@@ -254,12 +268,6 @@ impl<'d> Scan<'d> {
     fn range(&mut self) {
         self.raw(8, "low");
         self.raw(8, "high");
-    }
-
-    fn share(&mut self) {
-        self.raw(4, "number");
-        self.raw(4, "low");
-        self.raw(4, "high");
     }
 
     fn sums(&mut self, size: usize, name: &str) {

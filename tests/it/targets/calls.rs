@@ -323,7 +323,7 @@ impl Caller {
         }
         let sent = self.sent.get(choice % self.sent.len().max(1)).filter(|_| change & 15 != 0);
         let Datagram { mut from, to, mut bytes } = sent.cloned().unwrap_or_else(|| {
-            let (from, form) = (any_addr(script), 1 | script.byte());
+            let (from, form) = (any_addr(script), forge::VERSION | script.byte());
             let bytes = forge::sealed(forge::cluster(CLUSTER), form, 0, script.bytes(choice & 63));
             Datagram { from, to: 0, bytes }
         });

@@ -294,7 +294,7 @@ impl World {
             bytes.extend(script.bytes(len));
         }
         let addressee = self.nodes[step.node].tag();
-        let datagram = forge::sealed(forge::cluster(CLUSTER), 1 | choice & 0xf0, addressee, &bytes);
+        let datagram = forge::sealed(forge::cluster(CLUSTER), forge::VERSION | choice & 0xf0, addressee, &bytes);
         self.hand_in(step.node, from, datagram);
     }
 
@@ -349,10 +349,10 @@ fn record_frame(kind: u8, subject: &Member<u16>, script: &mut Script<'_>) -> Vec
         6 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4],
         19 => &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
         // The numbers and the cookie of a join, a welcome.
-        8 => &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
+        8 => &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, forge::VERSION, forge::VERSION],
         9 => &[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
-        // The number of a parcel, and everybody as its share.
-        14 => &[change, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255],
+        // The number of a parcel, which is for everybody.
+        14 => &[change & !3 | 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255],
         _ => &[],
     };
     let record = forge::record(flags, of, addr);

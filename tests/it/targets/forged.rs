@@ -18,7 +18,7 @@ pub fn datagram(cluster: &str, addressee: u32, members: &[Member<u16>], script: 
         let (kind, about) = (script.byte(), script.byte());
         bytes.extend(pick(about).map_or(Vec::new(), |about| frame(kind, about.id().get(), script)));
     }
-    forge::sealed(forge::cluster(cluster), 1, addressee, &bytes)
+    forge::sealed(forge::cluster(cluster), forge::VERSION, addressee, &bytes)
 }
 
 /// A frame of one of these kinds.
@@ -32,7 +32,7 @@ fn frame(kind: u8, about: u64, script: &mut Script<'_>) -> Vec<u8> {
         // A question, and how long it is waited for.
         3 => [&number[..], &about, &(1u32 << (script.byte() & 31)).to_le_bytes()].concat(),
         4 => [&number[..], &about, &[script.byte() % 3]].concat(),
-        15 => [&number[..], &[script.byte() & 1]].concat(),
+        15 => [&[number[0] << 2 | 1, 0, 0, 0][..], &[script.byte() & 1]].concat(),
         // What of a list is wanted, from anywhere in the id space on, where there may be nothing.
         7 => {
             let (low, bits) = (script.number(1) << 56, script.number(2) * 0x1_0001_0001);

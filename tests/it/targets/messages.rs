@@ -353,7 +353,7 @@ impl World {
         }
         let stranger = forge::Sender { id: u64::MAX - 7, generation: 0, nonce: 1, incarnation: 0 };
         let ping = [forge::ping(0x5ca1_ab1e, [0; 6])];
-        let mut ping = forge::datagram(forge::cluster(CLUSTER), 1, self.tag(at), stranger, &ping);
+        let mut ping = forge::datagram(forge::cluster(CLUSTER), forge::VERSION, self.tag(at), stranger, &ping);
         on!(&mut self.hosts[at].node, node => node.handle_datagram(now, 0xfff0, &mut ping));
         self.collect(at);
         let answers = |sent: &Datagram| {
@@ -380,7 +380,7 @@ impl World {
 
     /// Hands a node frames about messages, in the name of a member and of any origin.
     fn forge(&mut self, at: usize, script: &mut Script<'_>) {
-        let (choice, kind) = (script.byte(), 20 + (script.byte() & 7));
+        let (choice, kind) = (script.byte(), KINDS[usize::from(script.byte() & 7)]);
         let (sender, origin) = (usize::from(choice & 3) % NODES, usize::from(choice >> 2 & 3) % NODES);
         self.said.note_forgery(sender);
         self.said.note_forgery(origin);
@@ -397,7 +397,7 @@ impl World {
         let body = any_body(kind, &origin_bytes, script);
         let frames = [forge::frame(kind, &body)];
         let (cluster, tag) = (forge::cluster(CLUSTER), self.tag(at));
-        let mut bytes = forge::datagram(cluster, 1, tag, life(&sender_record), &frames);
+        let mut bytes = forge::datagram(cluster, forge::VERSION, tag, life(&sender_record), &frames);
         let (now, from) = (self.now(), if choice & 0x40 == 0 { sender as u16 } else { 9 });
         on!(&mut self.hosts[at].node, node => node.handle_datagram(now, from, &mut bytes));
     }
@@ -430,17 +430,21 @@ fn any_part(script: &mut Script<'_>) -> Vec<u8> {
     bytes
 }
 
+/// The frames that are about messages.
+const KINDS: [u8; 8] = [14, 15, 22, 23, 24, 20, 25, 26];
+
 /// The body of a frame of this kind, about this origin.
 fn any_body(kind: u8, origin: &[u8], script: &mut Script<'_>) -> Vec<u8> {
     // Few, so that different senders come upon the same.
-    let number = (script.number(2) & 0x103).to_le_bytes()[..4].to_vec();
+    let number = script.number(2) & 0x103;
+    let number = if matches!(kind, 14 | 15) { number << 2 | 2 } else { number }.to_le_bytes()[..4].to_vec();
     let all = [[0; 4], [0xff; 4]].concat();
     let piece = |script: &mut Script<'_>| {
         let seq = forge::varint(any_number(script));
         [origin, &seq, &any_part(script)].concat()
     };
     match kind {
-        20 => [&number[..], &all, &piece(script)].concat(),
+        14 => [&number[..], &all, &piece(script)].concat(),
         23 => piece(script),
         22 | 24 => {
             let first = any_number(script).to_le_bytes();
@@ -449,11 +453,11 @@ fn any_body(kind: u8, origin: &[u8], script: &mut Script<'_>) -> Vec<u8> {
             let bounds = if kind == 24 { &bounds[..] } else { &[] };
             [&number[..], origin, &first, &wanted, bounds].concat()
         }
-        25 => {
+        20 => {
             let range = [[0; 8], [0xff; 8]].concat();
             [&range[..], &[script.byte() & 1], origin, &forge::varint(any_number(script))].concat()
         }
-        26 => [&number[..], &any_part(script)].concat(),
+        25 => [&number[..], &any_part(script)].concat(),
         // Acknowledgements.
         _ => [&number[..], script.bytes(2)].concat(),
     }

@@ -122,7 +122,7 @@ impl Pair {
         }
         let stranger = forge::Sender { id: u64::MAX - 7, generation: 0, nonce: 1, incarnation: 0 };
         let (number, cluster) = (0x5ca1_ab1e_u32, forge::cluster("fuzz"));
-        let mut ping = forge::datagram(cluster, 1, self.tag(), stranger, &[forge::ping(number, [0; 6])]);
+        let mut ping = forge::datagram(cluster, forge::VERSION, self.tag(), stranger, &[forge::ping(number, [0; 6])]);
         node.handle_datagram(self.fixed.now(), 0xfff0, &mut ping);
         let mut buf = vec![0; node.config().max_datagram()];
         let (mut count, mut answered) = (0, false);

@@ -74,6 +74,6 @@ fn leap(world: &World) -> Datagram {
     let leapt = Sender { incarnation: account(1).incarnation + 1, ..sender(1, account(1)) };
     let news = forge::frame(forge::kind::NEWS, &forge::record(0, leapt, id_of(1) as u16));
     let addressee = reading::tag(id_of(0), account(0).life);
-    let bytes = forge::datagram(forge::cluster(CLUSTER), 1, addressee, sender(2, account(2)), &[news]);
+    let bytes = forge::datagram(forge::cluster(CLUSTER), forge::VERSION, addressee, sender(2, account(2)), &[news]);
     Datagram { to: 0, from: 2, sent: world.clock, bytes: bytes.into() }
 }

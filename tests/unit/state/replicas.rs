@@ -15,7 +15,7 @@ use crate::stats::Stats;
 use crate::storage::{Fixed, Heap, Limited, Storage, Width};
 use crate::time::Instant;
 use crate::wire::Span;
-use crate::wire::{ChunkHead, Frame, Had, HadOf, Head, Origin, Seal, Writer, Written, decode, kind, open};
+use crate::wire::{ChunkHead, Content, Frame, Had, HadOf, Head, Origin, Seal, Writer, Written, decode, kind, open};
 
 /// What stands for a wait of the network, in microseconds.
 const UNIT: u64 = 1_000;
@@ -227,7 +227,7 @@ impl<S: Empty> Replica<S> {
         let Ok((_, mut frames)) = open(datagram, SEAL) else { return (took, all) };
         while let Ok((kind, body)) = frames.frame() {
             match decode(kind, body) {
-                Ok(Frame::Given(chunk) | Frame::Delta { chunk, .. }) => {
+                Ok(Frame::Given(chunk) | Frame::Hand { content: Content::Chunk(chunk), .. }) => {
                     let origin = chunk.head.origin;
                     let Some(owner) = self.core.members.find_life(origin.id, origin.tag) else { continue };
                     if owner == MYSELF {

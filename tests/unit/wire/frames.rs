@@ -11,8 +11,8 @@ use crate::stats::DropReason;
 use crate::unit::forge::{self, Sender};
 use crate::unit::property::check;
 use crate::wire::{
-    ANYONE, Answer, Frame, Head, MAX_ADDR, MOST_BEFORE_RECORDS, Parts, Reader, Roots, Seal, What, Word, Writer, decode,
-    kind, most_of_record, open,
+    ANYONE, Answer, Content, Frame, Head, MAX_ADDR, MOST_BEFORE_RECORDS, Parts, Reader, Roots, Seal, What, Word,
+    Writer, decode, kind, most_of_record, open,
 };
 
 const FROM: Sender = Sender { id: 7, generation: 1, nonce: 2, incarnation: 3 };
@@ -32,7 +32,7 @@ pub(super) fn head() -> Head {
 
 /// A sound datagram with these bytes behind its head.
 pub(super) fn around(bytes: &[u8]) -> Vec<u8> {
-    forge::datagram(seal().cluster, 1, seal().addressee, FROM, &[bytes.to_vec()])
+    forge::datagram(seal().cluster, forge::VERSION, seal().addressee, FROM, &[bytes.to_vec()])
 }
 
 /// Hands these bytes to a reader.
@@ -261,7 +261,7 @@ fn a_datagram_is_opened_by_whom_it_is_for_and_by_nobody_else() {
     let inputs = (sender(), any::<[bool; 3]>(), any::<u32>(), any::<u32>());
     check(300, inputs, |(of, [open_to_all, full, newcomer], addressee, number)| {
         let addressee = addressee >> 8;
-        let form = 1 | u8::from(open_to_all) << 4 | u8::from(full) << 5 | u8::from(newcomer) << 6;
+        let form = forge::VERSION | u8::from(open_to_all) << 4 | u8::from(full) << 5 | u8::from(newcomer) << 6;
         let seeded = if open_to_all { ANYONE } else { addressee };
         let frames = [forge::frame(kind::LEAVE, &number.to_le_bytes())];
         let datagram = forge::datagram(seal().cluster, form, seeded, of, &frames);
@@ -296,7 +296,7 @@ fn a_head_that_is_cut_off_is_truncated_or_fails_its_check() {
     }
     // One whose check value is right: the fields of the head are missing.
     for missing in 1..=12 {
-        let short = forge::sealed(seal().cluster, 1, seal().addressee, &whole[7..whole.len() - missing]);
+        let short = forge::sealed(seal().cluster, forge::VERSION, seal().addressee, &whole[7..whole.len() - missing]);
         assert_eq!(open(&short, seal()).err(), Some(DropReason::Truncated), "{missing} bytes are missing");
     }
 }
@@ -304,12 +304,12 @@ fn a_head_that_is_cut_off_is_truncated_or_fails_its_check() {
 #[test]
 fn what_another_version_sends_is_told_from_what_is_foreign_and_what_is_sealed() {
     let form = |form: u8| forge::datagram(seal().cluster, form, seal().addressee, FROM, &[]);
-    for version in (0..16).filter(|version| *version != 1) {
+    for version in (0..16).filter(|version| *version != forge::VERSION) {
         assert_eq!(open(&form(version), seal()).err(), Some(DropReason::WireVersion), "version {version}");
     }
-    assert_eq!(open(&form(0x81), seal()).err(), Some(DropReason::Sealed));
-    assert!(open(&form(0x41), seal()).is_ok(), "the spare bit means nothing yet");
-    let foreign = forge::datagram(forge::cluster("other"), 0x81, seal().addressee, FROM, &[]);
+    assert_eq!(open(&form(0x82), seal()).err(), Some(DropReason::Sealed));
+    assert!(open(&form(0x42), seal()).is_ok(), "the spare bit means nothing yet");
+    let foreign = forge::datagram(forge::cluster("other"), 0x82, seal().addressee, FROM, &[]);
     assert_eq!(open(&foreign, seal()).err(), Some(DropReason::OtherCluster), "the cluster comes before the seal");
 }
 
@@ -336,8 +336,8 @@ pub(super) fn decoded(kind: u8, body: &[u8]) -> Result<std::string::String, Drop
             Frame::Sums { what, low, high, salt, sums } => {
                 std::format!("sums {what:?} {low} {high} {salt} {:?}", halves(sums))
             }
-            Frame::Relay { number, low, high, records: list } => {
-                std::format!("relay {number} {low} {high} {:?}", records(list))
+            Frame::Hand { number, low, high, content: Content::Records(list) } => {
+                std::format!("hand {number} {low} {high} {:?}", records(list))
             }
             Frame::Diff { low, high, wanted, records: list } => {
                 std::format!("diff {low} {high} {wanted} {:?}", records(list))
@@ -381,6 +381,7 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         let said = std::format!("sums {what:?} {low} {high} {number} {halves:?}");
         (16, [&[of][..], &mixed, &sums].concat(), said, sums.len())
     };
+    let records_number = number & !3 | 1;
     let (bits, log) = (number.wrapping_add(1), number as u8);
     let (from, to) = (number / 2, number);
     let whole = |kind, body: Vec<u8>, said: std::string::String| (kind, body, said, 0);
@@ -421,7 +422,7 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         ),
         with_record(
             8,
-            [&n[..], &le(&[long]), &[1, 1]].concat(),
+            [&n[..], &le(&[long]), &[2, 2]].concat(),
             std::format!("join {number} {long} None true {records:?}")
         ),
         with_record(
@@ -455,11 +456,9 @@ fn examples(number: u32, long: u64, of: Sender) -> Vec<Example> {
         with_record(13, Vec::new(), std::format!("claim {records:?}")),
         with_record(
             14,
-            [&n[..], &from.to_le_bytes(), &to.to_le_bytes()].concat(),
-            std::format!("relay {number} {from} {to} {records:?}")
+            [records_number.to_le_bytes(), from.to_le_bytes(), to.to_le_bytes()].concat(),
+            std::format!("hand {records_number} {from} {to} {records:?}")
         ),
-        whole(15, [&n[..], &[0]].concat(), std::format!("{:?}", Frame::RelayAck { number, passes_on: false })),
-        whole(15, [&n[..], &[1]].concat(), std::format!("{:?}", Frame::RelayAck { number, passes_on: true })),
         with_sums(0, What::Records),
         with_sums(1, What::Positions),
         whole(
@@ -490,21 +489,22 @@ fn frames_whose_fields_make_no_sense_are_malformed_and_unknown_kinds_unknown() {
     let malformed = Err(DropReason::Malformed);
     assert_eq!(decoded(4, &[&number[..], &le(&[9]), &[3]].concat()), malformed, "a fourth word");
     assert_eq!(decoded(9, &[&number[..], &[5], &le(&[9])].concat()), malformed, "a sixth answer");
-    assert_eq!(decoded(15, &[&number[..], &[2]].concat()), malformed, "it is passed on or not");
+    assert_eq!(decoded(15, &[&number[..], &[3]].concat()), malformed, "a fourth way");
     for (kind, before) in [(6, &[][..]), (7, &[]), (16, &[0]), (16, &[1]), (19, &[])] {
         let of_range = |low: u64, high: u64| decoded(kind, &[before, &le(&[low, high]), &[0; 5]].concat());
         assert_eq!(of_range(10, 9), malformed, "a range that ends before it begins");
         assert!(of_range(9, 9).is_ok(), "a range of one place");
     }
-    let relay = |low: u32, high: u32| decoded(14, &[number, low.to_le_bytes(), high.to_le_bytes()].concat());
-    assert_eq!(relay(10, 9), malformed, "a share that ends before it begins");
-    assert!(relay(9, 9).is_ok(), "a share of one cell");
+    let hand = |low: u32, high: u32| decoded(14, &[number, low.to_le_bytes(), high.to_le_bytes()].concat());
+    assert_eq!(hand(10, 9), malformed, "a range that ends before it begins");
+    assert!(hand(9, 9).is_ok(), "a range of one cell");
+    assert_eq!(decoded(14, &[&[4, 2, 3, 4][..], &[0; 8]].concat()), malformed, "it is nothing that there is");
     assert_eq!(decoded(7, &[&le(&[9, 9])[..], &[9], &[0; 9]].concat()), malformed, "more bits than a list has ids");
     assert_eq!(decoded(16, &[&[2][..], &le(&[9, 9]), &[0; 4]].concat()), malformed, "sums of something else");
-    for kind in [0, 31, 32, 255] {
+    for kind in [0, 27, 31, 255] {
         assert_eq!(decoded(kind, &[0; 40]), Err(DropReason::UnknownFrame), "kind {kind}");
     }
-    for (oldest, newest, speaks) in [(0, 0, false), (0, 1, true), (1, 9, true), (2, 9, false), (2, 1, false)] {
+    for (oldest, newest, speaks) in [(0, 1, false), (0, 2, true), (2, 9, true), (3, 9, false), (3, 2, false)] {
         let join = decoded(8, &[&number[..], &le(&[9]), &[oldest, newest]].concat());
         assert_eq!(join, Ok(std::format!("join 67305985 9 None {speaks} []")), "versions {oldest} to {newest}");
         let visit = decoded(8, &[&number[..], &le(&[9]), &[oldest | 0x80, newest]].concat());
@@ -622,27 +622,27 @@ fn roots_that_collide_under_one_number_differ_under_the_next() {
 
 #[test]
 fn one_record_of_the_longest_address_fits_the_smallest_datagram() {
-    // Of all frames with a record a join, a diff, a welcome and a relay have most before it.
+    // Of all frames with a record a join, a diff, a welcome and a hand have most before it.
     let head = 18 + 5;
     let before = [4 + 8 + 2, 8 + 8, 4 + 1 + 8, 4 + 4 + 4].into_iter().max().expect("there are four");
     let record = forge::record_at(0, GREATEST, &[0; MAX_ADDR]).len();
     assert!(head + 2 + before + record <= crate::MIN_DATAGRAM, "{}", head + 2 + before + record);
 }
 
-/// Writes all of a relay that stands before its records into a buffer of this size, with the longest head; how many
+/// Writes all of a hand that stands before its records into a buffer of this size, with the longest head; how many
 /// bytes it came to.
 fn before_records(size: usize) -> Option<usize> {
     let head = Head { incarnation: u32::MAX, ..head() };
     let mut buf = std::vec![0; size];
     let mut writer = Writer::new(&mut buf, seal(), head)?;
-    let frame = writer.begin(kind::RELAY)?;
+    let frame = writer.begin(kind::HAND)?;
     (0..3).try_for_each(|_| writer.u32(u32::MAX))?;
     let len = writer.len();
     writer.end(frame).map(|()| len)
 }
 
 #[test]
-fn no_relay_has_more_before_its_records_than_is_said() {
+fn no_hand_has_more_before_its_records_than_is_said() {
     let sizes = (crate::MIN_DATAGRAM..400).chain(16_000..17_000).chain([crate::MAX_DATAGRAM]);
     let most = sizes.map(|size| before_records(size).expect("it fits")).max();
     assert_eq!(most, Some(MOST_BEFORE_RECORDS), "and one has as much");

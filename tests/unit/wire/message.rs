@@ -11,7 +11,7 @@ use crate::stats::DropReason;
 use crate::unit::forge;
 use crate::unit::property::check;
 use crate::wire::{
-    Frame, HOLLOW, Head, Lack, MOST_BEFORE_PAYLOAD, Origin, PART, Part, Piece, Position, Pull, Writer, kind,
+    Content, Frame, HOLLOW, Head, Lack, MOST_BEFORE_PAYLOAD, Origin, PART, Part, Piece, Position, Pull, Writer, kind,
     write_part, write_piece,
 };
 
@@ -63,10 +63,8 @@ fn plain_examples(n: u32, wanted: u64, origin: Origin) -> Vec<Example> {
         (24, [of_pull, bounds].concat(), said(Frame::Lack(Lack { pull, oldest, newest })), 0),
     ];
     for yes in [false, true] {
-        let ack = [&n.to_le_bytes()[..], &[yes.into()]].concat();
         let direct_ack = [&n.to_le_bytes()[..], &[piece, yes.into()]].concat();
-        all.push((21, ack, said(Frame::CastAck { number, passes_on: yes }), 0));
-        all.push((27, direct_ack, said(Frame::DirectAck { number, piece, taken: yes }), 0));
+        all.push((26, direct_ack, said(Frame::DirectAck { number, piece, taken: yes }), 0));
     }
     all
 }
@@ -81,8 +79,7 @@ fn frames_about_messages_are_understood_and_shorter_ones_are_malformed() {
             }
         }
     });
-    assert_eq!(decoded(21, &[1, 2, 3, 4, 2]).err(), MALFORMED, "it is passed on or not");
-    assert_eq!(decoded(27, &[1, 2, 3, 4, 0, 2]).err(), MALFORMED, "there was room for it or not");
+    assert_eq!(decoded(26, &[1, 2, 3, 4, 0, 2]).err(), MALFORMED, "there was room for it or not");
 }
 
 #[test]
@@ -96,7 +93,8 @@ fn any_piece_is_written_as_in_the_diagram_and_read_back_and_one_byte_less_is_mal
         let part = Part { form, topic, piece: *piece, pieces: *pieces, len: payload.len() as u32, bytes };
         let behind = part_by_hand(form, topic, &cut);
         let whole = [origin_by_hand(origin), forge::varint(seq), behind.clone()].concat();
-        let ends = [number.to_le_bytes(), 5u32.to_le_bytes(), 6u32.to_le_bytes()].concat();
+        let handed = number & !3 | 2;
+        let ends = [handed.to_le_bytes(), 5u32.to_le_bytes(), 6u32.to_le_bytes()].concat();
 
         let (done, written) = write(2_000, |writer| write_piece(&Piece { origin, seq, part }, writer));
         assert_eq!((done, written), (Some(()), around(&whole)));
@@ -108,9 +106,11 @@ fn any_piece_is_written_as_in_the_diagram_and_read_back_and_one_byte_less_is_mal
         let said = Piece { origin, seq, part };
         let (low, high) = (5, 6);
         let frames = [
-            (20, [ends, whole.clone()].concat(), std::format!("{:?}", Frame::Cast { number, low, high, piece: said })),
+            (14, [ends, whole.clone()].concat(), {
+                std::format!("{:?}", Frame::Hand { number: handed, low, high, content: Content::Piece(said) })
+            }),
             (23, whole, std::format!("{:?}", Frame::Give(said))),
-            (26, [&number.to_le_bytes()[..], &behind].concat(), std::format!("{:?}", Frame::Direct { number, part })),
+            (25, [&number.to_le_bytes()[..], &behind].concat(), std::format!("{:?}", Frame::Direct { number, part })),
         ];
         for (kind, body, said) in frames {
             assert_eq!(decoded(kind, &body), Ok(said));
@@ -155,20 +155,20 @@ fn what_is_hollow_carries_nothing_and_says_nothing_of_how_much_there_is() {
     assert!(give(9, 1, &[]).is_ok());
     assert_eq!(give(9, 1, &[10]).err(), MALFORMED, "a payload");
     assert_eq!(give(9, 3, &[0, 3, 0xff, 0xff, 3]).err(), MALFORMED, "room for 65,535 bytes");
-    assert_eq!(decoded(26, &[1, 2, 3, 4, 1, 1, 2, 3, 4]).err(), MALFORMED, "a message to one who would not get it");
+    assert_eq!(decoded(25, &[1, 2, 3, 4, 1, 1, 2, 3, 4]).err(), MALFORMED, "a message to one who would not get it");
     let part = Part { form: HOLLOW, topic: 5, piece: 0, pieces: 1, len: 0, bytes: &[] };
     let (_, written) = write(100, |writer| write_part(&part, writer));
     assert_eq!(written, around(&[1, 5, 0, 0, 0]));
 }
 
 #[test]
-fn shares_and_ranges_that_end_before_they_begin_are_malformed() {
+fn ranges_that_end_before_they_begin_are_malformed() {
     let whole = [&[7; 11][..], &[1, 0, 0, 0, 0, 0]].concat();
     let cast =
-        |low: u32, high: u32| decoded(20, &[&[9; 4], &low.to_le_bytes()[..], &high.to_le_bytes(), &whole].concat());
+        |low: u32, high: u32| decoded(14, &[&[10; 4], &low.to_le_bytes()[..], &high.to_le_bytes(), &whole].concat());
     assert!(cast(5, 5).is_ok());
     assert_eq!(cast(6, 5).err(), MALFORMED);
-    let have = |low: u64, high: u64, answer: u8| decoded(25, &[&le(&[low, high])[..], &[answer]].concat());
+    let have = |low: u64, high: u64, answer: u8| decoded(20, &[&le(&[low, high])[..], &[answer]].concat());
     assert!(have(5, 5, 0).is_ok() && have(5, 6, 1).is_ok());
     assert_eq!(have(6, 5, 0).err(), MALFORMED);
     assert_eq!(have(5, 5, 2).err(), MALFORMED, "it is an answer or not");
@@ -191,7 +191,7 @@ fn positions_are_written_one_by_one_and_read_back() {
         let (done, written) = write(500, |writer| all.iter().try_for_each(|(of, one)| writer.position(*of, *one)));
         assert_eq!((done, &written), (Some(()), &around(&bytes)));
         let body = [&le(&[1, 2])[..], &[0], &bytes].concat();
-        super::frames::read(&forge::frame(25, &body), |mut reader| {
+        super::frames::read(&forge::frame(20, &body), |mut reader| {
             let (kind, body) = reader.frame().expect("it is whole");
             let Ok(Frame::Have { low: 1, high: 2, answer: false, mut positions }) = crate::wire::decode(kind, body)
             else {
@@ -227,7 +227,7 @@ fn longest_cast(size: usize, bytes: &[u8]) -> Option<usize> {
     let head = Head { incarnation: u32::MAX, ..head() };
     let mut buf = std::vec![0; size];
     let mut writer = Writer::new(&mut buf, seal(), head)?;
-    let frame = writer.begin(kind::CAST)?;
+    let frame = writer.begin(kind::HAND)?;
     (0..3).try_for_each(|_| writer.u32(u32::MAX))?;
     let part = Part { form: 0, topic: u32::MAX, piece: 31, pieces: 32, len: u32::MAX, bytes };
     let origin = Origin { id: NodeId::new(u64::MAX), tag: 0xff_ffff };

@@ -9,8 +9,8 @@ mod by_hand;
 mod stretch;
 
 use crate::wire::{
-    self, Answer, Frame, Had, Head, Lack, Origin, Part, Parts, Passing, Piece, Position, Pull, Reader, Roots, Seal,
-    What, Word, Writer, kind, write_part, write_piece,
+    self, Answer, Content, Frame, Had, Head, Lack, Origin, Part, Parts, Passing, Piece, Position, Pull, Reader, Roots,
+    Seal, What, Word, Writer, kind, write_part, write_piece,
 };
 use by_hand::by_hand;
 use stretch::Stretch;
@@ -24,8 +24,8 @@ const CLUSTER: &str = "fuzz";
 const ADDRESSEE: u32 = 0xabcdef;
 
 /// The widths of what comes before the records, the numbers, the steps or the piece in each kind of frame, from 1 on.
-/// Both roots are one field here.
-const FIELDS: [&[usize]; 30] = [
+/// Both roots are one field here; a hand ack has a version more, if its number says that it is of a map.
+const FIELDS: [&[usize]; 26] = [
     &[4, 6],
     &[4],
     &[4, 8, 4],
@@ -45,20 +45,14 @@ const FIELDS: [&[usize]; 30] = [
     &[],
     &[4],
     &[8, 8, 1, 4],
-    &[4, 4, 4],
-    &[4, 1],
+    &[8, 8, 1],
+    &[4],
     &[4, 8, 3, 4, 8],
     &[],
     &[4, 8, 3, 4, 8, 4, 4],
-    &[8, 8, 1],
     &[4],
     &[4, 1, 1],
-    &[4, 4, 4],
-    &[4, 1, VARINT],
-    &[4],
 ];
-/// The width of what has none.
-const VARINT: usize = 0;
 /// The width of bits behind the number of their bytes.
 const BITS: usize = 9;
 /// The most bytes of an extension: its length, topics, and how far the sender has come.
@@ -73,7 +67,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let raw = script.bytes(bytes.len());
     check::<u16>(raw, room);
     // So that something comes after the head's checks: the first byte, and all that follows the check value.
-    let (form, rest) = raw.split_first().unwrap_or((&1, &[]));
+    let (form, rest) = raw.split_first().unwrap_or((&forge::VERSION, &[]));
     let sealed = forge::sealed(forge::cluster(CLUSTER), *form, ADDRESSEE, rest);
     check::<u16>(&sealed, room);
     check::<SocketAddr>(&sealed, room);
@@ -288,7 +282,11 @@ fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         Frame::Join { number, cookie, sought, speaks, record } => {
             let named = sought.map_or(cookie, |id| id.get());
             let seeks = u64::from(sought.is_some()) << 7;
-            (kind::JOIN, vec![n(number), named, seeks, speaks.into()], Rest::Records(record))
+            (
+                kind::JOIN,
+                vec![n(number), named, seeks, if speaks { forge::VERSION.into() } else { 0 }],
+                Rest::Records(record),
+            )
         }
         Frame::Welcome { number, answer, record } => {
             let (answer, cookie) = match answer {
@@ -304,10 +302,23 @@ fn in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         Frame::LeaveAck { number } => (kind::LEAVE_ACK, vec![n(number)], Rest::Nothing),
         Frame::Introduce { cookie } => (kind::INTRODUCE, vec![cookie], Rest::Nothing),
         Frame::Claim(record) => (kind::CLAIM, vec![], Rest::Records(record)),
-        Frame::Relay { number, low, high, records } => {
-            (kind::RELAY, vec![n(number), n(low), n(high)], Rest::Records(records))
+        Frame::Hand { number, low, high, content } => {
+            let content = match content {
+                Content::Records(records) => Rest::Records(records),
+                Content::Piece(piece) => Rest::Piece(Sent::of_piece(&piece)),
+                Content::Chunk(chunk) => Rest::Chunk(Stretch::of(chunk)),
+            };
+            (kind::HAND, vec![n(number), n(low), n(high)], content)
         }
-        Frame::RelayAck { number, passes_on } => (kind::RELAY_ACK, vec![n(number), passes_on.into()], Rest::Nothing),
+        Frame::HandAck { number, passing, have } => {
+            let passing = match passing {
+                Passing::No => 0,
+                Passing::Yes => 1,
+                Passing::Gap => 2,
+            };
+            let have = Some(n(have)).filter(|_| number & 3 == 3);
+            (kind::HAND_ACK, [n(number), passing].into_iter().chain(have).collect(), Rest::Nothing)
+        }
         Frame::Sums { what, low, high, salt, sums } => {
             let what = u64::from(what == What::Positions);
             (kind::SUMS, vec![what, low, high, n(salt)], Rest::Halves(sums))
@@ -327,10 +338,6 @@ fn message_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
         [n(pull.number), id.get(), n(tag), n(pull.first), pull.wanted]
     };
     match frame {
-        Frame::Cast { number, low, high, piece } => {
-            (kind::CAST, vec![n(number), n(low), n(high)], Rest::Piece(Sent::of_piece(&piece)))
-        }
-        Frame::CastAck { number, passes_on } => (kind::CAST_ACK, vec![n(number), passes_on.into()], Rest::Nothing),
         Frame::Pull(pull) => (kind::PULL, of_pull(pull).to_vec(), Rest::Nothing),
         Frame::Give(piece) => (kind::GIVE, vec![], Rest::Piece(Sent::of_piece(&piece))),
         Frame::Lack(Lack { pull, oldest, newest }) => {
@@ -351,17 +358,6 @@ fn message_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
 fn map_in_numbers(frame: Frame<'_>) -> (u8, Vec<u64>, Rest<'_>) {
     let n = |number: u32| u64::from(number);
     match frame {
-        Frame::Delta { number, low, high, chunk } => {
-            (kind::DELTA, vec![n(number), n(low), n(high)], Rest::Chunk(Stretch::of(chunk)))
-        }
-        Frame::DeltaAck { number, passing, have } => {
-            let passing = match passing {
-                Passing::No => 0,
-                Passing::Yes => 1,
-                Passing::Gap => 2,
-            };
-            (kind::DELTA_ACK, vec![n(number), passing, n(have)], Rest::Nothing)
-        }
         Frame::Fetch { number, wants } => (kind::FETCH, vec![n(number)], Rest::Hads(wants)),
         Frame::Given(chunk) => (kind::GIVEN, vec![], Rest::Chunk(Stretch::of(chunk))),
         Frame::Fetched { number } => (kind::FETCHED, vec![n(number)], Rest::Nothing),
@@ -390,10 +386,11 @@ fn write<A: Address>(buf: &mut [u8], head: Head, said: &[Said<A>]) -> Option<(us
     let mut written = Vec::new();
     for said in said {
         let done = match said.kind {
-            kind::NEWS..=kind::DIFF | kind::RELAY | kind::SUMS | kind::HAVE | kind::FETCH => {
+            kind::HAND if said.fields[0] & 3 != 1 => write_sent(&mut writer, said),
+            kind::NEWS..=kind::DIFF | kind::HAND | kind::SUMS | kind::HAVE | kind::FETCH => {
                 write_list(&mut writer, said)
             }
-            kind::CAST | kind::GIVE | kind::DIRECT | kind::DELTA | kind::GIVEN => write_sent(&mut writer, said),
+            kind::GIVE | kind::DIRECT | kind::GIVEN => write_sent(&mut writer, said),
             _ => write_frame(&mut writer, said).map(|()| Said { whole: true, ..said.clone() }),
         };
         written.extend(done);
@@ -409,9 +406,9 @@ fn write_frame<A: Address>(writer: &mut Writer<'_>, said: &Said<A>) -> Option<()
         if matches!(said.kind, kind::PULL | kind::LACK) {
             return write_pull(body, &said.fields);
         }
-        if let (kind::DELTA_ACK, &[number, passing, have]) = (said.kind, &said.fields[..]) {
+        if let (kind::HAND_ACK, &[number, passing, ref have @ ..]) = (said.kind, &said.fields[..]) {
             let passing = [Passing::No, Passing::Yes, Passing::Gap][passing as usize];
-            return body.delta_ack(number as u32, passing, have as u32);
+            return body.hand_ack(number as u32, passing, have.first().map_or(0, |have| *have as u32));
         }
         said.fields.iter().zip(widths).try_for_each(|(value, width)| write_field(body, *value, *width))?;
         said.records.iter().try_for_each(|(record, seen, found)| body.told(record, *seen, found.as_ref()))

@@ -12,8 +12,8 @@ use crate::stats::DropReason;
 use crate::unit::forge;
 use crate::unit::property::check;
 use crate::wire::{
-    ChunkHead, Frame, Had, HadOf, Head, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_OF_SPAN, Origin,
-    Passing, ValuePiece, What, Writer, Written, decode, kind, written_len,
+    ChunkHead, Content, Frame, Had, HadOf, Head, MOST_BEFORE_ENTRIES, MOST_BEFORE_KEY, MOST_BEFORE_VALUE, MOST_OF_SPAN,
+    Origin, Passing, ValuePiece, What, Writer, Written, decode, kind, written_len,
 };
 use crate::wire::{MAX_KEY, MOST_VERSION, Span};
 
@@ -64,8 +64,8 @@ fn entry_by_hand((ahead, key, value): &Entry) -> Vec<u8> {
 
 /// The frames in which a chunk goes, and what stands before it.
 fn around_chunk(chunk: &[u8]) -> [(u8, Vec<u8>); 2] {
-    let delta = [&le(&[0x1_0000_0002])[..], &7u32.to_le_bytes(), chunk].concat();
-    [(kind::DELTA, delta), (kind::GIVEN, chunk.to_vec())]
+    let hand = [&le(&[0x1_0000_0003])[..], &7u32.to_le_bytes(), chunk].concat();
+    [(kind::HAND, hand), (kind::GIVEN, chunk.to_vec())]
 }
 
 #[test]
@@ -93,7 +93,8 @@ fn chunks_are_written_entry_by_entry_and_read_back_whole_or_not_at_all() {
             read(&forge::frame(kind, &body), |mut reader| {
                 let (kind, body) = reader.frame().expect("it is whole");
                 let chunk = match decode(kind, body) {
-                    Ok(Frame::Delta { number: 2, low: 1, high: 7, chunk }) | Ok(Frame::Given(chunk)) => chunk,
+                    Ok(Frame::Hand { number: 3, low: 1, high: 7, content: Content::Chunk(chunk) })
+                    | Ok(Frame::Given(chunk)) => chunk,
                     other => panic!("{other:?}"),
                 };
                 assert_eq!(chunk.head, head);
@@ -164,8 +165,8 @@ fn chunks_that_make_no_sense_are_malformed() {
             assert_eq!(decoded(kind, &body).err(), MALFORMED, "{what}");
         }
     }
-    let backwards = [&[9; 4][..], &[2, 0, 0, 0, 1, 0, 0, 0], &sound[0]].concat();
-    assert_eq!(decoded(kind::DELTA, &backwards).err(), MALFORMED, "a share that ends before it begins");
+    let backwards = [&[11; 4][..], &[2, 0, 0, 0, 1, 0, 0, 0], &sound[0]].concat();
+    assert_eq!(decoded(kind::HAND, &backwards).err(), MALFORMED, "a range that ends before it begins");
 }
 
 #[test]
@@ -194,7 +195,8 @@ fn pieces_of_a_value_are_of_one_length_but_for_the_last_and_read_as_they_were_wr
         for (kind, body) in around_chunk(&bytes) {
             read(&forge::frame(kind, &body), |mut reader| {
                 let (kind, body) = reader.frame().expect("it is whole");
-                let Ok(Frame::Delta { chunk, .. } | Frame::Given(chunk)) = decode(kind, body) else {
+                let Ok(Frame::Hand { content: Content::Chunk(chunk), .. } | Frame::Given(chunk)) = decode(kind, body)
+                else {
                     panic!("it is a chunk");
                 };
                 let mut body = chunk.body;
@@ -248,19 +250,24 @@ fn what_is_asked_for_is_written_map_by_map_and_read_back() {
 }
 
 #[test]
-fn answers_to_deltas_and_ends_of_what_was_given_are_written_as_they_are_read() {
+fn answers_to_what_was_handed_out_and_ends_of_what_was_given_are_written_as_they_are_read() {
     check(100, (any::<u32>(), number()), |(n, have)| {
         for (word, passing) in [(0, Passing::No), (1, Passing::Yes), (2, Passing::Gap)] {
-            let bytes = [&n.to_le_bytes()[..], &[word], &forge::varint(have)].concat();
-            assert_eq!(write(60, |writer| writer.delta_ack(n, passing, have)), (Some(()), around(&bytes)));
-            let said = std::format!("{:?}", Frame::DeltaAck { number: n, passing, have });
-            assert_eq!(decoded(kind::DELTA_ACK, &bytes), Ok(said));
+            let of_map = n & 3 == 3;
+            let (have, version) = if of_map { (have, forge::varint(have)) } else { (0, Vec::new()) };
+            let bytes = [&n.to_le_bytes()[..], &[word], &version].concat();
+            assert_eq!(write(60, |writer| writer.hand_ack(n, passing, have)), (Some(()), around(&bytes)));
+            let said = std::format!("{:?}", Frame::HandAck { number: n, passing, have });
+            assert_eq!(decoded(kind::HAND_ACK, &bytes), Ok(said));
+            for len in 0..bytes.len() {
+                assert_eq!(decoded(kind::HAND_ACK, &bytes[..len]).err(), MALFORMED, "{len} bytes");
+            }
         }
         let fetched = std::format!("{:?}", Frame::Fetched { number: n });
         assert_eq!(decoded(kind::FETCHED, &n.to_le_bytes()), Ok(fetched));
     });
-    assert_eq!(decoded(kind::DELTA_ACK, &[1, 1, 1, 1, 3, 0]).err(), MALFORMED, "another word");
-    assert_eq!(decoded(kind::DELTA_ACK, &[1, 1, 1, 1, 2]).err(), MALFORMED, "without a version");
+    assert_eq!(decoded(kind::HAND_ACK, &[3, 1, 1, 1, 3, 0]).err(), MALFORMED, "another word");
+    assert_eq!(decoded(kind::HAND_ACK, &[3, 1, 1, 1, 2]).err(), MALFORMED, "without a version");
     assert_eq!(decoded(kind::FETCHED, &[1, 1, 1]).err(), MALFORMED, "half a number");
 }
 
@@ -287,7 +294,7 @@ fn longest_delta(size: usize, piece: bool, key: &[u8], bytes: &[u8]) -> Option<u
     let head = Head { incarnation: u32::MAX, ..head() };
     let mut buf = std::vec![0; size];
     let mut writer = Writer::new(&mut buf, seal(), head)?;
-    let frame = writer.begin(kind::DELTA)?;
+    let frame = writer.begin(kind::HAND)?;
     (0..3).try_for_each(|_| writer.u32(u32::MAX))?;
     let origin = Origin { id: NodeId::new(u64::MAX), tag: 0xff_ffff };
     // Each of the five takes five bytes.
@@ -324,7 +331,7 @@ fn the_sizes_of_what_goes_most_often_are_these() {
     let chunk = ChunkHead { origin, vital: false, piece: false, span, newest: 101 };
     let entry = Written { version: 101, key: b"health", value: Some(b"ok") };
     let delta = |writer: &mut Writer<'_>| {
-        let frame = writer.begin(kind::DELTA)?;
+        let frame = writer.begin(kind::HAND)?;
         (0..3).try_for_each(|_| writer.u32(7))?;
         writer.chunk_head(&chunk)?;
         writer.written(100, &entry)?;
@@ -333,7 +340,7 @@ fn the_sizes_of_what_goes_most_often_are_these() {
     let len = |fill: &dyn Fn(&mut Writer<'_>) -> Option<()>| write(300, fill).1.len() - HEAD_LEN;
     // In a buffer of this size the kind and the length take three bytes.
     assert_eq!(len(&delta), 3 + 12 + (8 + 3 + 1 + 5) + (1 + 1 + 6 + 1 + 2), "a key of 6 bytes with a value of 2");
-    let ack = |writer: &mut Writer<'_>| writer.frame(kind::DELTA_ACK, |body| body.delta_ack(7, Passing::Yes, 101));
+    let ack = |writer: &mut Writer<'_>| writer.frame(kind::HAND_ACK, |body| body.hand_ack(7, Passing::Yes, 101));
     assert_eq!(len(&ack), 2 + 4 + 1 + 1);
     let had = Had { origin, logs: [HadOf { version: 101, ..HadOf::default() }; 2] };
     let fetch = |writer: &mut Writer<'_>| writer.had(&had);

@@ -4,7 +4,7 @@
 use std::string::String;
 use std::vec::Vec;
 
-use super::{ADDRESSEE, BITS, CLUSTER, FIELDS, Opened, Place, Said, Script, Sent, Stretch, Told, VARINT, forge};
+use super::{ADDRESSEE, BITS, CLUSTER, FIELDS, Opened, Place, Said, Script, Sent, Stretch, Told, forge};
 use crate::member::{Address, Certificate, Life, Liveness, NodeId, Record};
 use crate::stats::DropReason;
 use crate::wire::{ChunkHead, Had, HadOf, Head, Origin, Span, kind};
@@ -13,7 +13,7 @@ pub(super) fn by_hand<A: Address>(datagram: &[u8]) -> Opened<A> {
     let mut rest = datagram;
     let front = take(&mut rest, 3).ok_or(DropReason::Truncated)?;
     let form = front[0];
-    if form & 0xf != 1 {
+    if form & 0xf != 2 {
         return Err(DropReason::WireVersion);
     }
     if front[1..] != forge::cluster_tag(forge::cluster(CLUSTER)) {
@@ -50,10 +50,19 @@ fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropR
     if kind == kind::ACK && !body.is_empty() {
         fields.push(number(&mut body, 6).ok_or(DropReason::Malformed)?);
     }
+    // What is handed out, or was, is said by the two lowest bits of its number.
+    let [records, message, map] =
+        [1, 2, 3].map(|what| matches!(kind, kind::HAND | kind::HAND_ACK) && fields[0] & 3 == what);
+    if kind == kind::HAND_ACK && map {
+        fields.push(varint(&mut body).ok_or(DropReason::Malformed)?.into());
+    }
     make_sense(kind, &mut fields)?;
     let mut said = Said::plain(kind, fields);
     match kind {
-        kind::NEWS | kind::DIFF | kind::JOIN | kind::WELCOME | kind::CLAIM | kind::RELAY => {
+        kind::HAND if records => (said.records, said.whole) = all(body, record_by_hand),
+        kind::HAND if message => said.piece = Some(piece_by_hand(kind, body).ok_or(DropReason::Malformed)?),
+        kind::HAND if map => said.chunk = Some(chunk_by_hand(body).ok_or(DropReason::Malformed)?),
+        kind::NEWS | kind::DIFF | kind::JOIN | kind::WELCOME | kind::CLAIM => {
             (said.records, said.whole) = all(body, record_by_hand);
         }
         kind::LIST => {
@@ -62,8 +71,8 @@ fn frame_by_hand<A: Address>(kind: u8, mut body: &[u8]) -> Result<Said<A>, DropR
         kind::SUMS => (said.numbers, said.whole) = all(body, |rest| number(rest, 2).map(|number| number as u32)),
         kind::HAVE => (said.positions, said.whole) = all(body, position_by_hand),
         kind::FETCH => (said.hads, said.whole) = all(body, had_by_hand),
-        kind::DELTA | kind::GIVEN => said.chunk = Some(chunk_by_hand(body).ok_or(DropReason::Malformed)?),
-        kind::CAST | kind::GIVE | kind::DIRECT => {
+        kind::GIVEN => said.chunk = Some(chunk_by_hand(body).ok_or(DropReason::Malformed)?),
+        kind::GIVE | kind::DIRECT => {
             said.piece = Some(piece_by_hand(kind, body).ok_or(DropReason::Malformed)?);
         }
         _ => {}
@@ -89,24 +98,23 @@ fn make_sense(kind: u8, fields: &mut [u64]) -> Result<(), DropReason> {
         (kind::VERDICT, [_, _, word]) if *word > 2 => return Err(DropReason::Malformed),
         (kind::LIST | kind::DIFF | kind::PARTS | kind::HAVE, [low, high, ..])
         | (kind::SUMS, [_, low, high, ..])
-        | (kind::RELAY | kind::CAST | kind::DELTA, [_, low, high])
+        | (kind::HAND, [_, low, high])
             if *low > *high =>
         {
             return Err(DropReason::Malformed);
         }
-        (kind::RELAY_ACK | kind::CAST_ACK | kind::DIRECT_ACK | kind::HAVE, [.., yes]) | (kind::SUMS, [yes, ..])
-            if *yes > 1 =>
-        {
+        (kind::DIRECT_ACK | kind::HAVE, [.., yes]) | (kind::SUMS, [yes, ..]) if *yes > 1 => {
             return Err(DropReason::Malformed);
         }
-        (kind::DELTA_ACK, [_, passing, _]) if *passing > 2 => return Err(DropReason::Malformed),
+        (kind::HAND, [number, ..]) if *number & 3 == 0 => return Err(DropReason::Malformed),
+        (kind::HAND_ACK, [_, passing, ..]) if *passing > 2 => return Err(DropReason::Malformed),
         (kind::WELCOME, [_, answer, _]) if *answer > 4 => return Err(DropReason::Malformed),
         // What a node makes of these is less than what they say.
         (kind::WELCOME, [_, answer, cookie]) if *answer > 0 => *cookie = 0,
         (kind::JOIN, [_, _, oldest, newest]) => {
             // The highest bit says that the cookie is the id of whom it looks for.
-            let (seeks, speaks) = (*oldest & 0x80, (*oldest & 0x7f..=*newest).contains(&1));
-            (*oldest, *newest) = (seeks, speaks.into());
+            let (seeks, speaks) = (*oldest & 0x80, (*oldest & 0x7f..=*newest).contains(&2));
+            (*oldest, *newest) = (seeks, if speaks { 2 } else { 0 });
         }
         _ => {}
     }
@@ -255,7 +263,6 @@ fn take<'d>(bytes: &mut &'d [u8], len: usize) -> Option<&'d [u8]> {
 
 fn field(bytes: &mut &[u8], width: usize) -> Option<u64> {
     match width {
-        VARINT => varint(bytes).map(u64::from),
         BITS => number(bytes, 1).filter(|len| *len <= 8).and_then(|len| number(bytes, len as usize)),
         width => number(bytes, width),
     }
