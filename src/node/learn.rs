@@ -122,10 +122,13 @@ impl<A: Address, S: Storage> Node<A, S> {
             }
             Ruling::Stale => return,
             Ruling::Leap => return self.refuse(DropReason::CounterJump),
-            Ruling::Lie => return self.refuse(DropReason::Contradicted),
-            // Now and then all the same: whoever cannot reach the member holds it dead until that has been put to it.
-            Ruling::Moot if !self.core.rng.next_u32().is_multiple_of(8) => true,
-            Ruling::Moot | Ruling::Try => {
+            // Now and then all the same: whoever cannot reach the member holds it for dead, or for one that has left, until that
+            // has been put to it.
+            Ruling::Lie if !matches!(source, Source::Sync(_)) || !self.is_one_in_eight() => {
+                return self.refuse(DropReason::Contradicted);
+            }
+            Ruling::Moot if !self.is_one_in_eight() => true,
+            Ruling::Lie | Ruling::Moot | Ruling::Try => {
                 let claim = Accusation { incarnation: record.incarnation, by: teller };
                 self.detector.check_claim(record.id, claim, &mut self.core)
             }
@@ -138,6 +141,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if !looked_into {
             self.refuse(DropReason::TooManyClaims);
         }
+    }
+
+    fn is_one_in_eight(&mut self) -> bool {
+        self.core.rng.next_u32().is_multiple_of(8)
     }
 
     /// What there is to weigh a record about this member by.
