@@ -53,13 +53,11 @@ use crate::recent::Recent;
 use crate::storage::{FewData, FewOf, List, Storage, must_fit};
 use crate::time::Instant;
 use crate::topic::Topic;
-use crate::tree::{Job, Kind, LOOK, Message, Preference, Range32, Tree, WAYS, live_in};
+use crate::tree::{Job, Kind, LOOK, Message, Range32, Tree, live_in};
 use crate::wire::{HOLLOW, HOPS, MOST_BEFORE_PAYLOAD, MOST_PIECES, Origin, Part, Piece, QUESTION};
 
 /// The most that can be to be sent at once.
 pub(crate) const MOST_OWED: usize = MOST_SENDS + repair::REPAIRS + repair::GIVES;
-/// With less room in the tree a message waits for more.
-const MIN_ROOM: usize = 4;
 /// How many own broadcasts wait for their turn.
 const OUTBOX: usize = 8;
 const FEW_OUTBOX: usize = 4;
@@ -226,7 +224,7 @@ impl<S: Storage> Broadcasts<S> {
 
     /// Whether an own message could be handed out.
     fn can_hand_out(&self, tree: &Tree<S>) -> bool {
-        !self.outbox.is_empty() && tree.room(Kind::Message) >= MIN_ROOM
+        !self.outbox.is_empty() && tree.ways(Kind::Message).is_some()
     }
 
     /// When something is to be sent again, or could be sent at all.
@@ -243,11 +241,11 @@ impl<S: Storage> Broadcasts<S> {
         core: &mut Core<A, S>,
     ) -> Option<NodeId> {
         let (tree, mut context) = core.tree();
-        let given_up = tree.tick(Kind::Message, &|job| self.preference(job), unit, &mut context);
+        let given_up = tree.tick(Kind::Message, &[], unit, &mut context);
         while may_begin && self.can_hand_out(&core.tree) {
             let Some((at, piece)) = self.outbox.first().copied() else { break };
             let pieces = self.log.get(at).map_or(0, |entry| entry.pieces);
-            self.hand_out(Message { at, piece }, Range32::ALL, unit, core);
+            self.hand_out((at, piece), Range32::ALL, unit, core);
             match self.outbox.first_mut() {
                 Some(first) if piece + 1 < pieces => first.1 = piece + 1,
                 _ => drop(self.outbox.take_first()),
@@ -259,25 +257,16 @@ impl<S: Storage> Broadcasts<S> {
     /// Hands a range out; false, and nothing done, if there is no room.
     pub(crate) fn hand_out<A: Address>(
         &mut self,
-        message: Message,
+        (at, piece): (At, u8),
         range: Range32,
         unit: u64,
         core: &mut Core<A, S>,
     ) -> bool {
-        let room = core.tree.room(Kind::Message);
-        if room < MIN_ROOM || self.log.get(message.at).is_none() {
-            return false;
-        }
-        let job = Job::Message(message);
         let (tree, mut context) = core.tree();
-        tree.hand_out(job, (range, (room - 2).min(WAYS)), self.preference(job), unit, &mut context);
+        let Some((ways, entry)) = tree.ways(Kind::Message).zip(self.log.get(at)) else { return false };
+        let job = Job::Message(Message { at, piece, topics: Topic::new(entry.topic).bit() });
+        tree.hand_out(job, (range, ways), &[], unit, &mut context);
         true
-    }
-
-    /// Members that listen make good delegates: they pass on the payload, and others a message without it.
-    pub(crate) fn preference(&self, job: Job) -> Preference<'static> {
-        let entry = job.message().and_then(|message| self.log.get(message.at));
-        entry.map_or(Preference::Any, |entry| Preference::Listens(Topic::new(entry.topic).bit()))
     }
 
     /// What goes to a delegate: hollow if nobody in the range listens.

@@ -13,12 +13,10 @@ use crate::config::Config;
 use crate::member::{Address, NodeId};
 use crate::members::Index;
 use crate::node_core::Core;
-use crate::storage::{Few, FewOf, Storage};
+use crate::storage::{Few, FewOf, Storage, must_fit};
 use crate::time::Instant;
-use crate::tree::{Job, Kind, Preference, Range32, Tree, WAYS};
+use crate::tree::{Job, Kind, PARCEL, Parcel, Range32, Tree, WAYS};
 
-/// The most records in a parcel.
-pub(crate) const PARCEL: usize = 24;
 /// The most parcels under way.
 const PARCELS: usize = 4;
 const FEW_PARCELS: usize = 2;
@@ -26,16 +24,8 @@ const FEW_PARCELS: usize = 2;
 const MAX_ROUNDS: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Parcel {
-    name: u32,
-    /// Who handed it to this node, or itself; `None` if that is not known.
-    from: Option<NodeId>,
-    records: Vec<Index, PARCEL>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Relays<S: Storage> {
-    parcels: Few<S, Parcel, PARCELS, FEW_PARCELS>,
+    pub(crate) parcels: Few<S, Parcel, PARCELS, FEW_PARCELS>,
     /// Records of this node's own to tell, which wait for each other.
     outbox: Vec<Index, PARCEL>,
     last_parcel: Instant,
@@ -99,7 +89,7 @@ impl<S: Storage> Relays<S> {
             return;
         }
         let (tree, mut context) = core.tree();
-        tree.tick(Kind::Parcel, &|job| self.preference(job), unit, &mut context);
+        tree.tick(Kind::Parcel, &self.parcels, unit, &mut context);
         // What is given up makes room for what waits.
         self.forget_done(&core.tree);
         let ready = !self.outbox.is_empty() && core.now >= self.next_parcel(&core.config);
@@ -127,18 +117,10 @@ impl<S: Storage> Relays<S> {
         let name = self.next_name;
         self.next_name = name.wrapping_add(1);
         let ways = ways(&core.tree, &core.config);
+        must_fit(self.parcels.push(Parcel { name, from, records }));
         let (tree, mut context) = core.tree();
-        tree.hand_out(Job::Parcel(name), (range, ways), Preference::Not(&records), unit, &mut context);
-        let _ = self.parcels.push(Parcel { name, from, records });
+        tree.hand_out(Job::Parcel(name), (range, ways), &self.parcels, unit, &mut context);
         self.forget_done(&core.tree);
-    }
-
-    /// Those whom a parcel is about may not be there any more, and are asked to pass it on after all others.
-    pub(crate) fn preference(&self, job: Job) -> Preference<'_> {
-        match job {
-            Job::Parcel(name) => Preference::Not(self.records(name)),
-            _ => Preference::Any,
-        }
     }
 
     /// Drops the parcels of which nothing is under way.
@@ -172,7 +154,7 @@ impl<S: Storage> Relays<S> {
 
 /// Among how many a range is divided: no more than half of what the tree reserves for parcels.
 fn ways<S: Storage>(tree: &Tree<S>, config: &Config) -> usize {
-    usize::from(config.fanout).clamp(2, WAYS.min(tree.reserved_for(Kind::Parcel) / 2))
+    usize::from(config.fanout).min(WAYS).min(tree.reserved_for(Kind::Parcel) / 2).max(2)
 }
 
 /// How many records fit a datagram of this node's, whatever they are.

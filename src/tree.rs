@@ -27,12 +27,11 @@ use crate::storage::{Few, FewOf, FewShared, Storage};
 use crate::time::Instant;
 use crate::wire::numbered;
 use cut::cut;
-use delegate::choose;
+use delegate::{Preference, choose};
 use job::Held;
 
 pub(crate) use cut::{LOOK, Range32, WAYS, live_in};
-pub(crate) use delegate::Preference;
-pub(crate) use job::{Delta, Job, Kind, Message};
+pub(crate) use job::{Delta, Job, Kind, Message, PARCEL, Parcel};
 
 /// The most parts that wait for an acknowledgement.
 pub(crate) const HANDOFFS: usize = 64;
@@ -45,6 +44,8 @@ const RESERVED_FEW: [usize; 3] = [8, 4, 4];
 const TAKEN: usize = 80;
 const FEW_TAKEN: usize = 28;
 const BARE_TAKEN: usize = 8;
+/// With less room than this a range is not worth dividing: it waits for more.
+const MIN_ROOM: usize = 4;
 /// How often one delegate is tried.
 const TRIES: u8 = 3;
 /// What a part may cost before it is given up.
@@ -100,9 +101,6 @@ impl<A: Address, S: Storage> Context<'_, A, S> {
     }
 }
 
-/// Which members make good delegates for each job, as its service says.
-pub(crate) type Prefer<'f, 'p> = &'f dyn Fn(Job) -> Preference<'p>;
-
 impl<S: Storage> Tree<S> {
     pub(crate) const NONE: Self = Tree { handoffs: FewOf::EMPTY, unresponsive: FewOf::EMPTY, taken: Recent::NONE };
 
@@ -117,14 +115,16 @@ impl<S: Storage> Tree<S> {
 
     /// How many more parts of this kind it can hold.
     pub(crate) fn room(&self, kind: Kind) -> usize {
-        let mut unused = self.reserved();
-        for handoff in self.handoffs.iter() {
-            if let Some(places) = unused.get_mut(handoff.kind() as usize) {
-                *places = places.saturating_sub(1);
-            }
-        }
-        let others = Kind::ALL.iter().zip(unused).filter(|(other, _)| **other != kind);
-        self.handoffs.room().saturating_sub(others.map(|(_, places)| places).sum())
+        let unused = |kind: &Kind| self.reserved_for(*kind).saturating_sub(self.of_kind(*kind).count());
+        let others: usize = Kind::ALL.iter().filter(|other| **other != kind).map(unused).sum();
+        self.handoffs.room().saturating_sub(others)
+    }
+
+    /// Among how many a range can be divided now, as its cut at this node's place makes up to two parts more; `None` without
+    /// room for so many.
+    pub(crate) fn ways(&self, kind: Kind) -> Option<usize> {
+        let room = self.room(kind);
+        (room >= MIN_ROOM).then(|| (room - 2).min(WAYS))
     }
 
     /// How many parts of this kind it can hold, whatever else is under way.
@@ -162,7 +162,7 @@ impl<S: Storage> Tree<S> {
     pub(crate) fn tick<A: Address>(
         &mut self,
         kind: Kind,
-        prefer: Prefer<'_, '_>,
+        parcels: &[Parcel],
         unit: u64,
         context: &mut Context<'_, A, S>,
     ) -> Option<NodeId> {
@@ -172,23 +172,24 @@ impl<S: Storage> Tree<S> {
         let now = context.now;
         self.unresponsive.retain(|(_, until)| now < *until);
         for handoff in self.handoffs.iter_mut().filter(|handoff| handoff.kind() == kind) {
-            handoff.tick(prefer, unit, &mut self.unresponsive, context);
+            handoff.tick(parcels, unit, &mut self.unresponsive, context);
         }
         let given_up = self.handoffs.iter().find(|handoff| handoff.is_given_up()).map(|handoff| handoff.delegate);
         self.handoffs.retain(|handoff| !handoff.is_given_up());
         given_up
     }
 
-    /// Hands this range to delegates in up to so many parts, all but this node's own place; as far as there is room.
+    /// Hands this range to delegates in up to so many parts, all but this node's own place; as far as there is room. A parcel
+    /// is one of these.
     pub(crate) fn hand_out<A: Address>(
         &mut self,
         job: Job,
         (range, ways): (Range32, usize),
-        preference: Preference<'_>,
+        parcels: &[Parcel],
         unit: u64,
         context: &mut Context<'_, A, S>,
     ) {
-        self.hand_out_or_join(job, (range, ways), preference, &|_| None, unit, context);
+        self.hand_out_or_join(job, (range, ways), parcels, |_| None, unit, context);
     }
 
     /// The same, but where a job is still on its way in such a part that the new one joins, one in place of both goes
@@ -197,8 +198,8 @@ impl<S: Storage> Tree<S> {
         &mut self,
         job: Job,
         (range, ways): (Range32, usize),
-        preference: Preference<'_>,
-        join: &dyn Fn(Job) -> Option<Job>,
+        parcels: &[Parcel],
+        join: impl Fn(Job) -> Option<Job>,
         unit: u64,
         context: &mut Context<'_, A, S>,
     ) {
@@ -208,14 +209,16 @@ impl<S: Storage> Tree<S> {
                 handoff.rename(both);
                 // An answer to what went before is no answer to this.
                 handoff.ask = Ask::new(context.number(job), context.now);
-                handoff.tick(&|_| preference, unit, &mut self.unresponsive, context);
+                handoff.tick(parcels, unit, &mut self.unresponsive, context);
                 continue;
             }
-            let Some(delegate) = choose(range, None, preference, &self.unresponsive, context) else { continue };
+            let Some(delegate) = choose(range, None, Preference::of(job, parcels), &self.unresponsive, context) else {
+                continue;
+            };
             let ask = Ask::new(context.number(job), context.now);
             let Ok(job) = Held::<S>::try_from(job) else { return };
             let mut handoff = Handoff { job, range, delegate, ask, cost: self.cost_of(delegate, context), changes: 0 };
-            handoff.tick(&|_| preference, unit, &mut self.unresponsive, context);
+            handoff.tick(parcels, unit, &mut self.unresponsive, context);
             if self.room(handoff.kind()) > 0 {
                 let _ = self.handoffs.push(handoff);
             }
@@ -265,7 +268,7 @@ impl<S: Storage> Tree<S> {
         &mut self,
         (from, number): (NodeId, u32),
         passes_on: bool,
-        prefer: Prefer<'_, '_>,
+        parcels: &[Parcel],
         context: &mut Context<'_, A, S>,
     ) -> bool {
         let asked = |handoff: &Handoff<Held<S>>| handoff.ask.number == number && handoff.delegate == from;
@@ -276,7 +279,7 @@ impl<S: Storage> Tree<S> {
         if passes_on {
             self.handoffs.retain(|handoff| !asked(handoff));
         } else {
-            self.replace(asked, prefer, context);
+            self.replace(asked, parcels, context);
         }
         true
     }
@@ -285,23 +288,23 @@ impl<S: Storage> Tree<S> {
     pub(crate) fn do_without<A: Address>(
         &mut self,
         delegate: NodeId,
-        prefer: Prefer<'_, '_>,
+        parcels: &[Parcel],
         context: &mut Context<'_, A, S>,
     ) {
         let its = |handoff: &Handoff<Held<S>>| handoff.delegate == delegate && handoff.kind() == Kind::Parcel;
-        self.replace(its, prefer, context);
+        self.replace(its, parcels, context);
     }
 
     /// Hands these parts to other delegates, and gives up those for which there is none.
     fn replace<A: Address>(
         &mut self,
         which: impl Fn(&Handoff<Held<S>>) -> bool,
-        prefer: Prefer<'_, '_>,
+        parcels: &[Parcel],
         context: &mut Context<'_, A, S>,
     ) {
         for handoff in self.handoffs.iter_mut().filter(|handoff| which(handoff)) {
             let before = handoff.delegate;
-            handoff.replace(UNABLE, prefer, &self.unresponsive, context);
+            handoff.replace(UNABLE, parcels, &self.unresponsive, context);
             if handoff.delegate == before {
                 handoff.cost = MAX_COST;
             }
@@ -321,7 +324,7 @@ impl<S: Storage> Tree<S> {
         handoff.rename(job);
         handoff.ask = Ask::new(context.number(job), context.now);
         handoff.cost = handoff.cost.saturating_add(UNABLE);
-        handoff.tick(&|_| Preference::Any, unit, &mut self.unresponsive, context);
+        handoff.tick(&[], unit, &mut self.unresponsive, context);
         true
     }
 
@@ -371,7 +374,7 @@ impl<H: Copy + Into<Job> + TryFrom<Job>> Handoff<H> {
     /// Tries the delegate again at gaps that double, and after the third time another one.
     fn tick<A: Address, S: Storage>(
         &mut self,
-        prefer: Prefer<'_, '_>,
+        parcels: &[Parcel],
         unit: u64,
         unresponsive: &mut impl FewOf<Unresponsive>,
         context: &mut Context<'_, A, S>,
@@ -388,7 +391,7 @@ impl<H: Copy + Into<Job> + TryFrom<Job>> Handoff<H> {
             let _ = unresponsive.push((self.delegate, context.now.after(UNRESPONSIVE_FOR * unit)));
         }
         if self.ask.tries >= TRIES || !lives {
-            self.replace(SILENT, prefer, unresponsive, context);
+            self.replace(SILENT, parcels, unresponsive, context);
         }
         self.ask.repeat(Schedule::handoff(unit), context.now);
         self.ask.owed = !self.is_given_up();
@@ -398,14 +401,14 @@ impl<H: Copy + Into<Job> + TryFrom<Job>> Handoff<H> {
     fn replace<A: Address, S: Storage>(
         &mut self,
         cost: u8,
-        prefer: Prefer<'_, '_>,
+        parcels: &[Parcel],
         unresponsive: &[Unresponsive],
         context: &mut Context<'_, A, S>,
     ) {
         self.cost = self.cost.saturating_add(cost);
         self.changes = self.changes.saturating_add(1);
         self.ask.restart(context.now);
-        let preference = if self.changes < PREFERRED { prefer(self.job()) } else { Preference::Any };
+        let preference = if self.changes < PREFERRED { Preference::of(self.job(), parcels) } else { Preference::Any };
         match choose(self.range, Some(self.delegate), preference, unresponsive, context) {
             Some(delegate) if delegate != self.delegate => {
                 (self.delegate, self.ask.number) = (delegate, context.number(self.job()));

@@ -6,13 +6,13 @@ use super::Node;
 use super::receive::Speaker;
 use super::reply::Say;
 use super::send::{Pending, What, behind};
+use crate::broadcast::At;
 use crate::budget;
 use crate::member::{Address, NodeId};
 use crate::members::Index;
-use crate::relay::PARCEL;
 use crate::stats::DropReason;
 use crate::storage::Storage;
-use crate::tree::{Delta, Job, Kind, Message, Preference, Range32, live_in};
+use crate::tree::{Delta, Job, Kind, PARCEL, Range32, live_in};
 use crate::wire::{Content, Passing, Writer, kind, write_piece};
 
 /// What its service has made of something that this node was handed.
@@ -26,7 +26,7 @@ pub(super) enum Taken {
     /// What of it is still news, and who handed it over, if that is known.
     Parcel(Vec<Index, PARCEL>, Option<NodeId>),
     /// Without one it has come, but is not there to be passed on.
-    Message(Option<Message>),
+    Message(Option<(At, u8)>),
     Delta(Delta),
 }
 
@@ -72,7 +72,7 @@ impl<A: Address, S: Storage> Node<A, S> {
             _ if live_in(range, &self.core.members).next().is_none() => return Some(Passing::Yes),
             _ => {}
         }
-        let hop = self.detector.hop(&self.core.config);
+        let (hop, keeps_data) = (self.detector.hop(&self.core.config), self.keeps_data());
         let core = &mut self.core;
         let passes_on = match taken {
             Taken::Parcel(parcel, _) if parcel.is_empty() => true,
@@ -85,14 +85,14 @@ impl<A: Address, S: Storage> Node<A, S> {
                 }
                 room
             }
-            Taken::Message(Some(message)) => {
+            Taken::Message(Some(message)) if keeps_data => {
                 if !self.broadcasts.hand_out(message, range, hop, core) {
                     core.refuse(DropReason::Busy);
                     return None;
                 }
                 true
             }
-            Taken::Delta(delta) => self.state.pass_on(delta, range, hop, core),
+            Taken::Delta(delta) if keeps_data => self.state.hand_out(delta, range, hop, core),
             _ => false,
         };
         Some(if passes_on { Passing::Yes } else { Passing::No })
@@ -108,13 +108,8 @@ impl<A: Address, S: Storage> Node<A, S> {
                 return self.note_answer(true, speaker);
             }
         }
-        let prefer = |job: Job| match job.kind() {
-            Kind::Parcel => self.relays.preference(job),
-            Kind::Message => self.broadcasts.preference(job),
-            Kind::Delta => Preference::Any,
-        };
         let (tree, mut context) = self.core.tree();
-        let asked = tree.on_ack(from, passing == Passing::Yes, &prefer, &mut context);
+        let asked = tree.on_ack(from, passing == Passing::Yes, &self.relays.parcels, &mut context);
         self.relays.forget_done(&self.core.tree);
         self.note_answer(asked, speaker);
     }

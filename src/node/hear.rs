@@ -13,7 +13,6 @@ use crate::members::MYSELF;
 use crate::share::{Claim, make_room};
 use crate::stats::DropReason;
 use crate::storage::{FewOf, Storage, must_fit};
-use crate::tree::Message;
 use crate::walk::{MOST_POSITIONS, Range};
 use crate::wire::{ANSWER, Lack, MOST_BEFORE_PAYLOAD, Origin, Part, Piece, Position, Pull, Reader};
 
@@ -36,8 +35,8 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
-    /// What of the log passes a piece on, if it is there and fits a datagram of this node's.
-    fn message_of(&self, taken: Taken, piece: &Piece<'_>) -> Option<Message> {
+    /// Where in the log a piece is that is to be passed on, if it is there and fits a datagram of this node's.
+    fn message_of(&self, taken: Taken, piece: &Piece<'_>) -> Option<(At, u8)> {
         let fits = piece.part.bytes.len() + MOST_BEFORE_PAYLOAD <= self.core.config.max_datagram();
         let Origin { id, tag } = piece.origin;
         let held = match taken {
@@ -45,10 +44,10 @@ impl<A: Address, S: Storage> Node<A, S> {
             _ => self.broadcasts.log.find(id, tag, piece.seq),
         };
         let (at, entry) = held.filter(|_| fits)?;
-        let message = Message { at, piece: piece.seq.saturating_sub(entry.seq) as u8 };
+        let piece = piece.seq.saturating_sub(entry.seq) as u8;
         // Of a message that is not whole, this piece may have gone by.
-        let came = entry.came.checked_shr(message.piece.into()).is_some_and(|came| came & 1 == 1);
-        came.then_some(message)
+        let came = entry.came.checked_shr(piece.into()).is_some_and(|came| came & 1 == 1);
+        came.then_some((at, piece))
     }
 
     /// Takes a piece of a broadcast that this member has sent, and sees to those before it that are missing.

@@ -10,10 +10,10 @@ use crate::gossip;
 use crate::map::Map;
 use crate::member::{Address, Certificate, Liveness, MAX_JUMP, NodeId, Record};
 use crate::members::{Index, MYSELF};
-use crate::relay::PARCEL;
 use crate::rival::Witness;
 use crate::stats::DropReason;
 use crate::storage::Storage;
+use crate::tree::PARCEL;
 use crate::wire::{Origin, Reader, Told, UNSAID, Word};
 
 /// How many living members others may have let in at one address.

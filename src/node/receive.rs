@@ -237,7 +237,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.refuse_unless_asked(asked);
                 if asked {
                     let (tree, mut context) = self.core.tree();
-                    tree.do_without(speaker.head.sender, &|job| self.relays.preference(job), &mut context);
+                    tree.do_without(speaker.head.sender, &self.relays.parcels, &mut context);
                     self.relays.forget_done(&self.core.tree);
                 }
             }

@@ -9,9 +9,10 @@ use super::receive::Speaker;
 use super::reply::{Reply, Say};
 use crate::member::Address;
 use crate::members::Index;
-use crate::relay::{self, PARCEL};
+use crate::relay;
 use crate::stats::DropReason;
 use crate::storage::Storage;
+use crate::tree::PARCEL;
 use crate::walk::{self, Diff, Range};
 use crate::wire::{Reader, What};
 

@@ -312,10 +312,10 @@ impl<A: Address, S: Storage> Node<A, S> {
         if self.detector.isolated || !self.keeps_messages() || self.broadcasts.is_quiet() {
             return None;
         }
-        if self.may_send(Class::Casts) {
-            if let Some((at, send)) = behind(self.broadcasts.sends.owed(), passed) {
-                return Some(self.pays(What::Direct(at), send.to, Class::Casts));
-            }
+        if self.may_send(Class::Casts)
+            && let Some((at, send)) = behind(self.broadcasts.sends.owed(), passed)
+        {
+            return Some(self.pays(What::Direct(at), send.to, Class::Casts));
         }
         if !self.may_send(Class::Sync) {
             return None;

@@ -7,11 +7,8 @@ use crate::members::{MYSELF, Members};
 use crate::node_core::Core;
 use crate::storage::Storage;
 use crate::time::Instant;
-use crate::tree::{Delta, Job, Kind, Preference, Range32, Tree, WAYS};
+use crate::tree::{Delta, Job, Kind, Range32};
 use crate::wire::{MOST_BEFORE_ENTRIES, Passing, Writer};
-
-/// With less room in the tree a delta waits for more.
-const MIN_ROOM: usize = 4;
 
 impl Delta {
     fn log(&self) -> usize {
@@ -47,8 +44,11 @@ impl<S: Storage> State<S> {
     pub(crate) fn casts_due<A: Address>(&self, may_begin: bool, core: &Core<A, S>) -> Instant {
         let due = core.tree.due(Kind::Delta);
         let unhanded = may_begin && core.members.others() > 0 && self.unhanded(&core.members).is_some();
-        let begins = unhanded && can_hand_out(&core.tree);
-        if begins { due.min(self.last_handed.after(core.config.gossip_gap)) } else { due }
+        if unhanded && core.tree.ways(Kind::Delta).is_some() {
+            due.min(self.last_handed.after(core.config.gossip_gap))
+        } else {
+            due
+        }
     }
 
     /// Tries again where no acknowledgement came, and hands out what was written, as much at a time as a datagram holds.
@@ -60,7 +60,7 @@ impl<S: Storage> State<S> {
         core: &mut Core<A, S>,
     ) -> Option<NodeId> {
         let (tree, mut context) = core.tree();
-        let given_up = tree.tick(Kind::Delta, &|_| Preference::Any, unit, &mut context);
+        let given_up = tree.tick(Kind::Delta, &[], unit, &mut context);
         self.note_backlog(core);
         self.hand_out_own(may_begin, unit, core);
         given_up
@@ -68,7 +68,7 @@ impl<S: Storage> State<S> {
 
     fn hand_out_own<A: Address>(&mut self, may_begin: bool, unit: u64, core: &mut Core<A, S>) {
         let now = core.now >= self.last_handed.after(core.config.gossip_gap);
-        if !(may_begin && now && core.members.others() > 0 && can_hand_out(&core.tree)) {
+        if !(may_begin && now && core.members.others() > 0) {
             return;
         }
         let Some((log, from)) = self.unhanded(&core.members) else { return };
@@ -76,7 +76,9 @@ impl<S: Storage> State<S> {
         let room = core.config.max_datagram() - MOST_BEFORE_ENTRIES;
         let to = self.reach((MYSELF, log), from, room, &core.members);
         let delta = Delta { owner: MYSELF, tag, vital: log == VITAL_LOG, from, to };
-        self.hand_out(delta, Range32::ALL, unit, core);
+        if !self.hand_out(delta, Range32::ALL, unit, core) {
+            return;
+        }
         if let Some(handed) = self.handed.get_mut(log) {
             *handed = to;
         }
@@ -87,25 +89,16 @@ impl<S: Storage> State<S> {
         self.last_handed = core.now;
     }
 
-    /// Passes what a chunk brought on to the others in a range; false, and nothing done, if there is no room.
-    pub(crate) fn pass_on<A: Address>(
+    /// Hands a range out; false, and nothing done, if there is no room. Where an earlier part of the same log is still on its
+    /// way in the same range, both go together if they fit: under load a log is sent once, and not once for each write.
+    pub(crate) fn hand_out<A: Address>(
         &mut self,
         delta: Delta,
         range: Range32,
         unit: u64,
         core: &mut Core<A, S>,
     ) -> bool {
-        let able = can_hand_out(&core.tree);
-        if able {
-            self.hand_out(delta, range, unit, core);
-        }
-        able
-    }
-
-    /// Hands a range out. Where an earlier part of the same log is still on its way in the same range, both go together if
-    /// they fit: under load a log is sent once, and not once for each write.
-    fn hand_out<A: Address>(&mut self, delta: Delta, range: Range32, unit: u64, core: &mut Core<A, S>) {
-        let ways = (core.tree.room(Kind::Delta) - 2).min(WAYS);
+        let Some(ways) = core.tree.ways(Kind::Delta) else { return false };
         let room = core.config.max_datagram() - MOST_BEFORE_ENTRIES;
         let log = *core.members.map(delta.owner).log(delta.log());
         let join = |held: Job| {
@@ -116,7 +109,8 @@ impl<S: Storage> State<S> {
             fits.then_some(Job::Delta(Delta { from, to, ..delta }))
         };
         let (tree, mut context) = core.tree();
-        tree.hand_out_or_join(Job::Delta(delta), (range, ways), Preference::Any, &join, unit, &mut context);
+        tree.hand_out_or_join(Job::Delta(delta), (range, ways), &[], join, unit, &mut context);
+        true
     }
 
     /// Writes a delta as it is by now.
@@ -187,10 +181,6 @@ impl<S: Storage> State<S> {
     pub(crate) fn is_doubted(&self) -> bool {
         self.doubted != [0; LOGS]
     }
-}
-
-fn can_hand_out<S: Storage>(tree: &Tree<S>) -> bool {
-    tree.room(Kind::Delta) >= MIN_ROOM
 }
 
 /// How many writes somebody who has so much is behind.

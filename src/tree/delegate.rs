@@ -1,22 +1,34 @@
 //! Who in a range is asked to pass a job on.
 
 use super::cut::{LOOK, Range32, cell, live_in};
-use super::{Context, Unresponsive};
+use super::{Context, Job, Parcel, Unresponsive};
 use crate::member::{Address, Member, NodeId, Record, Status};
 use crate::members::Index;
 use crate::storage::Storage;
 
 /// Which members make good delegates for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Preference<'p> {
+pub(super) enum Preference<'p> {
     Any,
-    /// One that listens to any of these topics.
+    /// One that listens to any of these topics: it passes on the payload, and others a message without it.
     Listens(u32),
-    /// None of these.
+    /// None of these: they may not be there any more.
     Not(&'p [Index]),
 }
 
-impl Preference<'_> {
+impl<'p> Preference<'p> {
+    /// For a job, where these are the parcels on their way.
+    pub(super) fn of(job: Job, parcels: &'p [Parcel]) -> Self {
+        match job {
+            Job::Parcel(name) => {
+                let parcel = parcels.iter().find(|parcel| parcel.name == name);
+                parcel.map_or(Preference::Any, |parcel| Preference::Not(&parcel.records))
+            }
+            Job::Message(message) => Preference::Listens(message.topics),
+            Job::Delta(_) => Preference::Any,
+        }
+    }
+
     fn fits<A>(self, index: Index, record: &Record<A>) -> bool {
         match self {
             Preference::Any => true,

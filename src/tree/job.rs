@@ -3,6 +3,9 @@
 //! A job says which bytes go to a delegate, and no more than that: they are read from the service that they belong to when
 //! a datagram is written.
 
+use heapless::Vec;
+
+use crate::member::NodeId;
 use crate::members::Index;
 use crate::storage::Either;
 use crate::wire::{CHUNK, PIECE, RECORDS};
@@ -40,12 +43,26 @@ pub(crate) enum Job {
     Delta(Delta),
 }
 
+/// The most records in a parcel.
+pub(crate) const PARCEL: usize = 24;
+
+/// News of members that goes down the tree together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Parcel {
+    pub(crate) name: u32,
+    /// Who handed it to this node, or itself; `None` if that is not known.
+    pub(crate) from: Option<NodeId>,
+    pub(crate) records: Vec<Index, PARCEL>,
+}
+
 /// One piece of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Message {
     /// Where the message is in the log.
     pub(crate) at: u32,
     pub(crate) piece: u8,
+    /// Its topic, as a bit in the records of members that listen to it.
+    pub(crate) topics: u32,
 }
 
 /// A part of one log of a map: what is behind `from` up to `to`, as it is when it is sent.

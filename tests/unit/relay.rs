@@ -10,13 +10,13 @@ use crate::config::Config;
 use crate::member::{Life, Liveness, NodeId, Record};
 use crate::members::{Index, MYSELF, Members};
 use crate::node_core::Core;
-use crate::relay::{PARCEL, Relays, capacity};
+use crate::relay::{Relays, capacity};
 use crate::rng::Rng;
 use crate::sim::SimRng;
 use crate::stats::Stats;
 use crate::storage::{Heap, Limited};
 use crate::time::Instant;
-use crate::tree::{Job, Kind, Range32};
+use crate::tree::{Job, Kind, PARCEL, Range32};
 use crate::unit::property::check;
 use crate::wire::{MOST_BEFORE_RECORDS, most_of_record};
 
@@ -89,8 +89,7 @@ impl Holder {
 
     fn ack(&mut self, from: NodeId, number: u32, passes_on: bool) -> bool {
         let (tree, mut context) = self.core.tree();
-        let prefer = |job| self.relays.preference(job);
-        let asked = tree.on_ack((from, number), passes_on, &prefer, &mut context);
+        let asked = tree.on_ack((from, number), passes_on, &self.relays.parcels, &mut context);
         self.relays.forget_done(&self.core.tree);
         asked
     }

@@ -11,7 +11,7 @@ use crate::sim::SimRng;
 use crate::stats::Stats;
 use crate::storage::{Bare, Heap, Limited, Narrow, Storage, Wide};
 use crate::time::Instant;
-use crate::tree::{Delta, Job, Kind, Message, Preference, Range32, Tree, WAYS};
+use crate::tree::{Delta, Job, Kind, Message, Parcel, Range32, Tree, WAYS};
 
 const UNIT: u64 = 1_000;
 const KINDS: [Kind; 3] = [Kind::Parcel, Kind::Message, Kind::Delta];
@@ -21,7 +21,7 @@ const TRIES: usize = 3;
 fn job(kind: Kind, number: u32) -> Job {
     match kind {
         Kind::Parcel => Job::Parcel(number),
-        Kind::Message => Job::Message(Message { at: number, piece: 0 }),
+        Kind::Message => Job::Message(Message { at: number, piece: 0, topics: 1 }),
         Kind::Delta => Job::Delta(Delta { owner: number, tag: 1, vital: false, from: 0, to: 1 }),
     }
 }
@@ -48,9 +48,9 @@ fn heap<W: crate::Width>(others: u64) -> Core<u16, Heap<W>> {
     core(others, Members::new(Limited::new(400), Limited::new(400), Limited::new(400), Limited::new(400)))
 }
 
-fn hand_out<S: Storage>(core: &mut Core<u16, S>, job: Job, range: Range32, preference: Preference<'_>) {
+fn hand_out<S: Storage>(core: &mut Core<u16, S>, job: Job, range: Range32) {
     let (tree, mut context) = core.tree();
-    tree.hand_out(job, (range, WAYS), preference, UNIT, &mut context);
+    tree.hand_out(job, (range, WAYS), &[], UNIT, &mut context);
 }
 
 /// Hands out jobs of this kind until there is no room, one range at a time.
@@ -59,7 +59,7 @@ fn fill<S: Storage>(core: &mut Core<u16, S>, kind: Kind) -> usize {
     while core.tree.room(kind) > 0 {
         let place = core.members.place(NodeId::new(10));
         let cell = (place >> 32) as u32;
-        hand_out(core, job(kind, count), Range32 { low: cell, high: cell }, Preference::Any);
+        hand_out(core, job(kind, count), Range32 { low: cell, high: cell });
         count += 1;
         assert!(count < 1_000, "there is an end");
     }
@@ -94,7 +94,7 @@ fn a_bare_node_has_places_for_news_alone() {
     assert_eq!(fill(&mut core, Kind::Parcel), 8);
     core.tree.clear(Kind::Parcel);
     for kind in [Kind::Message, Kind::Delta] {
-        hand_out(&mut core, job(kind, 1), Range32::ALL, Preference::Any);
+        hand_out(&mut core, job(kind, 1), Range32::ALL);
         assert!(core.tree.jobs().next().is_none(), "{kind:?}");
     }
     let (bare, narrow) = (size_of::<Tree<Heap<Bare>>>(), size_of::<Tree<Heap<Narrow>>>());
@@ -106,19 +106,19 @@ fn a_bare_node_has_places_for_news_alone() {
 }
 
 /// Who is tried in turn where nobody answers, or where all say that they cannot.
-fn tried_in_turn(core: &mut Core<u16, Heap>, job: Job, preference: Preference<'_>, answers: bool) -> Vec<NodeId> {
+fn tried_in_turn(core: &mut Core<u16, Heap>, job: Job, parcels: &[Parcel], answers: bool) -> Vec<NodeId> {
     let (mut tried, mut tries) = (Vec::new(), 0);
     // A range that this node does not stand in, and with others enough.
     let place = (core.members.place(NodeId::new(1)) >> 32) as u32;
     let (low, high) = if place < u32::MAX / 2 { (place + 1, u32::MAX) } else { (0, place - 1) };
     let (tree, mut context) = core.tree();
-    tree.hand_out_or_join(job, (Range32 { low, high }, 2), preference, &|_| None, UNIT, &mut context);
+    tree.hand_out_or_join(job, (Range32 { low, high }, 2), parcels, |_| None, UNIT, &mut context);
     // One of the parts is looked at; the others are acknowledged.
     let part = core.tree.get(0).expect("it is handed out").range;
     let owed = core.tree.owed(job.kind()).filter(|(_, handoff)| handoff.range != part);
     for other in owed.map(|(_, handoff)| (handoff.delegate, handoff.ask.number)).collect::<Vec<_>>() {
         let (tree, mut context) = core.tree();
-        assert!(tree.on_ack(other, true, &|_| preference, &mut context));
+        assert!(tree.on_ack(other, true, parcels, &mut context));
     }
     loop {
         let handed = core.tree.owed(job.kind()).find(|(_, handoff)| handoff.range == part);
@@ -132,7 +132,7 @@ fn tried_in_turn(core: &mut Core<u16, Heap>, job: Job, preference: Preference<'_
             assert!(core.tree.sent(at));
             if answers {
                 let (tree, mut context) = core.tree();
-                assert!(tree.on_ack((to, number), false, &|_| preference, &mut context));
+                assert!(tree.on_ack((to, number), false, parcels, &mut context));
             }
         }
         core.now = core.tree.due(job.kind());
@@ -140,7 +140,7 @@ fn tried_in_turn(core: &mut Core<u16, Heap>, job: Job, preference: Preference<'_
             return tried;
         }
         let (tree, mut context) = core.tree();
-        tree.tick(job.kind(), &|_| preference, UNIT, &mut context);
+        tree.tick(job.kind(), parcels, UNIT, &mut context);
     }
 }
 
@@ -149,7 +149,7 @@ fn a_preference_holds_at_a_retry_too() {
     for (seed, answers) in (0..20).flat_map(|seed| [(seed, false), (seed, true)]) {
         let listens = |id: &NodeId| id.get().is_multiple_of(3);
         let mut core = heap::<Wide>(60 + seed);
-        let tried = tried_in_turn(&mut core, job(Kind::Message, 1), Preference::Listens(1), answers);
+        let tried = tried_in_turn(&mut core, job(Kind::Message, 1), &[], answers);
         assert!(tried.len() >= 6, "{tried:?}");
         assert!(tried[..4].iter().all(listens), "who listens comes first: {tried:?}");
         assert!(!answers || !tried.iter().all(listens), "who does not is asked if those cannot: {tried:?}");
@@ -161,7 +161,9 @@ fn news_of_a_member_is_not_handed_to_that_member_at_a_retry_while_there_are_othe
     for (seed, answers) in (0..20).flat_map(|seed| [(seed, false), (seed, true)]) {
         let mut core = heap::<Wide>(60 + seed);
         let about: Vec<Index> = (2..40).step_by(2).collect();
-        let tried = tried_in_turn(&mut core, job(Kind::Parcel, 1), Preference::Not(&about), answers);
+        let records = about.iter().copied().collect();
+        let parcels = [Parcel { name: 1, from: None, records }];
+        let tried = tried_in_turn(&mut core, job(Kind::Parcel, 1), &parcels, answers);
         let first: Vec<Index> = tried[..4].iter().filter_map(|id| core.members.find(*id)).collect();
         assert!(first.iter().all(|index| !about.contains(index)), "{first:?} of {about:?}");
     }
@@ -170,10 +172,10 @@ fn news_of_a_member_is_not_handed_to_that_member_at_a_retry_while_there_are_othe
 #[test]
 fn one_that_was_silent_is_passed_over_by_jobs_of_all_kinds() {
     let mut core = heap::<Wide>(60);
-    let silent = tried_in_turn(&mut core, job(Kind::Message, 1), Preference::Any, false);
+    let silent = tried_in_turn(&mut core, job(Kind::Delta, 1), &[], false);
     for (kind, number) in KINDS.into_iter().flat_map(|kind| (0..20).map(move |number| (kind, number))) {
         core.tree.clear(kind);
-        hand_out(&mut core, job(kind, number), Range32::ALL, Preference::Any);
+        hand_out(&mut core, job(kind, number), Range32::ALL);
         let chosen: Vec<NodeId> = core.tree.owed(kind).map(|(_, handoff)| handoff.delegate).collect();
         assert!(chosen.len() >= WAYS, "{kind:?}");
         assert!(chosen.iter().all(|id| !silent.contains(id)), "{kind:?}: {chosen:?} of {silent:?}");
