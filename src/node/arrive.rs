@@ -231,6 +231,17 @@ impl<A: Address, S: Storage> Node<A, S> {
         }
     }
 
+    /// A witness knows that this node leaves, and cannot be asked to pass that on.
+    pub(super) fn on_leave_ack(&mut self, number: u32, speaker: &Speaker<A>) {
+        let asked = self.leave.as_mut().is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
+        self.refuse_unless_asked(asked);
+        if asked {
+            let (tree, mut context) = self.core.tree();
+            tree.do_without(speaker.head.sender, &self.relays.parcels, &mut context);
+            self.relays.forget_done(&self.core.tree);
+        }
+    }
+
     // Others who say that they are this node.
 
     pub(super) fn hear_own_id(&mut self, from: A, head: Head, mut frames: Reader<'_>, own_tag: u32) {

@@ -231,16 +231,7 @@ impl<A: Address, S: Storage> Node<A, S> {
                 self.refuse_unless_asked(asked);
             }
             Frame::Leave { number } => self.on_leave(number, speaker),
-            Frame::LeaveAck { number } => {
-                let leave = self.leave.as_mut();
-                let asked = leave.is_some_and(|leave| leave.on_ack(speaker.head.sender, number));
-                self.refuse_unless_asked(asked);
-                if asked {
-                    let (tree, mut context) = self.core.tree();
-                    tree.do_without(speaker.head.sender, &self.relays.parcels, &mut context);
-                    self.relays.forget_done(&self.core.tree);
-                }
-            }
+            Frame::LeaveAck { number } => self.on_leave_ack(number, speaker),
             Frame::Claim(record) => self.on_claim(record, speaker.addr),
             Frame::HandAck { number, passing, have } => self.on_hand_ack(number, passing, have, speaker),
             Frame::Introduce { cookie } => self.respond(speaker, Say::Join { cookie }),
