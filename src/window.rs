@@ -134,6 +134,13 @@ impl Window {
         taken
     }
 
+    /// Settles those in this range that are missing, as far as the window reaches: the last of the range that is settled now.
+    pub(crate) fn settle(&mut self, first: u32, last: u32) -> u32 {
+        self.take_all(first, last);
+        let mut settled = (first..=last.min(first.saturating_add(SPAN))).rev();
+        settled.find(|seq| self.place(*seq) == Place::Settled).unwrap_or(first)
+    }
+
     /// Notes that the member has answered the question of this bit; false if it had.
     pub(crate) fn note_answer(&mut self, bit: u8) -> bool {
         let first = self.answered & bit == 0;
@@ -225,6 +232,15 @@ mod tests {
         assert_eq!((window.floor(), window.missing(15)), (15, None));
         assert_eq!(window.give_up(5_000), Some((16, 5_000)), "beyond the window in one go");
         assert!(!window.take(4_999) && window.take(5_001));
+    }
+
+    #[test]
+    fn what_the_window_does_not_reach_is_not_settled() {
+        let mut window = Window::behind(16);
+        assert_eq!(window.settle(71, 82), 80);
+        assert_eq!((window.place(80), window.place(81)), (Place::Settled, Place::Beyond));
+        assert_eq!(window.settle(17, 20), 20);
+        assert_eq!(window.take_all(71, 82), Some((81, 82)), "the rest, when it is in reach");
     }
 
     #[test]

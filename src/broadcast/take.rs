@@ -147,12 +147,13 @@ impl<S: Storage> Broadcasts<S> {
             if entry.is(DIRECT) {
                 return;
             }
-            // None of its other pieces is of use any more.
-            if let Some(index) = members.find_life(entry.origin, entry.tag) {
-                members.with_window(index, |window| window.take_all(entry.seq, entry.last()));
-            }
+            // None of its other pieces is of use any more. Those that the window does not reach are a gap when they come, or are
+            // given up.
+            let index = members.find_life(entry.origin, entry.tag);
+            let settle = |window: &mut Window| window.settle(entry.seq, entry.last());
+            let last = index.map_or(entry.last(), |index| members.with_window(index, settle));
             if !topics.is_empty() {
-                note_gap(gaps, Gap { origin: entry.origin, first: entry.seq, last: entry.last() }, stats);
+                note_gap(gaps, Gap { origin: entry.origin, first: entry.seq, last }, stats);
             }
         };
         let mut moves = Vec::<(At, At), { HANDOFFS + OUTBOX + direct::SENDS }>::new();
@@ -198,8 +199,7 @@ impl<S: Storage> Broadcasts<S> {
         while let Some((at, entry)) = { self.log.of_origin(origin.id, origin.tag, (gap.first, gap.last)).find(torn) } {
             self.log.set(at, Entry { marks: entry.marks & !UNTOLD | DONE, ..entry });
             wide.first = wide.first.min(entry.seq);
-            wide.last = wide.last.max(entry.last());
-            members.with_window(index, |window| window.take_all(entry.seq, entry.last()));
+            wide.last = wide.last.max(members.with_window(index, |window| window.settle(entry.seq, entry.last())));
         }
         wide
     }
