@@ -12,8 +12,8 @@ use std::time::Duration;
 use tidings::sim::{Conditions, Sim};
 use tidings::{Hosted, OwnedEvent};
 use tidings_tokio::{
-    App, Builder, Change, Cluster, Config, Error, Event, Feed, HeapNode, Limits, Missed, NodeId, Phase, SetOptions,
-    StartError, Stopped, Topic,
+    App, Builder, Change, Cluster, Config, Error, Event, Feed, HeapNode, Limits, Missed, NAME, NodeId, Phase,
+    SetOptions, StartError, Stopped, Topic,
 };
 use tokio::time::timeout;
 
@@ -30,7 +30,7 @@ fn builder(name: &str, seeds: &[SocketAddr]) -> Builder {
     Cluster::builder("test").name(name).bind("127.0.0.1:0").config(Config::LOCAL).seeds(seeds)
 }
 
-/// Nodes that all know each other.
+/// Nodes that all know each other, by their names too: a key of another class may be read before them.
 async fn cluster(count: usize) -> Vec<Cluster> {
     let first = builder("n0", &[]).start().await.unwrap();
     let mut nodes = vec![first];
@@ -41,7 +41,20 @@ async fn cluster(count: usize) -> Vec<Cluster> {
         soon("joined", node.joined()).await.unwrap();
         see(node, count).await;
     }
+    for node in &nodes {
+        read_names(node, &nodes).await;
+    }
     nodes
+}
+
+/// Waits until a node has read what all of these are called.
+async fn read_names(node: &Cluster, named: &[Cluster]) {
+    let mut read = node.watch(NAME).await.unwrap();
+    for other in named {
+        while node.name(other.id()).await.unwrap().is_none() {
+            next(&mut read).await.unwrap();
+        }
+    }
 }
 
 /// Waits until a node holds so many to be alive.
