@@ -21,7 +21,9 @@ fn key(number: usize) -> String {
 /// What comes down the tree of a member's bulk log, to be passed on to nobody: these keys, all with one value, from this
 /// version on.
 fn delta(owner: Sender, from: u32, keys: impl ExactSizeIterator<Item = usize>, value: u8) -> Vec<u8> {
-    let (number, (low, high)) = (forge::handed((owner.id as u32).rotate_right(8) ^ from, 3), (0, 0));
+    // Each handoff has a number of its own, but for its lowest bits.
+    let number = (owner.id as u32).wrapping_mul(0x9e37_79b1) ^ from.wrapping_mul(0x85eb_ca6b);
+    let (number, (low, high)) = (forge::handed(number, 3), (0, 0));
     let mut body: Vec<u8> = [number, low, high].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
     body.extend(owner.id.to_le_bytes());
     body.extend(&owner.tag().to_le_bytes()[..3]);
